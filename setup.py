@@ -1,0 +1,92 @@
+"""Packaging of keras_mtl: the one place that says what it needs and why."""
+
+import re
+from pathlib import Path
+
+import setuptools
+
+ROOT = Path(__file__).parent
+
+# The lower bounds are the oldest releases on which the tests have passed, all
+# of them together.
+REQUIRED = [
+    # The main backend. tf.data and TensorBoard files come from it on JAX too.
+    "tensorflow>=2.19",
+    # The training step leans on private names of Keras (task_losses.py and
+    # gradients/ hold them all); they are as expected from 3.15 on.
+    "keras>=3.15,<4",
+    "numpy>=2.0",
+    # Flags and logging of the examples and benchmarks.
+    "absl-py>=2.0",
+    # keras_mtl.datasets; imported only when a data set is asked for.
+    "tensorflow-datasets>=4.9.7",
+    # tensorflow-datasets imports it and forgets to say so.
+    "importlib_resources>=6.0",
+]
+
+# keras_mtl.callbacks writes event files with tf.summary, which needs it;
+# TensorFlow stopped installing it with 2.21.
+TENSORBOARD = "tensorboard>=2.19"
+
+# Figures.
+MATPLOTLIB = "matplotlib>=3.9"
+
+EXTRAS = {
+    "test": [
+        "pytest>=8.0",
+        # Optima that the solvers are compared with.
+        "scipy>=1.14",
+        # The figures of the examples and callbacks are tested.
+        MATPLOTLIB,
+        # So are the event files.
+        TENSORBOARD,
+        # `.ci/run` checks style with it; another minor version may format
+        # differently.
+        "ruff~=0.17.0",
+    ],
+    # `examples/` save their results as figures.
+    "examples": [MATPLOTLIB],
+    # The callback that writes pairwise cosines, gradient norms and weights.
+    "tensorboard": [TENSORBOARD],
+    # Peers that `benchmarks/` measure keras_mtl beside; left out of the tables
+    # where they are not installed.
+    "benchmarks": ["torch>=2.3", "torchjd>=0.8"],
+    # The other backend: KERAS_BACKEND=jax. On a GPU install jax[cuda12].
+    "jax": ["jax>=0.7"],
+}
+
+
+def read_version() -> str:
+    # Importing the package would import TensorFlow.
+    text = (ROOT / "keras_mtl" / "version.py").read_text(encoding="utf-8")
+    return re.search(r'__version__ = "(.+)"', text).group(1)
+
+
+setuptools.setup(
+    name="keras_mtl",
+    version=read_version(),
+    description="Multi-task learning inside model.fit, for Keras 3",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    keywords="keras tensorflow jax multi-task-learning pcgrad mgda",
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Intended Audience :: Developers",
+        "Intended Audience :: Science/Research",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Typing :: Typed",
+    ],
+    python_requires=">=3.11",
+    # `examples` and `benchmarks` run from a checkout. Installed, such general
+    # names would get into the way of other projects.
+    packages=setuptools.find_packages(include=["keras_mtl", "keras_mtl.*"]),
+    package_data={"keras_mtl": ["py.typed"]},
+    install_requires=REQUIRED,
+    extras_require=EXTRAS,
+)
