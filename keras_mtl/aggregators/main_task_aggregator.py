@@ -1,0 +1,232 @@
+"""Base of the methods that protect a main task from its auxiliaries."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_mtl.aggregators.aggregator import Aggregator
+from keras_mtl.solvers.gram import to_gram
+
+
+class MainTaskAggregator(Aggregator):
+    """Adds to the main gradient what the auxiliary gradients may contribute.
+
+    The update is v + sum_t G_t: v is the main gradient, and a rule of the
+    subclass makes G_t from the gradient u of auxiliary task t and a reference
+    r, each auxiliary on its own. The tasks' shares come from `loss_weights`.
+
+    The reference is the main gradient or, with `smoothing` a < 1, its moving
+    average m = a v + (1 - a) m, which starts at zero (the rules depend on its
+    direction only, or, where it is zero, treat u as free of conflict). The
+    update adds the raw v in either case.
+
+    A subclass implements `reference_weights`.
+
+    Args:
+        main_task: Name of the main task, or its index in the order of `loss`.
+        smoothing: Share a of the new main gradient in the reference, in
+            (0, 1]. 1 means no smoothing and no state.
+        granularity: `"model"`, `"layer"` or `"variable"`.
+        name: Name of the method.
+    """
+
+    def __init__(
+        self,
+        main_task: str | int,
+        smoothing: float = 1.0,
+        granularity: str = "model",
+        name: str | None = None,
+    ):
+        super().__init__(granularity=granularity, name=name)
+        is_index = isinstance(main_task, (int, np.integer))
+        if isinstance(main_task, bool) or not (
+            is_index or isinstance(main_task, str)
+        ):
+            raise ValueError(
+                "`main_task` must be the name of a task or its index in the "
+                f"order of `loss`. Received: main_task={main_task!r}"
+            )
+        if is_index and main_task < 0:
+            raise ValueError(
+                "`main_task` as an index counts from 0. Received: "
+                f"main_task={main_task}"
+            )
+        if isinstance(smoothing, bool) or not (
+            isinstance(smoothing, (int, float)) and 0 < smoothing <= 1
+        ):
+            raise ValueError(
+                "`smoothing` must be a number above 0 and at most 1 (no "
+                f"smoothing). Received: smoothing={smoothing!r}"
+            )
+        self.main_task = int(main_task) if is_index else main_task
+        self.smoothing = float(smoothing)
+        self.reference: list[keras.Variable] = []
+
+    def create_state(self, task_names: tuple[str, ...]) -> None:
+        """Checks that the main task is one of the tasks."""
+        known = range(len(task_names)) if self._by_index else task_names
+        if self.main_task not in known:
+            raise ValueError(
+                "`main_task` must be one of the tasks "
+                f"{list(task_names)} or an index below {len(task_names)}. "
+                f"Received: main_task={self.main_task!r}"
+            )
+
+    @property
+    def _by_index(self) -> bool:
+        return isinstance(self.main_task, int)
+
+    @property
+    def main_index(self) -> int:
+        """Index of the main task in the order of `loss`."""
+        if self._by_index:
+            return self.main_task
+        if not self.built:
+            raise ValueError(
+                f"The tasks are not known yet, so the index of main_task="
+                f"{self.main_task!r} is not. Give `main_task` as an index, or "
+                "call `build(task_names)` first."
+            )
+        return self.task_names.index(self.main_task)
+
+    @property
+    def uses_reference(self) -> bool:
+        """Whether the reference is a moving average, which is state."""
+        return self.smoothing < 1
+
+    def weights(self, gram: Any) -> Any:
+        """Task weights with the main gradient itself as the reference.
+
+        Args:
+            gram: Float tensor or NumPy array `[..., T, T]`.
+
+        Returns:
+            Float tensor `[..., T]`.
+        """
+        gram = to_gram(gram)
+        size = gram.shape[-1]
+        main = self._main_index_of(size)
+        rows = np.append(np.arange(size), main)
+        gram = ops.take(ops.take(gram, rows, axis=-2), rows, axis=-1)
+        weights = self.reference_weights(gram)
+        hit = ops.one_hot(main, size, dtype=weights.dtype)
+        return weights[..., :-1] + weights[..., -1:] * hit
+
+    def reference_weights(self, gram: Any) -> Any:
+        """Weights of the task gradients and of the reference.
+
+        Args:
+            gram: Float tensor `[..., T + 1, T + 1]`; the last row and column
+                belong to the reference.
+
+        Returns:
+            Float tensor `[..., T + 1]`.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} must override "
+            "`reference_weights(self, gram)`."
+        )
+
+    def _main_index_of(self, size: int) -> int:
+        if self.main_index >= size:
+            raise ValueError(
+                f"`main_task` must be an index below the number of tasks, "
+                f"{size}. Received: main_task={self.main_task}"
+            )
+        return self.main_index
+
+    def _auxiliary_mask(self, gram: Any) -> Any:
+        """Ones `[T + 1]` but for the main task and the reference."""
+        size = gram.shape[-1]
+        mask = np.ones(size)
+        mask[[self._main_index_of(size - 1), size - 1]] = 0
+        return ops.convert_to_tensor(mask, dtype=gram.dtype)
+
+    def _assemble(self, gram: Any, auxiliary: Any, reference: Any) -> Any:
+        """Joins one weight for main, those of each auxiliary, of reference.
+
+        Args:
+            gram: Float tensor `[..., T + 1, T + 1]`.
+            auxiliary: `[..., T + 1]`; entries of main and reference unused.
+            reference: `[..., T + 1]`, what each auxiliary adds of the
+                reference; entries of main and reference unused.
+        """
+        size = gram.shape[-1]
+        mask = self._auxiliary_mask(gram)
+        main = ops.one_hot(self.main_index, size, dtype=gram.dtype)
+        last = ops.one_hot(size - 1, size, dtype=gram.dtype)
+        total = ops.sum(reference * mask, axis=-1, keepdims=True)
+        return auxiliary * mask + main + total * last
+
+    def build_reference(self, shapes: Sequence[tuple[int, ...]]) -> None:
+        """Makes the moving average, one zero slot for each shape.
+
+        Args:
+            shapes: Shapes of the main task's shared gradients.
+
+        Raises:
+            ValueError: If slots of other shapes exist.
+        """
+        shapes = [tuple(shape) for shape in shapes]
+        if self.reference:
+            held = [tuple(slot.shape) for slot in self.reference]
+            if held != shapes:
+                raise ValueError(
+                    f"This {type(self).__name__} holds a moving average for "
+                    f"other variables, of shapes {held}. Make a new instance "
+                    f"for each model. Received: shapes={shapes}"
+                )
+            return
+        self.reference = [
+            keras.Variable(
+                np.zeros(shape, "float32"),
+                trainable=False,
+                dtype="float32",
+                name=f"reference_{index}",
+            )
+            for index, shape in enumerate(shapes)
+        ]
+
+    def update_reference(self, gradients: Sequence[Any]) -> list[Any]:
+        """Moves the average towards the main task's gradients.
+
+        If any entry is not finite (a loss scale that is too large) no slot
+        moves: the step will be skipped, and the average would never recover.
+
+        Args:
+            gradients: The main task's gradients, unscaled, one for each slot;
+                None leaves its slot alone.
+
+        Returns:
+            The averages, None where the gradient is None.
+        """
+        if len(gradients) != len(self.reference):
+            raise ValueError(
+                "`gradients` must have an entry for each slot of the moving "
+                f"average, {len(self.reference)}; `build_reference` makes "
+                f"them. Received: {len(gradients)} gradients"
+            )
+        given = [g for g in gradients if g is not None]
+        finite = [ops.all(ops.isfinite(g)) for g in given]
+        finite = ops.all(ops.stack(finite)) if finite else True
+        averages = []
+        for slot, gradient in zip(self.reference, gradients):
+            if gradient is None:
+                averages.append(None)
+                continue
+            new = self.smoothing * ops.cast(gradient, slot.dtype)
+            new = new + (1 - self.smoothing) * slot
+            new = ops.where(finite, new, slot)
+            slot.assign(new)
+            averages.append(new)
+        return averages
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "main_task": self.main_task,
+            "smoothing": self.smoothing,
+            **super().get_config(),
+        }

@@ -1,0 +1,100 @@
+"""MGDA: the shortest convex combination of the task gradients."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_mtl.aggregators.aggregator import Aggregator
+from keras_mtl.solvers.gram import diagonal
+from keras_mtl.solvers.gram import normalize
+from keras_mtl.solvers.gram import to_gram
+from keras_mtl.solvers.min_norm import min_norm_weights
+
+NORMALIZATIONS = ("none", "l2", "loss", "loss+")
+
+
+@keras.saving.register_keras_serializable(package="keras_mtl")
+class MGDA(Aggregator):
+    """Multiple-gradient descent: the point of least norm in the convex hull.
+
+    The weights minimise |sum_t w_t g_t|^2 over w >= 0, sum w = 1, and so sum
+    to one. The update d has g_t . d >= |d|^2 for every task: no loss rises,
+    and where d = 0 the model is Pareto-stationary. The minimum is found
+    exactly, for any number of tasks, by an active-set method on the device.
+
+    A task with a zero gradient is Pareto-stationary on its own: it takes the
+    whole weight (several share it equally) and the update is zero.
+
+    Normalisations change the problem that is solved: gradients are divided by
+    their norms (`"l2"`), by their losses (`"loss"`) or both (`"loss+"`). The
+    weights still apply to the gradients as they are, and sum to one.
+
+    Args:
+        normalization: `"none"` (default), `"l2"`, `"loss"` or `"loss+"`.
+        granularity: `"model"` (default, as published), `"layer"` or
+            `"variable"`.
+        name: Name of the method.
+
+    Example:
+
+    >>> keras_mtl.aggregators.MGDA().weights([[18., -22.], [-22., 38.]])
+    [0.6 0.4]
+
+    References:
+
+    - Désidéri, Multiple-gradient descent algorithm, 2012
+    - [Multi-Task Learning as Multi-Objective Optimization](
+        https://arxiv.org/abs/1810.04650), Sener and Koltun 2018
+    """
+
+    def __init__(
+        self,
+        normalization: str = "none",
+        granularity: str = "model",
+        name: str | None = None,
+    ):
+        super().__init__(granularity=granularity, name=name)
+        if normalization not in NORMALIZATIONS:
+            raise ValueError(
+                f"`normalization` must be one of {list(NORMALIZATIONS)}. "
+                f"Received: normalization={normalization!r}"
+            )
+        self.normalization = normalization
+
+    def weights(self, gram: Any, losses: Any = None) -> Any:
+        """Task weights.
+
+        Args:
+            gram: Float tensor or NumPy array `[..., T, T]`.
+            losses: Float tensor or NumPy array `[T]`, the losses of the tasks
+                without `loss_weights`. `"loss"` and `"loss+"` need it.
+
+        Returns:
+            Float tensor `[..., T]`, nonnegative, summing to one.
+        """
+        gram = normalize(to_gram(gram))
+        divisor = ops.ones_like(diagonal(gram))
+        if self.normalization.startswith("loss"):
+            divisor = divisor * self._sizes(losses, gram)
+        if self.normalization in ("l2", "loss+"):
+            norms = ops.sqrt(diagonal(gram))
+            divisor = divisor * ops.where(norms == 0, 1.0, norms)
+        gram = gram / divisor[..., :, None] / divisor[..., None, :]
+        return min_norm_weights(gram)
+
+    def _sizes(self, losses: Any, gram: Any) -> Any:
+        """Losses relative to the largest, none below one millionth of it."""
+        if losses is None:
+            raise ValueError(
+                f"MGDA with normalization={self.normalization!r} divides by "
+                "the losses: call `weights(gram, losses)`. Received: "
+                "losses=None"
+            )
+        sizes = ops.abs(ops.cast(ops.convert_to_tensor(losses), gram.dtype))
+        largest = ops.max(sizes, axis=-1, keepdims=True)
+        sizes = sizes / ops.where(largest == 0, 1.0, largest)
+        return ops.maximum(sizes, 1e-6)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"normalization": self.normalization, **super().get_config()}

@@ -1,0 +1,40 @@
+"""Orthogonal: auxiliary gradients without their part along the main one."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_mtl.aggregators.main_task_aggregator import MainTaskAggregator
+from keras_mtl.aggregators.projection import safe_square
+from keras_mtl.solvers.gram import normalize
+from keras_mtl.solvers.gram import to_gram
+
+
+@keras.saving.register_keras_serializable(package="keras_mtl")
+class Orthogonal(MainTaskAggregator):
+    """Keeps of each auxiliary gradient what is orthogonal to the main one.
+
+    G = v + sum_t G_t with G_t = u - (u . r) r / |r|^2, whether u and the
+    reference r agree or conflict. Where r is zero, G_t = u.
+
+    Args:
+        main_task: Name of the main task, or its index in the order of `loss`.
+        smoothing: Share of the new main gradient in its moving average, in
+            (0, 1]; 1 (default) means no smoothing.
+        granularity: `"model"` (default), `"layer"` or `"variable"`.
+        name: Name of the method.
+
+    Example:
+
+    >>> rule = keras_mtl.aggregators.Orthogonal(main_task=0)
+    >>> rule.weights([[1.0, 1.0], [1.0, 2.0]])  # v = (1, 0), u = (1, 1)
+    [0. 1.]
+    """
+
+    def reference_weights(self, gram: Any) -> Any:
+        gram = normalize(to_gram(gram))
+        dots = gram[..., -1]
+        return self._assemble(
+            gram, ops.ones_like(dots), -dots / safe_square(gram)
+        )

@@ -1,0 +1,103 @@
+"""PCGrad: drop from each task gradient what conflicts with the others."""
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_mtl.aggregators.aggregator import Aggregator
+from keras_mtl.solvers.gram import diagonal
+from keras_mtl.solvers.gram import normalize
+from keras_mtl.solvers.gram import to_gram
+from keras_mtl.solvers.permutation import random_orders
+
+
+@keras.saving.register_keras_serializable(package="keras_mtl")
+class PCGrad(Aggregator):
+    """Projects conflicting task gradients onto each other's normal planes.
+
+    Each task gradient g_i visits the other tasks j in an order of its own,
+    random and fresh in every step. Where g_i . g_j < 0 it loses its component
+    along the original g_j: g_i -= (g_i . g_j / |g_j|^2) g_j. The update is the
+    sum of the projected gradients (as published; there is no 1 / T).
+
+    With two tasks in conflict (K_12 < 0) the weights are
+    `[1 - K_12 / K_11, 1 - K_12 / K_22]`; without conflict they are ones. A
+    zero gradient conflicts with nothing.
+
+    Args:
+        granularity: `"model"` (default, as published), `"layer"` or
+            `"variable"`. The orders are the same for every layer or variable.
+        seed: Integer that fixes the sequence of orders; None for a new one.
+            The sequence is the same on every backend, compiled or not.
+        name: Name of the method.
+
+    Example:
+
+    >>> keras_mtl.aggregators.PCGrad().weights([[18., -22.], [-22., 38.]])
+    [2.2222223 1.5789474]
+
+    Reference:
+
+    - [Gradient Surgery for Multi-Task Learning](
+        https://arxiv.org/abs/2001.06782), Yu et al. 2020
+    """
+
+    def __init__(
+        self,
+        granularity: str = "model",
+        seed: int | None = None,
+        name: str | None = None,
+    ):
+        super().__init__(granularity=granularity, name=name)
+        if seed is not None and not isinstance(seed, (int, np.integer)):
+            raise ValueError(
+                f"`seed` must be an integer or None. Received: seed={seed!r}"
+            )
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def weights(self, gram: Any) -> Any:
+        """Task weights; each call draws new orders.
+
+        Args:
+            gram: Float tensor or NumPy array `[..., T, T]`. All matrices of
+                one call share their orders.
+
+        Returns:
+            Float tensor `[..., T]`, each at least one.
+        """
+        gram = normalize(to_gram(gram))
+        orders = random_orders(self.seed_generator.next(), gram.shape[-1])
+        return project_conflicts(gram, orders)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"seed": self.seed, **super().get_config()}
+
+
+def project_conflicts(gram: Any, orders: Any) -> Any:
+    """PCGrad's weights for given orders.
+
+    Row i of `mix` holds the projected g_i as a combination of the original
+    gradients, so that no gradient is touched.
+
+    Args:
+        gram: Float tensor `[..., T, T]`.
+        orders: Integers `[T, P]`: the tasks that each task visits.
+
+    Returns:
+        Float tensor `[..., T]`.
+    """
+    size = gram.shape[-1]
+    squares = diagonal(gram)
+    mix = ops.zeros_like(gram) + ops.eye(size, dtype=gram.dtype)
+    for visit in range(orders.shape[-1]):
+        others = orders[:, visit]
+        dots = ops.sum(mix * ops.take(gram, others, axis=-2), axis=-1)
+        square = ops.take(squares, others, axis=-1)
+        safe = ops.where(square == 0, ops.ones_like(square), square)
+        step = ops.where(square == 0, 0.0, -ops.minimum(dots, 0.0) / safe)
+        hit = ops.one_hot(others, size, dtype=gram.dtype)
+        mix = mix + step[..., None] * hit
+    return ops.sum(mix, axis=-2)

@@ -1,0 +1,70 @@
+"""Projection: auxiliary gradients without what opposes the main task."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_mtl.aggregators.main_task_aggregator import MainTaskAggregator
+from keras_mtl.solvers.gram import diagonal
+from keras_mtl.solvers.gram import normalize
+from keras_mtl.solvers.gram import to_gram
+
+
+@keras.saving.register_keras_serializable(package="keras_mtl")
+class Projection(MainTaskAggregator):
+    """Removes from each auxiliary gradient what opposes the main gradient.
+
+    G = v + sum_t G_t with G_t = u - min(u . r, 0) r / |r|^2: an auxiliary
+    gradient u at an obtuse angle to the reference r (the main gradient v or
+    its moving average) is projected onto the plane orthogonal to r; others
+    pass as they are. Without smoothing no auxiliary ever works against the
+    main task: G . v >= |v|^2. Where r is zero, G_t = u.
+
+    The defaults, each variable on its own and a moving average with
+    `smoothing=0.01`, are what the paper recommends.
+
+    Args:
+        main_task: Name of the main task, or its index in the order of `loss`.
+        smoothing: Share of the new main gradient in its moving average, in
+            (0, 1]; 1 means no smoothing.
+        granularity: `"variable"` (default), `"layer"` or `"model"`.
+        name: Name of the method.
+
+    Example:
+
+    >>> rule = keras_mtl.aggregators.Projection(main_task=0)
+    >>> rule.weights([[1.0, -1.0], [-1.0, 2.0]])  # v = (1, 0), u = (-1, 1)
+    [2. 1.]
+
+    Reference:
+
+    - Tran-Thien, Censoring the auxiliary loss gradient to mitigate risks of
+        negative transfer
+    """
+
+    def __init__(
+        self,
+        main_task: str | int,
+        smoothing: float = 0.01,
+        granularity: str = "variable",
+        name: str | None = None,
+    ):
+        super().__init__(
+            main_task=main_task,
+            smoothing=smoothing,
+            granularity=granularity,
+            name=name,
+        )
+
+    def reference_weights(self, gram: Any) -> Any:
+        gram = normalize(to_gram(gram))
+        dots = gram[..., -1]
+        opposing = -ops.minimum(dots, 0.0) / safe_square(gram)
+        return self._assemble(gram, ops.ones_like(dots), opposing)
+
+
+def safe_square(gram: Any) -> Any:
+    """|r|^2 `[..., 1]` of the last row, one where it is zero."""
+    square = diagonal(gram)[..., -1:]
+    return ops.where(square == 0, ops.ones_like(square), square)

@@ -1,0 +1,98 @@
+"""What aggregators and weightings share: a name, state, a configuration."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+
+def snake_case(class_name: str) -> str:
+    """The registry name of a class, `"WeightedCosine"` to `"weighted_cosine"`.
+
+    Runs of capitals stay together: `"PCGrad"` is `"pcgrad"`.
+    """
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", class_name).lower()
+
+
+class Method:
+    """Base of `Aggregator` and `Weighting`.
+
+    A method is a plain Python object. Whatever it remembers from step to step
+    is a `keras.Variable` (or a `keras.random.SeedGenerator`) held in an
+    attribute; `variables` finds them, and the model saves and restores them.
+    Variables that depend on the number of tasks are made in `create_state`.
+
+    Args:
+        name: Name of the method; by default the class name in snake case.
+    """
+
+    def __init__(self, name: str | None = None):
+        if name is not None and not isinstance(name, str):
+            raise ValueError(
+                f"`name` must be a string or None. Received: name={name!r}"
+            )
+        self.name = name or snake_case(type(self).__name__)
+        self._task_names: tuple[str, ...] | None = None
+
+    @property
+    def built(self) -> bool:
+        """Whether the tasks are known."""
+        return self._task_names is not None
+
+    @property
+    def task_names(self) -> tuple[str, ...] | None:
+        """Names of the tasks in the order of `loss`; None before `build`."""
+        return self._task_names
+
+    def build(self, task_names: Sequence[str]) -> None:
+        """Tells the method its tasks, once; the model calls it.
+
+        Args:
+            task_names: Names of the tasks, in the order of `loss`.
+
+        Raises:
+            ValueError: If the method already serves other tasks.
+        """
+        task_names = tuple(task_names)
+        if self._task_names == task_names:
+            return
+        if self.built:
+            raise ValueError(
+                f"This {type(self).__name__} already serves the tasks "
+                f"{list(self._task_names)}: its state belongs to them. Make a "
+                "new instance for each model. Received: "
+                f"task_names={list(task_names)}"
+            )
+        self.create_state(task_names)
+        self._task_names = task_names
+
+    def create_state(self, task_names: tuple[str, ...]) -> None:
+        """Hook for subclasses: makes what depends on the tasks. Called once."""
+        del task_names
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """All state, in the order in which the attributes were set."""
+        found: list[keras.Variable] = []
+        for value in vars(self).values():
+            for item in value if isinstance(value, list) else [value]:
+                if isinstance(item, keras.random.SeedGenerator):
+                    item = item.state
+                if isinstance(item, keras.Variable):
+                    if not any(item is variable for variable in found):
+                        found.append(item)
+        return found
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make an equal method, without its state."""
+        return {"name": self.name}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Method":
+        """The method that `get_config` describes."""
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        arguments = (f"{k}={v!r}" for k, v in self.get_config().items())
+        return f"{type(self).__name__}({', '.join(arguments)})"
