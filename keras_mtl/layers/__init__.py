@@ -1,0 +1,3 @@
+"""Layers that decide what tasks share: ordinary Keras layers."""
+
+from keras_mtl.layers.self_auxiliary_head import SelfAuxiliaryHead
