@@ -199,8 +199,8 @@ class SelfAuxiliaryHead(keras.layers.Layer):
         if self.pool_size > shape[-1]:
             raise ValueError(
                 f"`pool_size` of layer '{self.name}' must be at most the "
-                f"number of features that it gets, which is {shape[-1]}. Received: "
-                f"pool_size={self.pool_size}"
+                f"number of features that it gets, which is {shape[-1]}. "
+                f"Received: pool_size={self.pool_size}"
             )
         return (*shape[:-1], shape[-1] // self.pool_size)
 
