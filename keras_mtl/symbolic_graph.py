@@ -18,9 +18,7 @@ def has_graph(model: Any) -> bool:
     if isinstance(model, keras.Sequential):
         return bool(model.built and model.outputs)
     # A `call` of one's own may do something else than the graph says.
-    return (
-        isinstance(model, Functional) and type(model).call is Functional.call
-    )
+    return isinstance(model, Functional) and type(model).call is Functional.call
 
 
 def symbolic_inputs(model: keras.Model) -> Any:

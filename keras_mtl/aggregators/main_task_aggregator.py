@@ -219,7 +219,7 @@ class MainTaskAggregator(Aggregator):
                 continue
             new = self.smoothing * ops.cast(gradient, slot.dtype)
             new = new + (1 - self.smoothing) * slot
-            new = ops.where(finite, new, slot)
+            new = ops.where(finite, new, ops.convert_to_tensor(slot))
             slot.assign(new)
             averages.append(new)
         return averages

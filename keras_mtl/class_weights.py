@@ -1,0 +1,66 @@
+"""Class weights of single tasks, which stock Keras has for one output only."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+Tensor = Any
+
+
+def is_per_task(class_weight: Any) -> bool:
+    """Whether `class_weight` maps task names to dicts of class weights."""
+    return isinstance(class_weight, dict) and any(
+        isinstance(value, dict) or isinstance(key, str)
+        for key, value in class_weight.items()
+    )
+
+
+def validate_class_weight(class_weight: dict, output_names: list[str]) -> None:
+    """Raises a `ValueError` unless it is `{output: {class: weight}}`."""
+    for name, weights in class_weight.items():
+        if name not in output_names:
+            raise ValueError(
+                f"`class_weight` has an entry '{name}' that is no output of "
+                f"the model. Outputs are {list(output_names)}. Received: "
+                f"class_weight={class_weight}"
+            )
+        if not isinstance(weights, dict) or not weights:
+            raise ValueError(
+                f"`class_weight['{name}']` should be a dict from class "
+                "indices (integers) to weights, e.g. {0: 1.0, 1: 5.0}. "
+                f"Received: {weights}"
+            )
+        for index, weight in weights.items():
+            if not isinstance(index, int) or index < 0:
+                raise ValueError(
+                    f"`class_weight['{name}']` should have class indices "
+                    f"(integers from 0) as keys. Received: {index!r}"
+                )
+            if not weight >= 0:
+                raise ValueError(
+                    f"`class_weight['{name}'][{index}]` should be a number "
+                    f"from 0 up. Received: {weight!r}"
+                )
+
+
+def class_sample_weight(labels: Tensor, weights: dict[int, float]) -> Tensor:
+    """One weight an example: that of its class, 1 for a class not named.
+
+    Args:
+        labels: Class indices of shape `(batch_size,)`, `(batch_size, 1)`,
+            or one-hot of shape `(batch_size, num_classes)`; more axes before
+            the last are time steps or pixels.
+        weights: Class index to weight.
+    """
+    labels = ops.convert_to_tensor(labels)
+    if len(labels.shape) > 1:
+        if labels.shape[-1] == 1:
+            labels = ops.squeeze(labels, axis=-1)
+        else:
+            labels = ops.argmax(labels, axis=-1)
+    weight = ops.ones(ops.shape(labels), dtype=keras.backend.floatx())
+    for index, value in weights.items():
+        is_class = ops.equal(labels, ops.cast(index, labels.dtype))
+        weight = ops.where(is_class, ops.cast(value, weight.dtype), weight)
+    return weight

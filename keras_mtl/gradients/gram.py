@@ -1,0 +1,71 @@
+"""Inner products of task gradients, over a chosen granularity."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from keras import ops
+
+Tensor = Any
+# One gradient a task; `None` where the task does not reach the variable.
+Column = Sequence[Tensor | None]
+
+
+def tasks_of(column: Column) -> list[int]:
+    """Indices of the tasks that reach a variable."""
+    return [t for t, gradient in enumerate(column) if gradient is not None]
+
+
+def total(column: Column) -> Tensor | None:
+    """The plain sum over tasks; `None` where no task reaches."""
+    present = [gradient for gradient in column if gradient is not None]
+    return sum(present[1:], present[0]) if present else None
+
+
+def group_variables(variables: Sequence[Any], granularity: str) -> list[Any]:
+    """A group for each variable: inner products are summed over a group."""
+    if granularity == "model":
+        return [0] * len(variables)
+    if granularity == "layer":
+        return [variable.path.rpartition("/")[0] for variable in variables]
+    return list(range(len(variables)))
+
+
+def column_gram(column: Column) -> Tensor:
+    """Inner products `[T, T]` of the task gradients of one variable.
+
+    Taken over the tasks that reach the variable only, in float32: half
+    precision could not hold the squares.
+    """
+    tasks = tasks_of(column)
+    rows = ops.stack(
+        [ops.reshape(ops.cast(column[t], "float32"), (-1,)) for t in tasks]
+    )
+    gram = ops.matmul(rows, ops.transpose(rows))
+    if len(tasks) == len(column):
+        return gram
+    # Zero rows and columns for the tasks that do not reach the variable.
+    place = ops.one_hot(ops.convert_to_tensor(tasks), len(column))
+    return ops.matmul(ops.transpose(place), ops.matmul(gram, place))
+
+
+def grouped_gram(columns: Sequence[Column], groups: Sequence[Any]) -> Tensor:
+    """Sums the inner products of variables over groups, to `[G, T, T]`."""
+    sums: dict[Any, Tensor] = {}
+    for column, group in zip(columns, groups):
+        gram = column_gram(column)
+        sums[group] = sums[group] + gram if group in sums else gram
+    return ops.stack(list(sums.values()))
+
+
+def group_indices(groups: Sequence[Any]) -> list[int]:
+    """Position of each variable's group in `grouped_gram`."""
+    order = list(dict.fromkeys(groups))
+    return [order.index(group) for group in groups]
+
+
+def weighted_sum(column: Column, weights: Tensor) -> Tensor:
+    """`sum_t weights[t] * column[t]` over the tasks that reach the variable."""
+    return sum(
+        ops.cast(weights[t], column[t].dtype) * column[t]
+        for t in tasks_of(column)
+    )

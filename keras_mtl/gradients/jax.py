@@ -1,0 +1,243 @@
+"""The training step on JAX: one linearisation, T transpositions."""
+
+import contextlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import keras
+from jax.interpreters import partial_eval
+
+from keras_mtl.gradients.tap import tap
+
+Tensor = Any
+
+
+class TrainStep:
+    """`train_step` and `test_step` of `MultiTaskModel` on JAX."""
+
+    def train_step(self, state: tuple, data: Any) -> tuple[dict, tuple]:
+        data = self._prepare_batch(data)
+        if not self._takes_task_gradients:
+            return super().train_step(state, data)
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        trainable, _, optimizer_state, _ = state
+
+        def forward(trainable: list, nudges: list) -> tuple:
+            return self._forward(
+                (trainable, *state[1:]), nudges, x, y, sample_weight
+            )
+
+        # Zeros added to the representation: the gradient with respect to them
+        # is the gradient at the representation.
+        nudges = []
+        if self._representation is not None:
+            shapes = jax.eval_shape(lambda t: forward(t, None)[0][2], trainable)
+            nudges = [jnp.zeros(s.shape, s.dtype) for s in shapes]
+        outputs, pushforward, carried = jax.linearize(
+            forward, trainable, nudges, has_aux=True
+        )
+        loss, y_pred, objectives, non_trainable, metrics = carried
+        passes = _BackwardPasses(outputs, pushforward, trainable, nudges)
+
+        scope_state = (trainable, non_trainable, optimizer_state, metrics)
+        with self._stateless(scope_state) as scope:
+            gradients = self._aggregate(passes, objectives)
+            self._update_weighting(objectives)
+        non_trainable = _read(scope, self.non_trainable_variables)
+        metrics = _read(scope, self.metrics_variables)
+
+        trainable, optimizer_state = self.optimizer.stateless_apply(
+            optimizer_state, gradients, trainable
+        )
+        logs, metrics = self._update_metrics_variables(
+            metrics, loss, x, y, y_pred, sample_weight
+        )
+        return logs, (trainable, non_trainable, optimizer_state, metrics)
+
+    def test_step(self, state: tuple, data: Any) -> tuple[dict, tuple]:
+        logs, state = super().test_step(
+            state, self._prepare_batch(data, training=False)
+        )
+        return self._drop_training_logs(logs), state
+
+    def _stateless(self, state: tuple) -> keras.StatelessScope:
+        """A scope in which all variables of the step have these values."""
+        owners = (
+            self.trainable_variables,
+            self.non_trainable_variables,
+            self.optimizer.variables,
+            self.metrics_variables,
+        )
+        mapping = [
+            pair
+            for own, values in zip(owners, state)
+            for pair in zip(own, values)
+        ]
+        return keras.StatelessScope(state_mapping=mapping)
+
+    def _forward(
+        self, state: tuple, nudges: list | None, x: Any, y: Any, sw: Any
+    ) -> tuple[tuple, tuple]:
+        """The scalars of the step, and what else it has to carry on.
+
+        Returns:
+            `(tasks, rest, sources)` to differentiate, with empty lists where
+            there is nothing, and `(loss, y_pred, objectives, non_trainable,
+            metrics)`.
+        """
+        trainable, non_trainable, optimizer_state, metrics = state
+        with contextlib.ExitStack() as stack:
+            taps = self._open_taps(stack, nudges)
+            kwargs = {"training": True} if self._call_has_training_arg else {}
+            y_pred, non_trainable, losses = self.stateless_call(
+                trainable, non_trainable, x, return_losses=True, **kwargs
+            )
+        state = (trainable, non_trainable, optimizer_state, metrics)
+        self._losses_override.clear()
+        self._losses_override = losses
+        with self._stateless(state) as scope:
+            loss, objectives = self._evaluate(
+                x, y, y_pred, sw, taps.get("auxiliaries")
+            )
+        self._losses_override.clear()
+        rest = [] if objectives.rest is None else [objectives.rest]
+        cut = taps.get("representation")
+        sources = keras.tree.flatten(cut.source) if cut else []
+        carried = (
+            loss,
+            y_pred,
+            objectives._replace(
+                tasks=[None] * len(objectives.tasks), rest=None
+            ),
+            _read(scope, self.non_trainable_variables),
+            _read(scope, self.metrics_variables),
+        )
+        return (objectives.tasks, rest, sources), carried
+
+    def _open_taps(self, stack: Any, nudges: list | None) -> dict[str, Any]:
+        """Taps the representation, where the gradient is to stop."""
+
+        def cut(outputs: Any) -> Any:
+            leaves = [
+                jax.lax.stop_gradient(z) for z in keras.tree.flatten(outputs)
+            ]
+            if nudges is not None:
+                leaves = [z + nudge for z, nudge in zip(leaves, nudges)]
+            return keras.tree.pack_sequence_as(outputs, leaves)
+
+        taps = {}
+        if self._representation is not None:
+            taps["representation"] = stack.enter_context(
+                tap(self._representation, cut)
+            )
+        if self.auxiliaries is not None:
+            taps["auxiliaries"] = self._open_auxiliary_tap(stack, taps)
+        return taps
+
+    def _aggregate(self, passes: "_BackwardPasses", objectives: Any) -> list:
+        if self.aggregator is None:
+            return passes.total()[0]
+        if self._representation is not None:
+            return self._aggregate_at(passes, objectives)
+        rows = [passes.task(t)[0] for t in range(len(objectives.tasks))]
+        rest = passes.rest()
+        gradients = self._combine_variables(
+            rows, self.trainable_variables, objectives
+        )
+        return _add(gradients, rest[0]) if rest else gradients
+
+    def _aggregate_at(self, passes: "_BackwardPasses", objectives: Any) -> list:
+        """T backward passes down to the representation, one below it."""
+        rows = [passes.task(t) for t in range(len(objectives.tasks))]
+        signal = self._combine_representation(
+            [leaf_row for _, leaf_row in rows], objectives
+        )
+        head_rows = [head_row for head_row, _ in rows]
+        rest = passes.rest()
+        if rest:
+            signal = _add(signal, rest[1])
+        below = passes.below(signal)
+        self._check_cut(self.trainable_variables, head_rows, below)
+        gradients = below
+        for row in head_rows + ([rest[0]] if rest else []):
+            gradients = _add(gradients, row)
+        return gradients
+
+
+class _BackwardPasses:
+    """Backward passes from the outputs of one linearised forward pass.
+
+    Transposing one output at a time visits only the part of the model that
+    leads to it. A gradient is `None`, not zero, where no path leads: read off
+    the linear program, in which what stops a gradient does not occur.
+
+    Args:
+        outputs: `(tasks, rest, sources)`.
+        pushforward: The linear map from changes of `inputs` to changes of
+            `outputs`.
+        inputs: Lists of arrays: trainable variables and nudges.
+    """
+
+    def __init__(self, outputs: tuple, pushforward: Any, *inputs: list):
+        self.outputs = outputs
+        self.pushforward = pushforward
+        self.inputs = inputs
+        self.jaxpr = jax.make_jaxpr(pushforward)(*inputs).jaxpr
+
+    def task(self, index: int) -> tuple[list, list]:
+        """Gradients of one task: of the variables, at the representation."""
+        return self._transpose(lambda out: [out[0][index]])
+
+    def rest(self) -> tuple[list, list] | None:
+        """Gradients of what belongs to no task, if there is anything."""
+        return self._transpose(lambda out: out[1]) if self.outputs[1] else None
+
+    def total(self) -> tuple[list, list]:
+        """Gradients of everything together."""
+        return self._transpose(lambda out: out[0] + out[1])
+
+    def below(self, signal: list) -> list:
+        """Carries gradients at the representation on to the variables."""
+        zeros = [
+            jnp.zeros_like(z) if g is None else g.astype(z.dtype)
+            for g, z in zip(signal, self.outputs[2])
+        ]
+        return self._transpose(lambda out: out[2], zeros)[0]
+
+    def _transpose(self, select: Any, cotangents: list | None = None) -> tuple:
+        def chosen(*tangents: list) -> list:
+            return select(self.pushforward(*tangents))
+
+        if cotangents is None:
+            cotangents = [jnp.ones_like(v) for v in select(self.outputs)]
+        gradients = jax.linear_transpose(chosen, *self.inputs)(cotangents)
+        flat, structure = jax.tree.flatten(gradients)
+        reached = self._reached(select)
+        found = [g if hit else None for g, hit in zip(flat, reached)]
+        return jax.tree.unflatten(structure, found)
+
+    def _reached(self, select: Any) -> list[bool]:
+        """Which inputs lead to the selected outputs."""
+        flat, structure = jax.tree.flatten(self.outputs)
+        numbered = jax.tree.unflatten(structure, range(len(flat)))
+        chosen = set(jax.tree.leaves(select(numbered)))
+        used = [i in chosen for i in range(len(flat))]
+        return partial_eval.dce_jaxpr(self.jaxpr, used)[1]
+
+
+def _read(scope: keras.StatelessScope, variables: list) -> list:
+    """The values that variables have at the end of a scope."""
+    values = [scope.get_current_value(v) for v in variables]
+    return [
+        variable.value if value is None else value
+        for variable, value in zip(variables, values)
+    ]
+
+
+def _add(left: list, right: list) -> list:
+    """Sums two lists of gradients, in which `None` is zero."""
+    return [
+        b if a is None else a if b is None else a + b
+        for a, b in zip(left, right)
+    ]

@@ -1,0 +1,99 @@
+"""Reading the output of one layer during a forward pass."""
+
+import contextlib
+from collections.abc import Callable
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+
+
+class Tap:
+    """What flowed through a tapped operation.
+
+    Attributes:
+        source: The output as the operation computed it.
+        outlet: The output as the rest of the model received it.
+    """
+
+    def __init__(self, name: str):
+        self.name = name
+        self.source: Any = None
+        self.outlet: Any = None
+
+
+@contextlib.contextmanager
+def tap(
+    operation: Any, replace: Callable[[Any], Any] | None = None
+) -> Iterator[Tap]:
+    """Records an operation's output, and may replace it, within the context.
+
+    Args:
+        operation: A Keras layer or operation, called once in the context.
+        replace: Maps the output to what the rest of the model shall receive.
+
+    Raises:
+        ValueError: If the operation is called twice (then there is no one
+            representation), or not at all.
+    """
+    result = Tap(operation.name)
+    original = operation.call
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        outputs = original(*args, **kwargs)
+        if result.source is not None:
+            raise ValueError(
+                f"The representation '{operation.name}' is computed more than "
+                "once in a forward pass, so it is not one tensor. Name a layer "
+                "that the model calls once."
+            )
+        result.source = outputs
+        result.outlet = replace(outputs) if replace else outputs
+        return result.outlet
+
+    # Around Keras' attribute tracking, which would take note of a new method.
+    object.__setattr__(operation, "call", call)
+    try:
+        yield result
+    finally:
+        object.__delattr__(operation, "call")
+    if result.source is None:
+        raise ValueError(
+            f"The representation '{operation.name}' is not computed in the "
+            "forward pass of the model. Name a layer that the model calls."
+        )
+
+
+def find_operation(model: Any, representation: Any) -> Any:
+    """The layer or operation of a model that makes the representation.
+
+    Args:
+        model: A functional or subclassed Keras model.
+        representation: Name of a layer, or a symbolic tensor of the model.
+
+    Raises:
+        ValueError: If there is none, or several, by that name.
+    """
+    if isinstance(representation, keras.KerasTensor):
+        representation = representation._keras_history.operation.name
+    if not isinstance(representation, str):
+        raise ValueError(
+            "`representation` should be the name of a layer, or a tensor of "
+            f"the functional model. Received: representation={representation}"
+        )
+    candidates = list(getattr(model, "operations", None) or [])
+    candidates += [
+        layer
+        for layer in model._flatten_layers(include_self=False)
+        if all(layer is not other for other in candidates)
+    ]
+    found = [op for op in candidates if op.name == representation]
+    if len(found) == 1:
+        return found[0]
+    names = sorted({op.name for op in candidates})
+    raise ValueError(
+        f"`representation` should name one layer of the model, but "
+        f"{len(found) or 'none'} of its layers "
+        f"{'are' if len(found) > 1 else 'is'} called '{representation}'. "
+        f"Layers: {names}"
+    )

@@ -1,0 +1,160 @@
+"""The training step on TensorFlow: one tape, T backward passes."""
+
+import contextlib
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_mtl.gradients.tap import tap
+
+Tensor = Any
+
+
+class TrainStep:
+    """`train_step` and `test_step` of `MultiTaskModel` on TensorFlow."""
+
+    def train_step(self, data: Any) -> dict[str, Tensor]:
+        data = self._prepare_batch(data)
+        if not self._takes_task_gradients:
+            return super().train_step(data)
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        with tf.GradientTape(persistent=True) as tape:
+            with contextlib.ExitStack() as stack:
+                taps = self._open_taps(stack, tape)
+                kwargs = (
+                    {"training": True} if self._call_has_training_arg else {}
+                )
+                y_pred = self(x, **kwargs)
+            loss, objectives = self._evaluate(
+                x, y, y_pred, sample_weight, taps.get("auxiliaries")
+            )
+        self._loss_tracker.update_state(
+            _unscale_for_replicas(loss),
+            sample_weight=tf.shape(_first_tensor(x))[0],
+        )
+        variables = self.trainable_variables
+        gradients = self._aggregate(
+            tape, objectives, variables, taps.get("representation")
+        )
+        self.optimizer.apply_gradients(zip(gradients, variables))
+        self._update_weighting(objectives)
+        return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
+
+    def test_step(self, data: Any) -> dict[str, Tensor]:
+        return self._drop_training_logs(
+            super().test_step(self._prepare_batch(data, training=False))
+        )
+
+    def _open_taps(self, stack: Any, tape: tf.GradientTape) -> dict[str, Any]:
+        """Taps the representation, where the gradient is to stop."""
+
+        def cut(outputs: Any) -> Any:
+            leaves = keras.tree.map_structure(tf.stop_gradient, outputs)
+            tape.watch(keras.tree.flatten(leaves))
+            return leaves
+
+        taps = {}
+        if self._representation is not None:
+            taps["representation"] = stack.enter_context(
+                tap(self._representation, cut)
+            )
+        if self.auxiliaries is not None:
+            taps["auxiliaries"] = self._open_auxiliary_tap(stack, taps)
+        return taps
+
+    def _aggregate(
+        self, tape: tf.GradientTape, objectives: Any, variables: list, cut: Any
+    ) -> list[Tensor]:
+        if self.aggregator is None:
+            # Of several targets a tape takes the gradient of the sum.
+            rest = [] if objectives.rest is None else [objectives.rest]
+            return tape.gradient(objectives.tasks + rest, variables)
+        if cut is not None:
+            return self._aggregate_at(tape, objectives, variables, cut)
+        rows = [
+            [_dense(g) for g in tape.gradient(task, variables)]
+            for task in objectives.tasks
+        ]
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        if replicas > 1:
+            # Combining is not linear: it must see the gradients of the whole
+            # batch. The optimizer sums over replicas once more, hence the
+            # division below.
+            rows = _all_reduce(rows)
+        gradients = self._combine_variables(rows, variables, objectives)
+        if replicas > 1:
+            gradients = [g and g / replicas for g in gradients]
+        if objectives.rest is not None:
+            gradients = _add(
+                gradients, tape.gradient(objectives.rest, variables)
+            )
+        return gradients
+
+    def _aggregate_at(
+        self, tape: tf.GradientTape, objectives: Any, variables: list, cut: Any
+    ) -> list[Tensor]:
+        """T backward passes down to the representation, one below it."""
+        leaves = keras.tree.flatten(cut.outlet)
+        sources = keras.tree.flatten(cut.source)
+        scalars = list(objectives.tasks)
+        if objectives.rest is not None:
+            scalars.append(objectives.rest)
+        rows = [tape.gradient(s, leaves + variables) for s in scalars]
+        leaf_rows = [row[: len(leaves)] for row in rows]
+        head_rows = [row[len(leaves) :] for row in rows]
+        task_count = len(objectives.tasks)
+        signal = self._combine_representation(
+            leaf_rows[:task_count], objectives, _all_reduce_gram
+        )
+        if objectives.rest is not None:
+            signal = _add(signal, leaf_rows[-1])
+        below = tape.gradient(sources, variables, output_gradients=signal)
+        self._check_cut(variables, head_rows[:task_count], below)
+        gradients = below
+        for row in head_rows:
+            gradients = _add(gradients, row)
+        return gradients
+
+
+def _dense(gradient: Any) -> Tensor | None:
+    """Embeddings give slices, which cannot be stacked over tasks."""
+    if isinstance(gradient, tf.IndexedSlices):
+        return tf.convert_to_tensor(gradient)
+    return gradient
+
+
+def _add(left: list, right: list) -> list:
+    """Sums two lists of gradients, in which `None` is zero."""
+    return [
+        b if a is None else a if b is None else _dense(a) + _dense(b)
+        for a, b in zip(left, right)
+    ]
+
+
+def _all_reduce(rows: list[list]) -> list[list]:
+    context = tf.distribute.get_replica_context()
+    present = [[g for g in row if g is not None] for row in rows]
+    reduced = context.all_reduce("SUM", present)
+    iterators = [iter(row) for row in reduced]
+    return [
+        [None if g is None else next(values) for g in row]
+        for row, values in zip(rows, iterators)
+    ]
+
+
+def _all_reduce_gram(gram: Tensor) -> Tensor:
+    """Rows of a representation belong to examples: their Grams add up."""
+    if tf.distribute.get_strategy().num_replicas_in_sync == 1:
+        return gram
+    return tf.distribute.get_replica_context().all_reduce("SUM", gram)
+
+
+def _unscale_for_replicas(loss: Tensor) -> Tensor:
+    """The tracker takes the loss of a replica's own batch, as Keras' does."""
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    return loss * replicas if replicas > 1 else loss
+
+
+def _first_tensor(x: Any) -> Tensor:
+    return next(i for i in keras.tree.flatten(x) if i is not None)

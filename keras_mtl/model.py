@@ -1,0 +1,625 @@
+"""A Keras model that arbitrates between the gradients of its tasks."""
+
+import functools
+import inspect
+import weakref
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import keras
+from keras.src.models.functional import Functional
+
+from keras_mtl import aggregators
+from keras_mtl import weightings
+from keras_mtl.class_weights import class_sample_weight
+from keras_mtl.class_weights import is_per_task
+from keras_mtl.class_weights import validate_class_weight
+from keras_mtl.gradient_conflict import GradientConflict
+from keras_mtl.gradients import TrainStep
+from keras_mtl.gradients.combine import combine
+from keras_mtl.gradients.gram import group_variables
+from keras_mtl.gradients.gram import tasks_of
+from keras_mtl.gradients.gram import total
+from keras_mtl.gradients.tap import find_operation
+from keras_mtl.gradients.tap import tap
+from keras_mtl.method_state import MethodState
+from keras_mtl.missing_labels import validate_missing_label
+from keras_mtl.objectives import Objectives
+from keras_mtl.objectives import make_objectives
+from keras_mtl.task_losses import TaskLosses
+from keras_mtl.task_losses import TaskMetrics
+from keras_mtl.variable_creation import lifted
+
+Tensor = Any
+
+
+class MultiTaskModel(TrainStep, keras.Model):
+    """A `keras.Model` whose training step combines task gradients.
+
+    Use it as `keras.Model`: with `inputs` and `outputs`, or as a base class.
+    A task is one entry of `loss` in `compile`. With an `aggregator`, `fit`
+    takes the gradient of every task from one forward pass, and the aggregator
+    makes one gradient of them for the variables that tasks share. Variables
+    that one task alone reaches keep their gradient, and so does what belongs
+    to no task (regularisers, `add_loss`).
+
+    Everything else is `keras.Model`: callbacks, metrics, saving, `predict`.
+    With `aggregator=None` and `weighting=None` it trains as stock Keras does.
+
+    Example:
+
+    ```python
+    inputs = keras.Input((32,))
+    shared = keras.layers.Dense(64, activation="relu", name="shared")(inputs)
+    model = keras_mtl.MultiTaskModel(
+        inputs,
+        {
+            "digit": keras.layers.Dense(10, name="digit")(shared),
+            "angle": keras.layers.Dense(1, name="angle")(shared),
+        },
+    )
+    model.compile(
+        "adam",
+        loss={
+            "digit": keras.losses.SparseCategoricalCrossentropy(True),
+            "angle": "mse",
+        },
+        aggregator="pcgrad",
+    )
+    model.fit(x, {"digit": digits, "angle": angles})
+    ```
+    """
+
+    # Training-only heads, set by `keras_mtl.add_self_auxiliaries`.
+    auxiliaries = None
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> "MultiTaskModel":
+        if not issubclass(cls, Functional) and _is_functional(args, kwargs):
+            if cls is MultiTaskModel:
+                cls = FunctionalMultiTaskModel
+            else:
+                # Keras would turn all base classes functional, for good; then
+                # no other subclass could be a subclassed model.
+                cls.__bases__ = (*cls.__bases__, Functional)
+        return super().__new__(cls, *args, **kwargs)
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        # First, because Keras reads `metrics` as it builds a functional model.
+        self._reset_settings()
+        super().__init__(*args, **kwargs)
+        self.method_state = MethodState(name="method_state")
+
+    # -- compile ------------------------------------------------------------
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: Any = "auto",
+        auto_scale_loss: bool = True,
+        *,
+        aggregator: Any = None,
+        weighting: Any = None,
+        representation: Any = None,
+        missing_label: Any = None,
+    ) -> None:
+        """Configures the model for training, as `keras.Model.compile`.
+
+        Args:
+            optimizer, loss, metrics, weighted_metrics, run_eagerly,
+                steps_per_execution, jit_compile, auto_scale_loss: As for
+                `keras.Model.compile`. The order of `loss` is the order of the
+                tasks.
+            loss_weights: Fixed task weights, numbers from 0 up.
+            aggregator: `keras_mtl.aggregators.Aggregator`, its name, or
+                `None` for the sum of the losses, which is stock Keras.
+            weighting: `keras_mtl.weightings.Weighting`, its name, or `None`
+                for the losses as they are.
+            representation: Name of a layer, or a tensor of a functional
+                model, that everything the tasks share leads up to. Then the
+                aggregator sees gradients there and not those of the shared
+                variables, which saves all but one backward pass through them.
+            missing_label: Value that stands for a missing label (`nan` or a
+                number), or a dict from output names to such values. An
+                example with no label gives its task no loss, no gradient and
+                no metric.
+
+        Raises:
+            ValueError: If an argument does not fit the model or the others.
+        """
+        aggregator = aggregators.get(aggregator)
+        weighting = weightings.get(weighting)
+        _validate_loss_weights(loss_weights)
+        validate_missing_label(missing_label)
+        self._validate_methods(loss, aggregator, weighting, representation)
+        operation = None
+        if representation is not None:
+            operation = find_operation(self, representation)
+        super().compile(
+            optimizer=optimizer,
+            loss=loss,
+            loss_weights=loss_weights,
+            metrics=metrics,
+            weighted_metrics=weighted_metrics,
+            run_eagerly=run_eagerly,
+            steps_per_execution=steps_per_execution,
+            jit_compile=jit_compile,
+            auto_scale_loss=auto_scale_loss,
+        )
+        output_names = getattr(self, "output_names", None)
+        if loss is not None:
+            self._compile_loss = TaskLosses(
+                loss, loss_weights, output_names, missing_label
+            )
+        if missing_label is not None and self._compile_metrics is not None:
+            self._compile_metrics = TaskMetrics(
+                metrics, weighted_metrics, output_names, missing_label
+            )
+        self._reset_settings(
+            aggregator=aggregator,
+            weighting=weighting,
+            representation=operation,
+            missing_label=missing_label,
+        )
+        for method in (aggregator, weighting):
+            self._claim(method)
+        self._build_methods_early(loss, loss_weights, output_names)
+
+    @property
+    def aggregator(self) -> aggregators.Aggregator | None:
+        """The aggregator that the model was compiled with."""
+        return self._settings.aggregator
+
+    @property
+    def weighting(self) -> weightings.Weighting | None:
+        """The weighting that the model was compiled with."""
+        return self._settings.weighting
+
+    @property
+    def task_names(self) -> list[str] | None:
+        """Names of the tasks in order; `None` until they are known.
+
+        They are known from `compile` on for a functional model, and from the
+        first batch on for a subclassed one.
+        """
+        return self._settings.task_names
+
+    @property
+    def gradient_conflict(self) -> GradientConflict | None:
+        """The metric with the Gram matrix and the weights of the last step."""
+        return self._settings.conflict
+
+    def get_compile_config(self) -> dict[str, Any]:
+        config = super().get_compile_config()
+        if not config:
+            return config
+        serialize = keras.saving.serialize_keras_object
+        settings = self._settings
+        operation = settings.representation
+        return {
+            **config,
+            "aggregator": serialize(settings.aggregator),
+            "weighting": serialize(settings.weighting),
+            "representation": operation.name if operation else None,
+            "missing_label": serialize(settings.missing_label),
+            "task_names": settings.task_names,
+        }
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        config = dict(config)
+        task_names = config.pop("task_names", None)
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if task_names and self.built:
+            # State must exist before it can be loaded.
+            self._build_methods(task_names)
+        if self.optimizer is not None and self.built:
+            self.optimizer.build(self.trainable_variables)
+
+    # -- fit ----------------------------------------------------------------
+
+    @functools.wraps(keras.Model.fit)
+    def fit(self, *args: Any, **kwargs: Any) -> Any:
+        return super().fit(
+            *args, **self._take_class_weight("fit", args, kwargs)
+        )
+
+    @functools.wraps(keras.Model.train_on_batch)
+    def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        kwargs = self._take_class_weight("train_on_batch", args, kwargs)
+        return super().train_on_batch(*args, **kwargs)
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        return super().metrics + self._settings.training_metrics
+
+    def _take_class_weight(
+        self, method: str, args: tuple, kwargs: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Keeps class weights by task for the step; Keras refuses them."""
+        signature = inspect.signature(getattr(super(), method))
+        arguments = signature.bind_partial(*args, **kwargs).arguments
+        class_weight = arguments.get("class_weight")
+        if not is_per_task(class_weight):
+            class_weight = None
+        elif "class_weight" not in kwargs:
+            raise ValueError("Pass `class_weight` as a keyword argument.")
+        else:
+            names = getattr(self, "output_names", None) or list(class_weight)
+            validate_class_weight(class_weight, names)
+            kwargs = {**kwargs, "class_weight": None}
+        if class_weight != self._settings.class_weight:
+            self._settings.class_weight = class_weight
+            # The compiled step has the old weights in it.
+            self.train_function = None
+        return kwargs
+
+    def _prepare_batch(self, data: Any, training: bool = True) -> Any:
+        """Puts sample weights in the order of the outputs, with class weights."""
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        names = getattr(self, "output_names", None)
+        if isinstance(sample_weight, dict) and isinstance(y, (list, tuple)):
+            sample_weight = [sample_weight.get(name) for name in names]
+        class_weight = self._settings.class_weight
+        if training and class_weight is not None:
+            sample_weight = _with_class_weight(
+                y, sample_weight, class_weight, names
+            )
+        return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
+
+    # -- one step, backend-neutral -------------------------------------------
+
+    @property
+    def _takes_task_gradients(self) -> bool:
+        """Whether the step differs from stock Keras at all."""
+        settings = self._settings
+        return (
+            settings.aggregator is not None
+            or settings.weighting is not None
+            or self.auxiliaries is not None
+        )
+
+    @property
+    def _representation(self) -> Any:
+        return self._settings.representation
+
+    def _open_auxiliary_tap(self, stack: Any, taps: dict[str, Any]) -> Any:
+        operation = find_operation(self, self.auxiliaries.representation)
+        if operation is self._representation:
+            return taps["representation"]
+        return stack.enter_context(tap(operation))
+
+    def _evaluate(
+        self, x: Any, y: Any, y_pred: Any, sample_weight: Any, tapped: Any
+    ) -> tuple[Tensor, Objectives]:
+        """Evaluates the losses once: what is logged and what is minimised."""
+        predictions = {}
+        if self.auxiliaries is not None:
+            predictions = self.auxiliaries(tapped.outlet, training=True)
+        with self._compile_loss.recording(predictions) as record:
+            loss = self._compute_loss(
+                x=x,
+                y=y,
+                y_pred=y_pred,
+                sample_weight=sample_weight,
+                training=True,
+            )
+        self._build_methods(self._all_task_names())
+        for index, tracker in self._settings.auxiliary_trackers.items():
+            tracker.update_state(record.auxiliary_losses[index])
+        objectives = make_objectives(
+            record,
+            self._rest(loss, record),
+            task_weights=self._compile_loss.task_weights,
+            auxiliaries=self.auxiliaries,
+            weighting=self.weighting,
+            optimizer=self.optimizer,
+        )
+        return loss, objectives
+
+    def _rest(self, loss: Tensor, record: Any) -> Tensor | None:
+        """What the loss holds beside the tasks, or `None`."""
+        if type(self).compute_loss is not keras.Model.compute_loss:
+            # Whatever the user's `compute_loss` adds: nothing gets lost.
+            weights = self._compile_loss.task_weights
+            return loss - sum(
+                weight * record.losses[t] for t, weight in enumerate(weights)
+            )
+        losses = [self._aggregate_additional_loss(term) for term in self.losses]
+        return sum(losses) if losses else None
+
+    def _combine_variables(
+        self, rows: list[list], variables: list, objectives: Objectives
+    ) -> list[Tensor]:
+        """One gradient a variable from T."""
+        columns = dict(zip((v.path for v in variables), zip(*rows)))
+        shared_by_model = self._model_variables()
+        result = combine(
+            self.aggregator,
+            [columns[v.path] for v in shared_by_model],
+            group_variables(shared_by_model, self.aggregator.granularity),
+            objectives.losses,
+            objectives.scale,
+        )
+        self.gradient_conflict.update_state(result.gram, result.weights)
+        gradients = dict(
+            zip((v.path for v in shared_by_model), result.gradients)
+        )
+        # What the weighting trains belongs to no task and is not arbitrated.
+        return [
+            gradients[v.path] if v.path in gradients else total(columns[v.path])
+            for v in variables
+        ]
+
+    def _combine_representation(
+        self, rows: list[list], objectives: Objectives, reduce_gram: Any = None
+    ) -> list[Tensor]:
+        """One gradient at the representation from T."""
+        columns = [list(column) for column in zip(*rows)]
+        if all(len(tasks_of(column)) < 2 for column in columns):
+            raise ValueError(
+                f"The representation '{self._representation.name}' leads to "
+                "less than two tasks, so there is nothing to aggregate. Name "
+                "the last layer that the tasks share."
+            )
+        result = combine(
+            self.aggregator,
+            columns,
+            [0] * len(columns),
+            objectives.losses,
+            objectives.scale,
+            reduce_gram or (lambda gram: gram),
+        )
+        self.gradient_conflict.update_state(result.gram, result.weights)
+        return result.gradients
+
+    def _check_cut(
+        self, variables: list, head_rows: list[list], below: list
+    ) -> None:
+        """Raises unless all that tasks share lies below the representation."""
+        name = self._representation.name
+        own = {variable.path for variable in self._model_variables()}
+        for variable, under, *above in zip(variables, below, *head_rows):
+            if variable.path not in own:
+                continue
+            reached = [self.task_names[t] for t in tasks_of(above)]
+            if under is not None and reached:
+                raise ValueError(
+                    f"The representation '{name}' is no cut of the model: the "
+                    f"tasks {reached} reach the variable '{variable.path}' "
+                    "through it and around it. Name a layer that all paths "
+                    "from the shared variables to the tasks go through."
+                )
+            if len(reached) > 1:
+                raise ValueError(
+                    f"The tasks {reached} share the variable '{variable.path}' "
+                    f"above the representation '{name}', where no aggregator "
+                    "would see it. Name the last layer that the tasks share."
+                )
+
+    def _update_weighting(self, objectives: Objectives) -> None:
+        if self.weighting is not None:
+            self.weighting.update(objectives.weighted)
+
+    def _drop_training_logs(self, logs: dict[str, Any]) -> dict[str, Any]:
+        """Evaluation takes no gradients: it has nothing to say of them."""
+        hidden = {metric.name for metric in self._settings.training_metrics}
+        return {k: v for k, v in logs.items() if k not in hidden}
+
+    def _get_metrics_result_or_logs(self, logs: Any) -> Any:
+        # Keras compares the keys of the logs with those of all metrics.
+        results = self.get_metrics_result()
+        if isinstance(logs, dict):
+            dropped = self._drop_training_logs(results)
+            if logs.keys() == dropped.keys():
+                return dropped
+        return super()._get_metrics_result_or_logs(logs)
+
+    # -- state of the methods -------------------------------------------------
+
+    def _reset_settings(self, **settings: Any) -> None:
+        # A namespace, because Keras would track lists and metrics in attributes
+        # and could not let go of them when the model is compiled anew.
+        self._settings = SimpleNamespace(
+            aggregator=None,
+            weighting=None,
+            representation=None,
+            missing_label=None,
+            class_weight=None,
+            task_names=None,
+            conflict=None,
+            auxiliary_trackers={},
+            training_metrics=[],
+        )
+        vars(self._settings).update(settings)
+
+    def _validate_methods(
+        self, loss: Any, aggregator: Any, weighting: Any, representation: Any
+    ) -> None:
+        if loss is None and (aggregator is not None or weighting is not None):
+            raise ValueError(
+                "`aggregator` and `weighting` act on the tasks of `loss`, but "
+                "`loss` is None. Give a loss for each task."
+            )
+        if representation is None:
+            return
+        if aggregator is None:
+            raise ValueError(
+                "`representation` says where an aggregator takes its "
+                "gradients, but `aggregator` is None. Give an aggregator, or "
+                f"leave it out. Received: representation={representation}"
+            )
+        if getattr(aggregator, "uses_reference", False):
+            raise ValueError(
+                f"`representation` and smoothing={aggregator.smoothing} of "
+                f"{type(aggregator).__name__} exclude each other: the examples "
+                "change from batch to batch, so their gradients have no moving "
+                "average. Use `smoothing=1.0`."
+            )
+
+    def _claim(self, method: Any) -> None:
+        """State belongs to one model: two would overwrite each other's."""
+        if method is None:
+            return
+        owner = getattr(method, "_owner", lambda: None)()
+        if owner is not None and owner is not self and method.variables:
+            raise ValueError(
+                f"This {type(method).__name__} already belongs to the model "
+                f"'{owner.name}' and has state. Make a new instance for each "
+                "model."
+            )
+        method._owner = weakref.ref(self)
+
+    def _build_methods_early(
+        self, loss: Any, loss_weights: Any, output_names: Any
+    ) -> None:
+        """Builds at once where the outputs are known, so mistakes show early."""
+        self.method_state.hold()
+        if loss is None or not isinstance(self, Functional):
+            return
+        if not self._takes_task_gradients:
+            return
+        outputs = self._outputs_struct
+        losses = TaskLosses(loss, loss_weights, output_names)
+        try:
+            losses.build(outputs, outputs)
+        except (KeyError, TypeError, ValueError):
+            # `fit` builds with the labels and raises what there is to raise.
+            return
+        self._build_methods(self._all_task_names(losses))
+
+    def _all_task_names(self, losses: TaskLosses | None = None) -> list[str]:
+        """The tasks of `loss`, then auxiliaries that are tasks of their own."""
+        losses = losses or self._compile_loss
+        names = list(losses.task_names)
+        if self.auxiliaries is not None and self.auxiliaries.as_tasks:
+            names += [f"{names[t]}_aux" for t in self._auxiliary_tasks(losses)]
+        return names
+
+    def _auxiliary_tasks(self, losses: TaskLosses) -> list[int]:
+        outputs = [entry.loss.output for entry in losses._flat_losses]
+        heads = self.auxiliaries.heads
+        return [t for t, output in enumerate(outputs) if output in heads]
+
+    def _build_methods(self, task_names: Sequence[str]) -> None:
+        """Makes the state of the methods, once the tasks are known."""
+        settings = self._settings
+        if settings.task_names is not None or not self._takes_task_gradients:
+            return
+        with lifted():
+            for method in (settings.aggregator, settings.weighting):
+                if method is not None:
+                    method.build(task_names)
+            if getattr(settings.aggregator, "uses_reference", False):
+                settings.aggregator.build_reference(
+                    [variable.shape for variable in self._model_variables()]
+                )
+            self._make_training_metrics(task_names)
+        settings.task_names = list(task_names)
+        self.method_state.hold(
+            aggregator=settings.aggregator, weighting=settings.weighting
+        )
+
+    def _model_variables(self) -> list[keras.Variable]:
+        own = [id(v) for v in self.method_state.variables]
+        return [v for v in self.trainable_variables if id(v) not in own]
+
+    def _make_training_metrics(self, task_names: Sequence[str]) -> None:
+        settings = self._settings
+        if settings.aggregator is not None:
+            settings.conflict = GradientConflict(len(task_names))
+            settings.training_metrics.append(settings.conflict)
+        if self.auxiliaries is None:
+            return
+        losses = self._compile_loss
+        if not losses.built:
+            losses = TaskLosses(self.loss, None, self.output_names)
+            losses.build(self._outputs_struct, self._outputs_struct)
+        for t in self._auxiliary_tasks(losses):
+            tracker = keras.metrics.Mean(f"{losses.task_names[t]}_aux_loss")
+            settings.auxiliary_trackers[t] = tracker
+            settings.training_metrics.append(tracker)
+
+
+@keras.saving.register_keras_serializable(package="keras_mtl")
+class FunctionalMultiTaskModel(MultiTaskModel, Functional):
+    """What `MultiTaskModel(inputs, outputs)` makes."""
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        if self.auxiliaries is not None:
+            serialize = keras.saving.serialize_keras_object
+            config["auxiliaries"] = serialize(self.auxiliaries)
+        return config
+
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: Any = None
+    ) -> "FunctionalMultiTaskModel":
+        config = dict(config)
+        auxiliaries = config.pop("auxiliaries", None)
+        model = super().from_config(config, custom_objects=custom_objects)
+        if auxiliaries is not None:
+            model.auxiliaries = keras.saving.deserialize_keras_object(
+                auxiliaries, custom_objects=custom_objects
+            )
+        return model
+
+
+def _is_functional(args: tuple, kwargs: dict[str, Any]) -> bool:
+    """Whether the arguments are `inputs` and `outputs`."""
+    return (
+        len(args) >= 2
+        or (len(args) == 1 and "outputs" in kwargs)
+        or ("inputs" in kwargs and "outputs" in kwargs)
+    )
+
+
+def _validate_loss_weights(loss_weights: Any) -> None:
+    for weight in keras.tree.flatten(loss_weights):
+        if weight is None or isinstance(weight, keras.Variable):
+            continue
+        if not weight >= 0:
+            raise ValueError(
+                "`loss_weights` should be numbers from 0 up. Received: "
+                f"loss_weights={loss_weights}"
+            )
+
+
+def _with_class_weight(
+    y: Any, sample_weight: Any, class_weight: dict, output_names: Any
+) -> Any:
+    """Sample weights, one array an output, times the class weights."""
+    if isinstance(y, dict):
+        labels = y
+    elif isinstance(y, (list, tuple)):
+        labels = dict(zip(output_names, y))
+    else:
+        labels = {
+            output_names[0] if output_names else next(iter(class_weight)): y
+        }
+    weights = {}
+    for index, (name, label) in enumerate(labels.items()):
+        weights[name] = class_sample_weight(label, class_weight.get(name, {}))
+        given = sample_weight
+        if isinstance(sample_weight, dict):
+            given = sample_weight.get(name)
+        elif isinstance(sample_weight, (list, tuple)):
+            given = sample_weight[index]
+        if given is not None:
+            weights[name] = weights[name] * keras.ops.cast(
+                keras.ops.reshape(given, keras.ops.shape(weights[name])),
+                weights[name].dtype,
+            )
+    if isinstance(y, dict):
+        return weights
+    flat = list(weights.values())
+    return type(y)(flat) if isinstance(y, (list, tuple)) else flat[0]

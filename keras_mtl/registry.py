@@ -1,0 +1,91 @@
+"""Finding a method by its name, as Keras finds its losses and optimizers."""
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from keras_mtl.method import Method
+from keras_mtl.method import snake_case
+
+
+class Registry:
+    """The methods of one kind.
+
+    Args:
+        kind: What error messages call one, and the name of the argument that
+            takes it: `"aggregator"` or `"weighting"`.
+        base: The base class.
+        classes: The classes that can be had by name.
+    """
+
+    def __init__(self, kind: str, base: type, classes: Sequence[type]):
+        self.kind = kind
+        self.base = base
+        self.classes = {snake_case(cls.__name__): cls for cls in classes}
+
+    def get(self, identifier: Any) -> Method | None:
+        """The method that a user named; see `aggregators.get`."""
+        if identifier is None or isinstance(identifier, self.base):
+            return identifier
+        if isinstance(identifier, dict):
+            return self.deserialize(identifier)
+        if isinstance(identifier, str):
+            return self._from_name(identifier)
+        if inspect.isclass(identifier) and issubclass(identifier, self.base):
+            raise ValueError(
+                f"`{self.kind}` must be an instance. Write "
+                f"`{identifier.__name__}(...)`. Received the class itself: "
+                f"{self.kind}={identifier.__name__}"
+            )
+        raise ValueError(
+            f"`{self.kind}` must be a {self.base.__name__}, a dictionary from "
+            f"`serialize`, None or one of {sorted(self.classes)}. Received: "
+            f"{self.kind}={identifier!r}"
+        )
+
+    def _from_name(self, name: str) -> Method:
+        by_class_name = {c.__name__.lower(): c for c in self.classes.values()}
+        key = name.lower()
+        cls = self.classes.get(key) or by_class_name.get(key)
+        if cls is None:
+            raise ValueError(
+                f"Unknown {self.kind}. Known names: {sorted(self.classes)}. "
+                "For a method of your own pass an instance. Received: "
+                f"{self.kind}={name!r}"
+            )
+        needed = [
+            parameter.name
+            for parameter in inspect.signature(cls).parameters.values()
+            if parameter.default is parameter.empty
+            and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+        ]
+        if needed:
+            arguments = ", ".join(f"{argument}=..." for argument in needed)
+            raise ValueError(
+                f"{cls.__name__} needs arguments. Write "
+                f"`keras_mtl.{self.kind}s.{cls.__name__}({arguments})`. "
+                f"Received: {self.kind}={name!r}"
+            )
+        return cls()
+
+    def serialize(self, method: Method) -> dict[str, Any]:
+        """A dictionary for JSON from which `deserialize` makes an equal one."""
+        return keras.saving.serialize_keras_object(method)
+
+    def deserialize(
+        self,
+        config: dict[str, Any],
+        custom_objects: dict[str, Any] | None = None,
+    ) -> Method:
+        """The method that `serialize` described."""
+        method = keras.saving.deserialize_keras_object(
+            config, custom_objects=custom_objects
+        )
+        if not isinstance(method, self.base):
+            raise ValueError(
+                f"`config` must describe a {self.base.__name__}. Received: "
+                f"config={config!r}"
+            )
+        return method

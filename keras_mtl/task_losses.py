@@ -1,0 +1,255 @@
+"""The losses of single tasks, taken from Keras' own loss computation.
+
+This is the one file that leans on private names of Keras: `CompileLoss` and
+`CompileMetrics`, which `keras.Model.compile` makes of the `loss` and `metrics`
+that the user gives. Keras computes every loss once, with its sample weights,
+masks, names and trackers; here each one is recorded as it passes.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+from keras import ops
+from keras.src.losses.loss import unscale_loss_for_distribution
+from keras.src.trainers.compile_utils import CompileLoss
+from keras.src.trainers.compile_utils import CompileMetrics
+
+from keras_mtl.missing_labels import masked_sample_weight
+from keras_mtl.missing_labels import missing_label_of
+from keras_mtl.missing_labels import split_labels
+
+Tensor = Any
+
+
+class TaskRecord:
+    """What one evaluation of the losses left behind, by task.
+
+    Attributes:
+        losses: One scalar a task, in the order of `TaskLosses.task_names`,
+            without loss weights.
+        auxiliary_losses: Task index to the scalar loss of its auxiliary head.
+    """
+
+    def __init__(self, predictions: dict[str, Tensor]):
+        self.predictions = predictions
+        self.losses: dict[int, Tensor] = {}
+        self.auxiliary_losses: dict[int, Tensor] = {}
+
+
+class TaskLosses(CompileLoss):
+    """Keras' `CompileLoss` that can also tell the loss of every task.
+
+    A task is one entry of `loss`. With several losses on one output each is a
+    task of its own, named after the output and the loss.
+
+    Args:
+        loss, loss_weights, output_names: As for `keras.Model.compile`.
+        missing_label: Value that marks a missing label, or a dict from output
+            names to values. An example with no label gives its task no loss;
+            the loss of a task is the mean over its labelled examples.
+    """
+
+    def __init__(
+        self,
+        loss: Any,
+        loss_weights: Any = None,
+        output_names: list[str] | None = None,
+        missing_label: Any = None,
+    ):
+        super().__init__(loss, loss_weights, output_names=output_names)
+        self.missing_label = missing_label
+        self._record: TaskRecord | None = None
+
+    @property
+    def task_names(self) -> list[str]:
+        return [entry.name for entry in self._flat_losses]
+
+    @property
+    def task_weights(self) -> list[float]:
+        """Loss weights as given in `compile`, 1 where there is none."""
+        weights = [entry.loss_weights for entry in self._flat_losses]
+        return [1.0 if weight is None else weight for weight in weights]
+
+    def build(self, y_true: Any, y_pred: Any) -> None:
+        super().build(y_true, y_pred)
+        names = _distinct_names(self._flat_losses)
+        self._flat_losses = [
+            entry._replace(
+                name=name,
+                loss=_RecordedLoss(self, index, entry.name, entry.loss),
+            )
+            for index, (name, entry) in enumerate(zip(names, self._flat_losses))
+        ]
+        for entry, tracker in zip(self._flat_losses, self._metrics):
+            tracker.name = f"{entry.name}_loss"
+        if self.missing_label is not None:
+            self._metrics[:] = [_LabelledMean(m.name) for m in self._metrics]
+        _check_missing_label_names(self.missing_label, self._flat_losses)
+
+    def call(
+        self, y_true: Any, y_pred: Any, sample_weight: Any = None
+    ) -> Tensor:
+        if keras.tree.is_nested(y_true) or keras.tree.is_nested(y_pred):
+            return super().call(y_true, y_pred, sample_weight)
+        if not self.built:
+            self.build(y_true, y_pred)
+        if len(self._flat_losses) == 1:
+            return super().call(y_true, y_pred, sample_weight)
+        # Keras' own path for a single output keeps the first loss only.
+        total = 0.0
+        for entry, tracker in zip(self._flat_losses, self._metrics):
+            value = entry.loss(y_true, y_pred, sample_weight)
+            tracker.update_state(
+                unscale_loss_for_distribution(value),
+                sample_weight=y_pred.shape[0],
+            )
+            total += value * (entry.loss_weights or 1.0)
+        return total
+
+    @contextlib.contextmanager
+    def recording(
+        self, predictions: dict[str, Tensor] | None = None
+    ) -> Iterator[TaskRecord]:
+        """Records the task losses that are computed inside the context.
+
+        Args:
+            predictions: Output name to the prediction of its auxiliary head,
+                to be judged by the same loss on the same labels.
+        """
+        self._record = TaskRecord(predictions or {})
+        try:
+            yield self._record
+        finally:
+            self._record = None
+
+
+class TaskMetrics(CompileMetrics):
+    """Keras' `CompileMetrics` that leaves out examples without a label."""
+
+    def __init__(
+        self,
+        metrics: Any,
+        weighted_metrics: Any,
+        output_names: list[str] | None = None,
+        missing_label: Any = None,
+    ):
+        super().__init__(metrics, weighted_metrics, output_names=output_names)
+        self.missing_label = missing_label
+
+    def update_state(
+        self, y_true: Any, y_pred: Any, sample_weight: Any = None
+    ) -> None:
+        if not self.built:
+            self.build(y_true, y_pred)
+        flat_true = self._flatten_y(y_true)
+        flat_pred = self._flatten_y(y_pred)
+        if sample_weight is None:
+            flat_weight = [None] * len(flat_pred)
+        else:
+            flat_weight = self._flatten_y(sample_weight)
+            if len(flat_weight) < len(flat_pred):
+                flat_weight = [flat_weight[0]] * len(flat_pred)
+        names = self._resolved_output_names or self.output_names
+        for i, (labels, prediction) in enumerate(zip(flat_true, flat_pred)):
+            missing = missing_label_of(
+                self.missing_label, names[i] if names else ""
+            )
+            weight, mask = flat_weight[i], None
+            if missing is not None:
+                labels, mask = split_labels(labels, prediction, missing)
+                weight = masked_sample_weight(weight, mask, self.dtype)
+                mask = ops.cast(mask, self.dtype)
+            if self._flat_metrics[i]:
+                self._flat_metrics[i].update_state(labels, prediction, mask)
+            if self._flat_weighted_metrics[i]:
+                self._flat_weighted_metrics[i].update_state(
+                    labels, prediction, weight
+                )
+
+
+class _RecordedLoss:
+    """The loss of one task: drops unlabelled examples and keeps a record."""
+
+    def __init__(self, owner: TaskLosses, index: int, output: str, loss: Any):
+        self.owner = owner
+        self.index = index
+        self.output = output
+        self.loss = loss
+        self.name = loss.name
+
+    def __call__(
+        self, y_true: Tensor, y_pred: Tensor, sample_weight: Any = None
+    ) -> Tensor:
+        missing = missing_label_of(self.owner.missing_label, self.output)
+        if missing is not None:
+            y_true, mask = split_labels(y_true, y_pred, missing)
+            sample_weight = self._weight_of_labelled(sample_weight, mask)
+        value = self.loss(y_true, y_pred, sample_weight)
+        record = self.owner._record
+        if record is not None:
+            record.losses[self.index] = value
+            if self.output in record.predictions:
+                prediction = record.predictions[self.output]
+                record.auxiliary_losses[self.index] = self.loss(
+                    y_true, prediction, sample_weight
+                )
+        return value
+
+    def _weight_of_labelled(self, sample_weight: Any, mask: Tensor) -> Tensor:
+        """As Keras treats masks: a mean is over what is labelled."""
+        dtype = self.loss.dtype
+        weight = masked_sample_weight(sample_weight, mask, dtype)
+        labelled = ops.sum(ops.cast(mask, dtype))
+        if self.owner._metrics:
+            self.owner._metrics[self.index].labelled = labelled
+        if self.loss.reduction in ("mean", "sum_over_batch_size"):
+            total = ops.cast(ops.size(mask), dtype)
+            weight = weight * (total / ops.maximum(labelled, 1))
+        return weight
+
+
+class _LabelledMean(keras.metrics.Mean):
+    """Mean of a task's loss over its labelled examples, not over batches."""
+
+    labelled = None
+
+    def update_state(self, values: Any, sample_weight: Any = None) -> None:
+        # The recorded loss counted the labels of this very batch.
+        if self.labelled is not None:
+            sample_weight, self.labelled = self.labelled, None
+        super().update_state(values, sample_weight=sample_weight)
+
+
+def _distinct_names(entries: list) -> list[str]:
+    """Names of tasks; several losses on one output are told apart."""
+    names = [entry.name for entry in entries]
+    distinct = [
+        f"{entry.name}_{entry.loss.name}"
+        if names.count(entry.name) > 1
+        else entry.name
+        for entry in entries
+    ]
+    for name in distinct:
+        if distinct.count(name) > 1:
+            raise ValueError(
+                f"Two tasks have the name '{name}'. Give the losses of one "
+                "output different names, e.g. "
+                "`keras.losses.MeanSquaredError(name='second')`. Received "
+                f"tasks: {distinct}"
+            )
+    return distinct
+
+
+def _check_missing_label_names(missing_label: Any, entries: list) -> None:
+    if not isinstance(missing_label, dict):
+        return
+    known = [entry.loss.output for entry in entries]
+    unknown = sorted(set(missing_label) - set(known))
+    if unknown:
+        raise ValueError(
+            f"`missing_label` has entries {unknown} that are no outputs with "
+            f"a loss. The outputs with a loss are {known}. Received: "
+            f"missing_label={missing_label}"
+        )

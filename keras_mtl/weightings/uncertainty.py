@@ -1,0 +1,138 @@
+"""Weighting by homoscedastic uncertainty."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_mtl.weightings.weighting import Weighting
+
+Tensor = Any
+
+
+@keras.saving.register_keras_serializable(package="keras_mtl")
+class Uncertainty(Weighting):
+    """Learns one variance a task and weights its loss by the inverse.
+
+    With `s = log(variance)`, a classification loss becomes
+    `exp(-s) * loss + s / 2` and a regression loss (mean squared error)
+    `exp(-s) / 2 * loss + s / 2`. At the optimum the variance is twice the
+    loss of a classification task, and equals that of a regression task.
+
+    The log-variances are weights of the model. They are trained by the model's
+    optimizer, or by plain gradient descent with a `learning_rate` of their own.
+
+    Args:
+        regression_tasks: sequence of strings. Names of the tasks with the
+            regression form; all others have the classification form.
+        initial_log_variance: float. Where every log-variance starts.
+        min_log_variance: float or `None`. Lower bound in the loss; a
+            log-variance below it receives no gradient.
+        max_log_variance: float or `None`. Upper bound, likewise.
+        learning_rate: float or `None`. `None` trains the log-variances with
+            the model's optimizer.
+        name: string. Defaults to `"uncertainty"`.
+
+    Example:
+
+    ```python
+    model.compile(
+        "adam",
+        loss={"digit": "sparse_categorical_crossentropy", "angle": "mse"},
+        weighting=keras_mtl.weightings.Uncertainty(regression_tasks=["angle"]),
+    )
+    ```
+
+    Reference:
+
+    - [A. Kendall et al., 2018](https://arxiv.org/abs/1705.07115)
+    """
+
+    def __init__(
+        self,
+        regression_tasks: Sequence[str] = (),
+        initial_log_variance: float = 0.0,
+        min_log_variance: float | None = None,
+        max_log_variance: float | None = None,
+        learning_rate: float | None = None,
+        name: str | None = None,
+    ):
+        super().__init__(name=name)
+        if isinstance(regression_tasks, str):
+            raise ValueError(
+                "`regression_tasks` should be a sequence of task names, e.g. "
+                f"['{regression_tasks}']. Received: "
+                f"regression_tasks={regression_tasks!r}"
+            )
+        bounds = (min_log_variance, max_log_variance)
+        if None not in bounds and min_log_variance >= max_log_variance:
+            raise ValueError(
+                "`min_log_variance` should be less than `max_log_variance`. "
+                f"Received: {min_log_variance} and {max_log_variance}"
+            )
+        if learning_rate is not None and not learning_rate > 0:
+            raise ValueError(
+                "`learning_rate` should be a number above 0, or `None`. "
+                f"Received: learning_rate={learning_rate}"
+            )
+        self.regression_tasks = list(regression_tasks)
+        self.initial_log_variance = initial_log_variance
+        self.min_log_variance = min_log_variance
+        self.max_log_variance = max_log_variance
+        self.learning_rate = learning_rate
+        self.log_variance: keras.Variable | None = None
+
+    def create_state(self, task_names: tuple[str, ...]) -> None:
+        unknown = sorted(set(self.regression_tasks) - set(task_names))
+        if unknown:
+            raise ValueError(
+                f"`regression_tasks` names {unknown}, which are no tasks of "
+                f"the model. Its tasks are {list(task_names)}."
+            )
+        self.log_variance = keras.Variable(
+            [self.initial_log_variance] * len(task_names),
+            dtype="float32",
+            trainable=self.learning_rate is None,
+            name="log_variance",
+        )
+
+    def weights(self, losses: Tensor) -> Tensor:
+        del losses
+        factors = [
+            0.5 if name in self.regression_tasks else 1.0
+            for name in self.task_names
+        ]
+        return ops.convert_to_tensor(factors) * ops.exp(-self._bounded())
+
+    def weighted_losses(self, losses: Tensor) -> Tensor:
+        return self.weights(losses) * losses + self._bounded() / 2
+
+    def update(self, losses: Tensor) -> None:
+        if self.learning_rate is None:
+            return
+        bounded = self._bounded()
+        gradient = 0.5 - self.weights(losses) * losses
+        # As automatic differentiation has it: nothing beyond the bounds.
+        inside = ops.equal(bounded, self.log_variance)
+        moves = ops.logical_and(inside, ops.isfinite(gradient))
+        step = ops.where(moves, self.learning_rate * gradient, 0.0)
+        self.log_variance.assign(self.log_variance - step)
+
+    def _bounded(self) -> Tensor:
+        value = ops.convert_to_tensor(self.log_variance)
+        if self.min_log_variance is not None:
+            value = ops.maximum(value, self.min_log_variance)
+        if self.max_log_variance is not None:
+            value = ops.minimum(value, self.max_log_variance)
+        return value
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "regression_tasks": self.regression_tasks,
+            "initial_log_variance": self.initial_log_variance,
+            "min_log_variance": self.min_log_variance,
+            "max_log_variance": self.max_log_variance,
+            "learning_rate": self.learning_rate,
+        }

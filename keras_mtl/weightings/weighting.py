@@ -1,0 +1,74 @@
+"""Base class of loss weightings."""
+
+from typing import Any
+
+from keras import ops
+
+from keras_mtl.method import Method
+
+Tensor = Any
+
+
+class Weighting(Method):
+    """Turns the losses of the tasks into the losses that are minimised.
+
+    A weighting acts before the gradients are taken, so it costs no backward
+    pass of its own and composes with every aggregator. Subclass it with
+    `weights`, or, where the weights are trained, with `weighted_losses`.
+
+    Fixed weights need no weighting: give `loss_weights` to `compile`. A
+    weighting receives the losses after these have been applied. Logs show the
+    losses as they were before it, so that runs can be compared.
+
+    Args:
+        name: string. Defaults to the class name in snake case.
+
+    Example:
+
+    ```python
+    @keras.saving.register_keras_serializable()
+    class LargestFirst(keras_mtl.weightings.Weighting):
+        def weights(self, losses):
+            return keras.ops.softmax(losses) * losses.shape[0]
+
+    model.compile("adam", loss={...}, weighting=LargestFirst())
+    ```
+    """
+
+    def weights(self, losses: Tensor) -> Tensor:
+        """Weights of the tasks; no gradient flows through them.
+
+        Args:
+            losses: float tensor of shape `(num_tasks,)`, in the order of
+                `loss` in `compile`.
+
+        Returns:
+            float tensor of shape `(num_tasks,)`.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} should implement `weights(losses)` or "
+            "`weighted_losses(losses)`."
+        )
+
+    def weighted_losses(self, losses: Tensor) -> Tensor:
+        """The losses to minimise, entry t being that of task t.
+
+        Args:
+            losses: float tensor of shape `(num_tasks,)`.
+
+        Returns:
+            float tensor of shape `(num_tasks,)`.
+        """
+        weights = self.weights(ops.stop_gradient(losses))
+        return ops.stop_gradient(weights) * losses
+
+    def update(self, losses: Tensor) -> None:
+        """Updates state that the model's optimizer does not train.
+
+        Called once in every training step. The default does nothing. A loss
+        may be infinite or NaN (an overflow that loss scaling recovers from):
+        keep it out of the state.
+
+        Args:
+            losses: float tensor of shape `(num_tasks,)`.
+        """
