@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent
 # of them together.
 REQUIRED = [
     # The main backend. tf.data and TensorBoard files come from it on JAX too.
-    "tensorflow>=2.19",
+    "tensorflow>=2.20",
     # The training step leans on private names of Keras (task_losses.py and
     # gradients/ hold them all); they are as expected from 3.15 on.
     "keras>=3.15,<4",
@@ -19,14 +19,14 @@ REQUIRED = [
     # Flags and logging of the examples and benchmarks.
     "absl-py>=2.0",
     # keras_mtl.datasets; imported only when a data set is asked for.
-    "tensorflow-datasets>=4.9.7",
+    "tensorflow-datasets>=4.9.10",
     # tensorflow-datasets imports it and forgets to say so.
     "importlib_resources>=6.0",
 ]
 
 # keras_mtl.callbacks writes event files with tf.summary, which needs it;
 # TensorFlow stopped installing it with 2.21.
-TENSORBOARD = "tensorboard>=2.19"
+TENSORBOARD = "tensorboard>=2.20"
 
 # Figures.
 MATPLOTLIB = "matplotlib>=3.9"
@@ -50,7 +50,7 @@ EXTRAS = {
     "tensorboard": [TENSORBOARD],
     # Peers that `benchmarks/` measure keras_mtl beside; left out of the tables
     # where they are not installed.
-    "benchmarks": ["torch>=2.3", "torchjd>=0.8"],
+    "benchmarks": ["torch>=2.3", "torchjd>=0.18"],
     # The other backend: KERAS_BACKEND=jax. On a GPU install jax[cuda12].
     "jax": ["jax>=0.7"],
 }

@@ -1,0 +1,22 @@
+"""Macros that the BUILD files share."""
+
+load("@rules_python//python:defs.bzl", "py_test")
+
+def pytest_files(srcs, deps = [], data = [], **kwargs):
+    """Makes a py_test of each file of pytest tests.
+
+    Args:
+      srcs: files that run pytest on themselves when they are run.
+      deps: what they need beside keras_mtl and the shared fixtures.
+      data: files that they read.
+      **kwargs: further attributes of py_test.
+    """
+    for src in srcs:
+        py_test(
+            name = src[:-len(".py")],
+            srcs = [src],
+            # The directory of pyproject.toml is pytest's root.
+            data = ["//:pyproject.toml"] + data,
+            deps = ["//keras_mtl", "//tests:conftest"] + deps,
+            **kwargs
+        )
