@@ -91,13 +91,17 @@ def project_conflicts(gram: Any, orders: Any) -> Any:
     """
     size = gram.shape[-1]
     squares = diagonal(gram)
-    mix = ops.zeros_like(gram) + ops.eye(size, dtype=gram.dtype)
-    for visit in range(orders.shape[-1]):
-        others = orders[:, visit]
+    visits = ops.transpose(orders)
+
+    def visit(turn, mix):
+        others = ops.take(visits, turn, axis=0)
         dots = ops.sum(mix * ops.take(gram, others, axis=-2), axis=-1)
         square = ops.take(squares, others, axis=-1)
-        safe = ops.where(square == 0, ops.ones_like(square), square)
+        safe = ops.where(square == 0, 1.0, square)
         step = ops.where(square == 0, 0.0, -ops.minimum(dots, 0.0) / safe)
         hit = ops.one_hot(others, size, dtype=gram.dtype)
-        mix = mix + step[..., None] * hit
+        return mix + step[..., None] * hit
+
+    mix = ops.zeros_like(gram) + ops.eye(size, dtype=gram.dtype)
+    mix = ops.fori_loop(0, visits.shape[0], visit, mix)
     return ops.sum(mix, axis=-2)

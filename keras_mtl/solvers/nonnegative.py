@@ -4,89 +4,142 @@ from typing import Any
 
 from keras import ops
 
-from keras_mtl.solvers.gram import diagonal
-
 
 def nonnegative_quadratic(matrix: Any, vector: Any) -> Any:
-    """Minimises (1/2) x' A x - b' x over x >= 0.
+    """Minimises (1/2) x' A x - b' x over x >= 0, exactly.
 
-    The active-set method of Lawson and Hanson, batched, with fixed shapes:
-    each turn of the loop lets one variable in or out. The inverse of the
-    active block is updated by a rank-one term, and each solution is refined
-    once with it, so that rounding does not build up.
+    The active-set method of Lawson and Hanson with fixed shapes: each turn
+    solves the problem on the active variables without the constraint, then
+    lets one variable out (the first to reach zero on the way to that
+    solution) or in (the one along which the objective falls fastest), for all
+    problems of the batch at once. The active block of A is held as a basis W,
+    a column for each active variable, with W' A W = I and so W W' its inverse.
+
+    Scale the problem first: the tolerances suppose that the diagonal of A
+    and the entries of b are near one at most.
 
     Args:
         matrix: Positive semidefinite float tensor `[..., T, T]`.
         vector: Float tensor `[..., T]`.
 
     Returns:
-        Float tensor `[..., T]`. If the problem is unbounded, or beyond 3 T + 5
-        turns, the last feasible iterate.
+        Float tensor `[..., T]`; after 3 T + 5 turns, or if the problem has no
+        bound, the best point so far.
+
+    Reference:
+
+    - Lawson and Hanson, Solving least squares problems, 1974
     """
     size = matrix.shape[-1]
     epsilon = 2.0**-52 if "64" in str(matrix.dtype) else 2.0**-23
-    scale = diagonal(matrix)
     tolerance = 4 * epsilon * size**0.5
 
-    def times(a, x):
-        return ops.sum(a * x[..., None, :], axis=-1)
-
-    def unit(index):
-        return ops.one_hot(index, size, dtype=matrix.dtype)
-
-    def refine(inverse, active):
-        x = times(inverse, vector)
-        return x + times(inverse, active * (vector - times(matrix, x)))
-
-    def turn(_, inverse, active, best):
-        x = refine(inverse, active)
-        # Out: the first active variable to reach zero on the way from the
-        # last feasible point to the solution on the active set.
-        leaving = (active > 0) & (x <= 0)
-        distance = ops.where(leaving, best - x, ops.ones_like(x))
-        distance = ops.where(distance > 0, distance, ops.ones_like(x))
-        length = ops.where(leaving, best / distance, 2 * ops.ones_like(x))
-        shortest = ops.min(length, axis=-1, keepdims=True)
-        out = unit(ops.argmin(length, axis=-1))
-        blocked = ops.any(leaving, axis=-1, keepdims=True)
-        moved = best + ops.minimum(shortest, 1.0) * (x - best)
-        moved = ops.where(blocked, moved * (1 - out), x)
-        moved = ops.maximum(moved * active, 0.0)
-        # In: the variable along which the objective falls fastest.
-        slope = (vector - times(matrix, x)) * (1 - active)
-        enter = unit(ops.argmax(slope, axis=-1))
-        falls = ops.max(slope, axis=-1, keepdims=True) > tolerance
-        change = ops.where(blocked, out, enter)
-        # Rank-one change of the inverse of the active block.
-        column = times(matrix, change) * active
-        bordered = times(inverse, column) - change
-        pivot = ops.sum(change * scale, axis=-1, keepdims=True) - ops.sum(
-            column * (bordered + change), axis=-1, keepdims=True
+    def turn(_, basis, active, point):
+        solution = _solve(matrix, vector, basis)
+        point, leaving, blocked = _advance(point, solution, active)
+        slope = (vector - _times(matrix, solution)) * (1 - active)
+        noise = tolerance * (1 + ops.max(solution, axis=-1, keepdims=True))
+        falls = ops.max(slope, axis=-1, keepdims=True) > noise
+        entering = _unit(slope, ops.argmax) * ops.cast(falls, slope.dtype)
+        basis = ops.where(
+            blocked[..., None],
+            _shrink(basis, leaving),
+            _grow(matrix, basis, entering, tolerance),
         )
-        pivot = ops.maximum(pivot, tolerance)
-        removed = times(inverse, change)
-        corner = ops.sum(removed * change, axis=-1, keepdims=True)
-        vector_ = ops.where(blocked, removed, bordered)
-        factor = ops.where(
-            blocked, -1 / ops.where(blocked, corner, 1.0), 1 / pivot
-        )
-        go = blocked | falls
-        factor = ops.where(go, factor, 0.0)
-        updated = inverse + factor[..., None] * (
-            vector_[..., :, None] * vector_[..., None, :]
-        )
-        new_active = ops.where(blocked, active - out, active + enter)
-        new_active = ops.where(go, new_active, active)
-        mask = new_active[..., :, None] * new_active[..., None, :]
-        return ops.any(go), updated * mask, new_active, moved
+        active = active + ops.where(blocked, -leaving, entering)
+        return ops.any(ops.logical_or(blocked, falls)), basis, active, point
 
-    state = (
-        True,
-        ops.zeros_like(matrix),
-        ops.zeros_like(vector),
-        ops.zeros_like(vector),
-    )
-    state = ops.while_loop(
-        lambda go, *_: go, turn, state, maximum_iterations=3 * size + 5
-    )
-    return state[-1]
+    zeros = ops.zeros_like(vector)
+    start = (True, ops.zeros_like(matrix), zeros, zeros)
+    return ops.while_loop(
+        lambda moves, *_: moves, turn, start, maximum_iterations=3 * size + 5
+    )[-1]
+
+
+def _times(matrix: Any, vector: Any) -> Any:
+    return ops.sum(matrix * vector[..., None, :], axis=-1)
+
+
+def _times_transposed(matrix: Any, vector: Any) -> Any:
+    return ops.sum(matrix * vector[..., :, None], axis=-2)
+
+
+def _outer(left: Any, right: Any) -> Any:
+    return left[..., :, None] * right[..., None, :]
+
+
+def _dot(left: Any, right: Any) -> Any:
+    return ops.sum(left * right, axis=-1, keepdims=True)
+
+
+def _unit(scores: Any, choose: Any) -> Any:
+    """Unit vector of the index that `choose` picks."""
+    index = choose(scores, axis=-1)
+    return ops.one_hot(index, scores.shape[-1], dtype=scores.dtype)
+
+
+def _project(basis: Any, vector: Any) -> Any:
+    """A^-1 on the active block, W W'."""
+    return _times(basis, _times_transposed(basis, vector))
+
+
+def _solve(matrix: Any, vector: Any, basis: Any) -> Any:
+    """A x = b on the active variables, zero elsewhere.
+
+    The residual corrects what rounding did to the basis.
+    """
+    solution = _project(basis, vector)
+    return solution + _project(basis, vector - _times(matrix, solution))
+
+
+def _advance(point: Any, solution: Any, active: Any) -> tuple[Any, Any, Any]:
+    """From a feasible point towards the solution, as far as is feasible.
+
+    Returns:
+        The new point, the unit vector of the variable that stops the way, and
+        whether there is one, `[..., 1]`.
+    """
+    stops = ops.logical_and(active > 0, solution <= 0)
+    blocked = ops.any(stops, axis=-1, keepdims=True)
+    distance = point - solution
+    distance = ops.where(distance > 0, distance, 1.0)
+    share = ops.where(stops, point / distance, 2.0)
+    leaving = _unit(share, ops.argmin)
+    shortest = ops.min(share, axis=-1, keepdims=True)
+    stopped = (point + shortest * (solution - point)) * (active - leaving)
+    moved = ops.where(blocked, ops.maximum(stopped, 0.0), solution)
+    return moved, leaving, blocked
+
+
+def _grow(matrix: Any, basis: Any, unit: Any, tolerance: float) -> Any:
+    """Lets a variable in: one Gram-Schmidt step in the metric of A.
+
+    The new direction takes the variable's own column of the basis. A zero
+    `unit` changes nothing.
+    """
+    column = _times(matrix, unit)
+    direction = unit - _project(basis, column)
+    square = _dot(direction, _times(matrix, direction))
+    # A variable that depends on the active ones has no length left but
+    # rounding; the floor keeps its direction finite.
+    floor = tolerance * ops.maximum(_dot(unit, column), tolerance)
+    direction = direction / ops.sqrt(ops.maximum(square, floor))
+    return basis + _outer(direction, unit)
+
+
+def _shrink(basis: Any, unit: Any) -> Any:
+    """Lets a variable out, by a rotation of the basis.
+
+    A reflection turns the columns until only the variable's own column moves
+    it, and that column goes. Unlike a downdate of the inverse it loses no
+    accuracy where the active block is nearly singular.
+    """
+    row = _times_transposed(basis, unit)
+    own = _dot(row, unit)
+    length = ops.sqrt(_dot(row, row))
+    mirror = row + ops.where(own < 0, -length, length) * unit
+    square = _dot(mirror, mirror)
+    square = ops.where(square == 0, 1.0, square)
+    turned = basis - _outer(_times(basis, mirror) * (2 / square), mirror)
+    keep = 1 - unit
+    return turned * _outer(keep, keep)
