@@ -1,0 +1,259 @@
+"""One resumable MultiMNIST run, with its results in one JSON file."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import time
+from typing import Any
+
+import keras
+import numpy as np
+
+from examples.multi_mnist import methods
+from examples.multi_mnist.report import accuracy
+from keras_mtl.datasets import multi_mnist
+
+Arrays = tuple[np.ndarray, dict[str, np.ndarray]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """All that the numbers of a run depend on."""
+
+    method: str = "sum"
+    source: str = "mnist"
+    size: str = "large"
+    epochs: int = 100
+    learning_rate: float | None = None
+    batch_size: int = 256
+    seed: int = 0
+    limit: int | None = None
+
+    def resolved(self) -> "Config":
+        """The same with the method's own name and learning rate."""
+        method = methods.parse(self.method)
+        rate = self.learning_rate
+        if rate is None:
+            rate = methods.default_learning_rate(method, self.source)
+        return dataclasses.replace(self, method=method.name, learning_rate=rate)
+
+    @property
+    def name(self) -> str:
+        return f"{self.source}-{self.size}-{self.method}-seed{self.seed}"
+
+
+class Batches(keras.utils.PyDataset):
+    """Shuffled batches whose order depends on seed and epoch alone.
+
+    An order that a resumed run can compute again is what lets it end exactly
+    where an uninterrupted one does.
+    """
+
+    def __init__(self, data: Arrays, batch_size: int, seed: int):
+        super().__init__()
+        self.x, self.y = data
+        self.batch_size = batch_size
+        self.seed = seed
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int) -> None:
+        rng = np.random.default_rng((self.seed, epoch))
+        self.order = rng.permutation(len(self.x))
+
+    def __len__(self) -> int:
+        return -(-len(self.x) // self.batch_size)
+
+    def __getitem__(self, index: int) -> Arrays:
+        start = index * self.batch_size
+        rows = self.order[start : start + self.batch_size]
+        return self.x[rows], {task: y[rows] for task, y in self.y.items()}
+
+
+class Recorder(keras.callbacks.Callback):
+    """Measures every epoch and writes all of them to the run's file.
+
+    Test accuracy is measured at every epoch, so that results of the epoch that
+    validation chooses, and of the last five, need no weights to be kept.
+    """
+
+    def __init__(
+        self, path: pathlib.Path, record: dict, batches: Batches, test: Arrays
+    ):
+        super().__init__()
+        self.path = path
+        self.record = record
+        self.batches = batches
+        self.test = test
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        self.batches.set_epoch(epoch)
+        # A run that was killed may have recorded more than it had saved.
+        del self.record["history"][epoch:]
+        self.start = time.perf_counter()
+
+    def on_test_begin(self, logs: dict | None = None) -> None:
+        self.train_seconds = time.perf_counter() - self.start
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        x, y = self.test
+        results = self.model.evaluate(
+            x, y, batch_size=1000, verbose=0, return_dict=True
+        )
+        row = {"epoch": epoch + 1, **{k: float(v) for k, v in logs.items()}}
+        row |= {f"test_{key}": float(value) for key, value in results.items()}
+        row["train_seconds"] = round(self.train_seconds, 2)
+        row["seconds"] = round(time.perf_counter() - self.start, 2)
+        self.record["history"].append(row)
+        write_json(self.path, self.record)
+
+
+def train(
+    config: Config,
+    output_dir: str | os.PathLike,
+    *,
+    data: dict[str, Arrays] | None = None,
+    data_dir: str | None = None,
+    jit_compile: bool | None = None,
+    verbose: int | str = "auto",
+) -> dict[str, Any]:
+    """Trains one run, or continues it where it stopped.
+
+    Args:
+        config: The run. A finished run is not repeated; with more `epochs`
+            it goes on.
+        output_dir: Where `<name>.json` and the folder `<name>` with the state
+            to resume from are written.
+        data: What `multi_mnist` returns. Loaded when `None`.
+        data_dir: As for `multi_mnist`.
+        jit_compile: `None` compiles with XLA on accelerators and on JAX only:
+            its convolutions on CPU are four times slower.
+        verbose: As for `keras.Model.fit`.
+
+    Returns:
+        The record that was written to `<name>.json`.
+    """
+    config = config.resolved()
+    path = pathlib.Path(output_dir) / f"{config.name}.json"
+    record = open_record(path, config)
+    if len(record["history"]) >= config.epochs:
+        return record
+    if data is None:
+        data = multi_mnist(config.source, limit=config.limit, data_dir=data_dir)
+    method = methods.parse(config.method)
+    data = {
+        part: (x, {task: y[task] for task in method.tasks})
+        for part, (x, y) in data.items()
+    }
+    keras.utils.set_random_seed(config.seed)
+    model = methods.build_model(
+        method,
+        size=config.size,
+        source=config.source,
+        learning_rate=config.learning_rate,
+        jit_compile=default_jit() if jit_compile is None else jit_compile,
+    )
+    batches = Batches(data["train"], config.batch_size, config.seed)
+    model.fit(
+        batches,
+        epochs=config.epochs,
+        validation_data=data["validation"],
+        validation_batch_size=1000,
+        callbacks=[
+            # First, so that what is recorded is never behind what is saved.
+            Recorder(path, record, batches, data["test"]),
+            keras.callbacks.BackupAndRestore(
+                path.with_suffix(""),
+                double_checkpoint=True,
+                delete_checkpoint=False,
+            ),
+        ],
+        verbose=verbose,
+    )
+    record["result"] = summarize(record)
+    write_json(path, record)
+    return record
+
+
+def open_record(path: pathlib.Path, config: Config) -> dict[str, Any]:
+    """Reads a run's file, or starts one.
+
+    Raises:
+        ValueError: The file is of a run with another configuration.
+    """
+    wanted = dataclasses.asdict(config)
+    if not path.exists():
+        return {"config": wanted, "environment": environment(), "history": []}
+    record = json.loads(path.read_text())
+    changed = {
+        key: (record["config"].get(key), value)
+        for key, value in wanted.items()
+        if key != "epochs" and record["config"].get(key) != value
+    }
+    if changed:
+        raise ValueError(
+            f"`output_dir` holds {path.name} of a run with another "
+            "configuration. Choose another `output_dir` or remove it. "
+            f"Received (there, now): {changed}"
+        )
+    record["config"] = wanted
+    return record
+
+
+def summarize(record: dict[str, Any]) -> dict[str, Any]:
+    """Test accuracies of the epoch that validation chooses, and of the last.
+
+    Args:
+        record: A run's record with at least one epoch.
+
+    Returns:
+        A dict with the chosen `epoch` (1 is the first), `test_accuracy` of
+        every task at that epoch, `last_5_test_accuracy` (mean of the last
+        five epochs, as in the paper), and median `seconds_per_epoch` of
+        training alone.
+    """
+    history = record["history"]
+    tasks = methods.parse(record["config"]["method"]).tasks
+    best = max(
+        history,
+        key=lambda row: np.mean([accuracy(row, "val", t) for t in tasks]),
+    )
+    return {
+        "epoch": best["epoch"],
+        "test_accuracy": {t: accuracy(best, "test", t) for t in tasks},
+        "last_5_test_accuracy": {
+            t: float(np.mean([accuracy(r, "test", t) for r in history[-5:]]))
+            for t in tasks
+        },
+        "seconds_per_epoch": float(
+            np.median([row["train_seconds"] for row in history])
+        ),
+    }
+
+
+def default_jit() -> bool | str:
+    """XLA where it helps."""
+    if keras.backend.backend() != "tensorflow":
+        return "auto"
+    import tensorflow as tf
+
+    return "auto" if tf.config.list_physical_devices("GPU") else False
+
+
+def environment() -> dict[str, Any]:
+    """Versions and device that a timing depends on."""
+    return {
+        "backend": keras.backend.backend(),
+        "keras": keras.version(),
+        "devices": keras.distribution.list_devices(),
+        "cores": len(os.sched_getaffinity(0)),
+        "started": time.strftime("%Y-%m-%d %H:%M:%S"),
+    }
+
+
+def write_json(path: pathlib.Path, record: dict[str, Any]) -> None:
+    """Writes a file as a whole, or not at all when killed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".json.tmp")
+    temporary.write_text(json.dumps(record, indent=1))
+    os.replace(temporary, path)
