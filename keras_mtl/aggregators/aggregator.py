@@ -5,6 +5,7 @@ from typing import Any
 from keras import ops
 
 from keras_mtl.method import Method
+from keras_mtl.solvers.gram import Tensor
 from keras_mtl.solvers.gram import to_gram
 
 GRANULARITIES = ("model", "layer", "variable")
@@ -58,7 +59,7 @@ class Aggregator(Method):
         """Whether the method needs the gradients and not just the Gram."""
         return type(self).combine is not Aggregator.combine
 
-    def weights(self, gram: Any) -> Any:
+    def weights(self, gram: Tensor) -> Tensor:
         """Task weights from the inner products of the task gradients.
 
         Args:
@@ -75,7 +76,7 @@ class Aggregator(Method):
             "gradients themselves. Call `combine(jacobian)`."
         )
 
-    def combine(self, jacobian: Any) -> Any:
+    def combine(self, jacobian: Tensor) -> Tensor:
         """One gradient from the task gradients.
 
         Args:

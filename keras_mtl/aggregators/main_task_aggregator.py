@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from keras_mtl.aggregators.aggregator import Aggregator
+from keras_mtl.solvers.gram import Tensor
 from keras_mtl.solvers.gram import to_gram
 
 
@@ -97,7 +98,7 @@ class MainTaskAggregator(Aggregator):
         """Whether the reference is a moving average, which is state."""
         return self.smoothing < 1
 
-    def weights(self, gram: Any) -> Any:
+    def weights(self, gram: Tensor) -> Tensor:
         """Task weights with the main gradient itself as the reference.
 
         Args:
@@ -115,7 +116,7 @@ class MainTaskAggregator(Aggregator):
         hit = ops.one_hot(main, size, dtype=weights.dtype)
         return weights[..., :-1] + weights[..., -1:] * hit
 
-    def reference_weights(self, gram: Any) -> Any:
+    def reference_weights(self, gram: Tensor) -> Tensor:
         """Weights of the task gradients and of the reference.
 
         Args:
@@ -138,14 +139,16 @@ class MainTaskAggregator(Aggregator):
             )
         return self.main_index
 
-    def _auxiliary_mask(self, gram: Any) -> Any:
+    def _auxiliary_mask(self, gram: Tensor) -> Tensor:
         """Ones `[T + 1]` but for the main task and the reference."""
         size = gram.shape[-1]
         mask = np.ones(size)
         mask[[self._main_index_of(size - 1), size - 1]] = 0
         return ops.convert_to_tensor(mask, dtype=gram.dtype)
 
-    def _assemble(self, gram: Any, auxiliary: Any, reference: Any) -> Any:
+    def _assemble(
+        self, gram: Tensor, auxiliary: Tensor, reference: Tensor
+    ) -> Tensor:
         """Joins one weight for main, those of each auxiliary, of reference.
 
         Args:
@@ -190,7 +193,7 @@ class MainTaskAggregator(Aggregator):
             for index, shape in enumerate(shapes)
         ]
 
-    def update_reference(self, gradients: Sequence[Any]) -> list[Any]:
+    def update_reference(self, gradients: Sequence[Tensor]) -> list[Tensor]:
         """Moves the average towards the main task's gradients.
 
         If any entry is not finite (a loss scale that is too large) no slot

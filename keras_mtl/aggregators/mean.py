@@ -1,11 +1,10 @@
 """The mean of the task gradients."""
 
-from typing import Any
-
 import keras
 from keras import ops
 
 from keras_mtl.aggregators.aggregator import Aggregator
+from keras_mtl.solvers.gram import Tensor
 from keras_mtl.solvers.gram import diagonal
 from keras_mtl.solvers.gram import to_gram
 
@@ -24,6 +23,6 @@ class Mean(Aggregator):
     [0.5 0.5]
     """
 
-    def weights(self, gram: Any) -> Any:
+    def weights(self, gram: Tensor) -> Tensor:
         ones = ops.ones_like(diagonal(to_gram(gram)))
         return ones / ones.shape[-1]

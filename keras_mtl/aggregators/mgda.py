@@ -6,7 +6,9 @@ import keras
 from keras import ops
 
 from keras_mtl.aggregators.aggregator import Aggregator
+from keras_mtl.solvers.gram import Tensor
 from keras_mtl.solvers.gram import diagonal
+from keras_mtl.solvers.gram import divisor
 from keras_mtl.solvers.gram import normalize
 from keras_mtl.solvers.gram import to_gram
 from keras_mtl.solvers.min_norm import min_norm_weights
@@ -62,7 +64,7 @@ class MGDA(Aggregator):
             )
         self.normalization = normalization
 
-    def weights(self, gram: Any, losses: Any = None) -> Any:
+    def weights(self, gram: Tensor, losses: Tensor | None = None) -> Tensor:
         """Task weights.
 
         Args:
@@ -74,17 +76,20 @@ class MGDA(Aggregator):
             Float tensor `[..., T]`, nonnegative, summing to one.
         """
         gram = normalize(to_gram(gram))
-        divisor = ops.ones_like(diagonal(gram))
-        if self.normalization.startswith("loss"):
-            divisor = divisor * self._sizes(losses, gram)
+        sizes = ops.ones_like(diagonal(gram))
+        if self.normalization in ("loss", "loss+"):
+            sizes = sizes * self._loss_sizes(losses, gram)
         if self.normalization in ("l2", "loss+"):
-            norms = ops.sqrt(diagonal(gram))
-            divisor = divisor * ops.where(norms == 0, 1.0, norms)
-        gram = gram / divisor[..., :, None] / divisor[..., None, :]
-        return min_norm_weights(gram)
+            sizes = sizes * divisor(ops.sqrt(diagonal(gram)))
+        return min_norm_weights(
+            gram / sizes[..., :, None] / sizes[..., None, :]
+        )
 
-    def _sizes(self, losses: Any, gram: Any) -> Any:
-        """Losses relative to the largest, none below one millionth of it."""
+    def _loss_sizes(self, losses: Tensor | None, gram: Tensor) -> Tensor:
+        """Sizes of the losses, relative to the largest.
+
+        None is below one millionth: no gradient may be divided by zero.
+        """
         if losses is None:
             raise ValueError(
                 f"MGDA with normalization={self.normalization!r} divides by "
@@ -93,8 +98,7 @@ class MGDA(Aggregator):
             )
         sizes = ops.abs(ops.cast(ops.convert_to_tensor(losses), gram.dtype))
         largest = ops.max(sizes, axis=-1, keepdims=True)
-        sizes = sizes / ops.where(largest == 0, 1.0, largest)
-        return ops.maximum(sizes, 1e-6)
+        return ops.maximum(sizes / divisor(largest), 1e-6)
 
     def get_config(self) -> dict[str, Any]:
         return {"normalization": self.normalization, **super().get_config()}

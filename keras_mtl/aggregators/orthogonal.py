@@ -1,12 +1,12 @@
 """Orthogonal: auxiliary gradients without their part along the main one."""
 
-from typing import Any
-
 import keras
 from keras import ops
 
 from keras_mtl.aggregators.main_task_aggregator import MainTaskAggregator
-from keras_mtl.aggregators.projection import safe_square
+from keras_mtl.solvers.gram import Tensor
+from keras_mtl.solvers.gram import diagonal
+from keras_mtl.solvers.gram import divisor
 from keras_mtl.solvers.gram import normalize
 from keras_mtl.solvers.gram import to_gram
 
@@ -32,9 +32,8 @@ class Orthogonal(MainTaskAggregator):
     [0. 1.]
     """
 
-    def reference_weights(self, gram: Any) -> Any:
+    def reference_weights(self, gram: Tensor) -> Tensor:
         gram = normalize(to_gram(gram))
         dots = gram[..., -1]
-        return self._assemble(
-            gram, ops.ones_like(dots), -dots / safe_square(gram)
-        )
+        square = divisor(diagonal(gram)[..., -1:])
+        return self._assemble(gram, ops.ones_like(dots), -dots / square)

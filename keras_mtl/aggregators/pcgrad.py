@@ -7,7 +7,9 @@ import numpy as np
 from keras import ops
 
 from keras_mtl.aggregators.aggregator import Aggregator
+from keras_mtl.solvers.gram import Tensor
 from keras_mtl.solvers.gram import diagonal
+from keras_mtl.solvers.gram import divisor
 from keras_mtl.solvers.gram import normalize
 from keras_mtl.solvers.gram import to_gram
 from keras_mtl.solvers.permutation import random_orders
@@ -58,7 +60,7 @@ class PCGrad(Aggregator):
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
-    def weights(self, gram: Any) -> Any:
+    def weights(self, gram: Tensor) -> Tensor:
         """Task weights; each call draws new orders.
 
         Args:
@@ -76,7 +78,7 @@ class PCGrad(Aggregator):
         return {"seed": self.seed, **super().get_config()}
 
 
-def project_conflicts(gram: Any, orders: Any) -> Any:
+def project_conflicts(gram: Tensor, orders: Tensor) -> Tensor:
     """PCGrad's weights for given orders.
 
     Row i of `mix` holds the projected g_i as a combination of the original
@@ -97,8 +99,7 @@ def project_conflicts(gram: Any, orders: Any) -> Any:
         others = ops.take(visits, turn, axis=0)
         dots = ops.sum(mix * ops.take(gram, others, axis=-2), axis=-1)
         square = ops.take(squares, others, axis=-1)
-        safe = ops.where(square == 0, 1.0, square)
-        step = ops.where(square == 0, 0.0, -ops.minimum(dots, 0.0) / safe)
+        step = -ops.minimum(dots, 0.0) / divisor(square)
         hit = ops.one_hot(others, size, dtype=gram.dtype)
         return mix + step[..., None] * hit
 

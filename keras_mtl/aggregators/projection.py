@@ -1,12 +1,12 @@
 """Projection: auxiliary gradients without what opposes the main task."""
 
-from typing import Any
-
 import keras
 from keras import ops
 
 from keras_mtl.aggregators.main_task_aggregator import MainTaskAggregator
+from keras_mtl.solvers.gram import Tensor
 from keras_mtl.solvers.gram import diagonal
+from keras_mtl.solvers.gram import divisor
 from keras_mtl.solvers.gram import normalize
 from keras_mtl.solvers.gram import to_gram
 
@@ -57,14 +57,9 @@ class Projection(MainTaskAggregator):
             name=name,
         )
 
-    def reference_weights(self, gram: Any) -> Any:
+    def reference_weights(self, gram: Tensor) -> Tensor:
         gram = normalize(to_gram(gram))
         dots = gram[..., -1]
-        opposing = -ops.minimum(dots, 0.0) / safe_square(gram)
+        square = divisor(diagonal(gram)[..., -1:])
+        opposing = -ops.minimum(dots, 0.0) / square
         return self._assemble(gram, ops.ones_like(dots), opposing)
-
-
-def safe_square(gram: Any) -> Any:
-    """|r|^2 `[..., 1]` of the last row, one where it is zero."""
-    square = diagonal(gram)[..., -1:]
-    return ops.where(square == 0, ops.ones_like(square), square)

@@ -1,11 +1,10 @@
 """The plain sum of the task gradients."""
 
-from typing import Any
-
 import keras
 from keras import ops
 
 from keras_mtl.aggregators.aggregator import Aggregator
+from keras_mtl.solvers.gram import Tensor
 from keras_mtl.solvers.gram import diagonal
 from keras_mtl.solvers.gram import to_gram
 
@@ -26,5 +25,5 @@ class Sum(Aggregator):
     [1. 1.]
     """
 
-    def weights(self, gram: Any) -> Any:
+    def weights(self, gram: Tensor) -> Tensor:
         return ops.ones_like(diagonal(to_gram(gram)))

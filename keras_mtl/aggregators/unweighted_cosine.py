@@ -1,11 +1,10 @@
 """Unweighted cosine: auxiliary gradients that agree with the main one."""
 
-from typing import Any
-
 import keras
 from keras import ops
 
 from keras_mtl.aggregators.main_task_aggregator import MainTaskAggregator
+from keras_mtl.solvers.gram import Tensor
 from keras_mtl.solvers.gram import to_gram
 
 
@@ -36,7 +35,7 @@ class UnweightedCosine(MainTaskAggregator):
         https://arxiv.org/abs/1812.02224), Du et al. 2018
     """
 
-    def reference_weights(self, gram: Any) -> Any:
+    def reference_weights(self, gram: Tensor) -> Tensor:
         gram = to_gram(gram)
         agrees = ops.cast(gram[..., -1] > 0, gram.dtype)
         return self._assemble(gram, agrees, ops.zeros_like(agrees))

@@ -1,12 +1,12 @@
 """Weighted cosine: auxiliary gradients as far as they agree with main."""
 
-from typing import Any
-
 import keras
 from keras import ops
 
 from keras_mtl.aggregators.main_task_aggregator import MainTaskAggregator
+from keras_mtl.solvers.gram import Tensor
 from keras_mtl.solvers.gram import diagonal
+from keras_mtl.solvers.gram import divisor
 from keras_mtl.solvers.gram import normalize
 from keras_mtl.solvers.gram import to_gram
 
@@ -38,11 +38,9 @@ class WeightedCosine(MainTaskAggregator):
         https://arxiv.org/abs/1812.02224), Du et al. 2018
     """
 
-    def reference_weights(self, gram: Any) -> Any:
+    def reference_weights(self, gram: Tensor) -> Tensor:
         gram = normalize(to_gram(gram))
         norms = ops.sqrt(diagonal(gram))
-        lengths = norms * norms[..., -1:]
-        safe = ops.where(lengths == 0, ops.ones_like(lengths), lengths)
-        cosines = ops.where(lengths == 0, 0.0, gram[..., -1] / safe)
+        cosines = gram[..., -1] / divisor(norms) / divisor(norms[..., -1:])
         cosines = ops.maximum(cosines, 0.0)
         return self._assemble(gram, cosines, ops.zeros_like(cosines))

@@ -2,10 +2,13 @@
 
 from typing import Any
 
+import keras
 from keras import ops
 
+Tensor = Any  # of whichever backend runs
 
-def to_gram(gram: Any) -> Any:
+
+def to_gram(gram: Tensor) -> Tensor:
     """Converts to a floating tensor `[..., T, T]`, at least float32.
 
     Squares of gradients leave the range of 16-bit floats, so those are
@@ -28,17 +31,17 @@ def to_gram(gram: Any) -> Any:
             "gradients, shape [..., T, T] with a known T. Received: "
             f"gram.shape={tuple(shape)}"
         )
-    if "64" in str(gram.dtype) and "float" in str(gram.dtype):
+    if keras.backend.standardize_dtype(gram.dtype) == "float64":
         return gram
     return ops.cast(gram, "float32")
 
 
-def diagonal(gram: Any) -> Any:
+def diagonal(gram: Tensor) -> Tensor:
     """Squared norms `[..., T]` of a Gram matrix `[..., T, T]`."""
     return ops.diagonal(gram, axis1=-2, axis2=-1)
 
 
-def normalize(gram: Any) -> Any:
+def normalize(gram: Tensor) -> Tensor:
     """Divides each matrix by its largest diagonal entry.
 
     Every aggregator depends on the ratios of the gradients only. Products of
@@ -47,4 +50,9 @@ def normalize(gram: Any) -> Any:
     are not finite stays not finite, so that a loss scaler sees it.
     """
     largest = ops.max(diagonal(gram), axis=-1)[..., None, None]
-    return gram / ops.where(largest == 0, ops.ones_like(largest), largest)
+    return gram / divisor(largest)
+
+
+def divisor(values: Tensor) -> Tensor:
+    """The values, with one for zero: what is divided by them is zero too."""
+    return ops.where(values == 0, ops.ones_like(values), values)

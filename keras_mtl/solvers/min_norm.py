@@ -1,15 +1,15 @@
 """The point of least norm in the convex hull of the task gradients."""
 
-from typing import Any
-
 from keras import ops
 
+from keras_mtl.solvers.gram import Tensor
 from keras_mtl.solvers.gram import diagonal
+from keras_mtl.solvers.gram import divisor
 from keras_mtl.solvers.gram import normalize
 from keras_mtl.solvers.nonnegative import nonnegative_quadratic
 
 
-def min_norm_weights(gram: Any) -> Any:
+def min_norm_weights(gram: Tensor) -> Tensor:
     """Minimises w' K w over the simplex (w >= 0, sum w = 1), exactly.
 
     With K' = K + c 1 1' for any c > 0, the minimiser v of
@@ -35,13 +35,12 @@ def min_norm_weights(gram: Any) -> Any:
     """
     gram = normalize(gram)
     norms = ops.sqrt(diagonal(gram))
-    zero = norms == 0
-    safe = ops.where(zero, ops.ones_like(norms), norms)
-    smallest = ops.min(safe, axis=-1, keepdims=True)
-    inverse = smallest / safe
-    cosines = gram / (safe[..., :, None] * safe[..., None, :])
+    lengths = divisor(norms)
+    cosines = gram / lengths[..., :, None] / lengths[..., None, :]
+    inverse = ops.min(lengths, axis=-1, keepdims=True) / lengths
     matrix = cosines + inverse[..., :, None] * inverse[..., None, :]
     weights = nonnegative_quadratic(matrix, inverse) * inverse
-    zeros = ops.cast(zero, weights.dtype)
-    weights = ops.where(ops.any(zero, axis=-1, keepdims=True), zeros, weights)
+    zeros = ops.cast(norms == 0, weights.dtype)
+    some = ops.any(norms == 0, axis=-1, keepdims=True)
+    weights = ops.where(some, zeros, weights)
     return weights / ops.sum(weights, axis=-1, keepdims=True)

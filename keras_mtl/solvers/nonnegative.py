@@ -2,10 +2,14 @@
 
 from typing import Any
 
+import keras
 from keras import ops
 
+from keras_mtl.solvers.gram import Tensor
+from keras_mtl.solvers.gram import divisor
 
-def nonnegative_quadratic(matrix: Any, vector: Any) -> Any:
+
+def nonnegative_quadratic(matrix: Tensor, vector: Tensor) -> Tensor:
     """Minimises (1/2) x' A x - b' x over x >= 0, exactly.
 
     The active-set method of Lawson and Hanson with fixed shapes: each turn
@@ -31,7 +35,8 @@ def nonnegative_quadratic(matrix: Any, vector: Any) -> Any:
     - Lawson and Hanson, Solving least squares problems, 1974
     """
     size = matrix.shape[-1]
-    epsilon = 2.0**-52 if "64" in str(matrix.dtype) else 2.0**-23
+    precise = keras.backend.standardize_dtype(matrix.dtype) == "float64"
+    epsilon = 2.0**-52 if precise else 2.0**-23
     tolerance = 4 * epsilon * size**0.5
 
     def turn(_, basis, active, point):
@@ -56,34 +61,34 @@ def nonnegative_quadratic(matrix: Any, vector: Any) -> Any:
     )[-1]
 
 
-def _times(matrix: Any, vector: Any) -> Any:
+def _times(matrix: Tensor, vector: Tensor) -> Tensor:
     return ops.sum(matrix * vector[..., None, :], axis=-1)
 
 
-def _times_transposed(matrix: Any, vector: Any) -> Any:
+def _times_transposed(matrix: Tensor, vector: Tensor) -> Tensor:
     return ops.sum(matrix * vector[..., :, None], axis=-2)
 
 
-def _outer(left: Any, right: Any) -> Any:
+def _outer(left: Tensor, right: Tensor) -> Tensor:
     return left[..., :, None] * right[..., None, :]
 
 
-def _dot(left: Any, right: Any) -> Any:
+def _dot(left: Tensor, right: Tensor) -> Tensor:
     return ops.sum(left * right, axis=-1, keepdims=True)
 
 
-def _unit(scores: Any, choose: Any) -> Any:
+def _unit(scores: Tensor, choose: Any) -> Tensor:
     """Unit vector of the index that `choose` picks."""
     index = choose(scores, axis=-1)
     return ops.one_hot(index, scores.shape[-1], dtype=scores.dtype)
 
 
-def _project(basis: Any, vector: Any) -> Any:
+def _project(basis: Tensor, vector: Tensor) -> Tensor:
     """A^-1 on the active block, W W'."""
     return _times(basis, _times_transposed(basis, vector))
 
 
-def _solve(matrix: Any, vector: Any, basis: Any) -> Any:
+def _solve(matrix: Tensor, vector: Tensor, basis: Tensor) -> Tensor:
     """A x = b on the active variables, zero elsewhere.
 
     The residual corrects what rounding did to the basis.
@@ -92,7 +97,9 @@ def _solve(matrix: Any, vector: Any, basis: Any) -> Any:
     return solution + _project(basis, vector - _times(matrix, solution))
 
 
-def _advance(point: Any, solution: Any, active: Any) -> tuple[Any, Any, Any]:
+def _advance(
+    point: Tensor, solution: Tensor, active: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     """From a feasible point towards the solution, as far as is feasible.
 
     Returns:
@@ -111,7 +118,9 @@ def _advance(point: Any, solution: Any, active: Any) -> tuple[Any, Any, Any]:
     return moved, leaving, blocked
 
 
-def _grow(matrix: Any, basis: Any, unit: Any, tolerance: float) -> Any:
+def _grow(
+    matrix: Tensor, basis: Tensor, unit: Tensor, tolerance: float
+) -> Tensor:
     """Lets a variable in: one Gram-Schmidt step in the metric of A.
 
     The new direction takes the variable's own column of the basis. A zero
@@ -127,7 +136,7 @@ def _grow(matrix: Any, basis: Any, unit: Any, tolerance: float) -> Any:
     return basis + _outer(direction, unit)
 
 
-def _shrink(basis: Any, unit: Any) -> Any:
+def _shrink(basis: Tensor, unit: Tensor) -> Tensor:
     """Lets a variable out, by a rotation of the basis.
 
     A reflection turns the columns until only the variable's own column moves
@@ -138,8 +147,7 @@ def _shrink(basis: Any, unit: Any) -> Any:
     own = _dot(row, unit)
     length = ops.sqrt(_dot(row, row))
     mirror = row + ops.where(own < 0, -length, length) * unit
-    square = _dot(mirror, mirror)
-    square = ops.where(square == 0, 1.0, square)
-    turned = basis - _outer(_times(basis, mirror) * (2 / square), mirror)
+    factor = 2.0 / divisor(_dot(mirror, mirror))
+    turned = basis - _outer(factor * _times(basis, mirror), mirror)
     keep = 1 - unit
     return turned * _outer(keep, keep)

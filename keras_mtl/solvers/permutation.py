@@ -1,16 +1,16 @@
 """Random orders that are the same on every backend."""
 
-from typing import Any
-
 import numpy as np
 from keras import ops
 
+from keras_mtl.solvers.gram import Tensor
 
-def _uint32(value: int) -> Any:
+
+def _uint32(value: int) -> Tensor:
     return ops.convert_to_tensor(np.uint32(value), dtype="uint32")
 
 
-def _mix(bits: Any) -> Any:
+def _mix(bits: Tensor) -> Tensor:
     """Bijection of 32-bit words whose output bits look independent.
 
     Chris Wellons' "lowbias32": xor-shifts and odd multipliers, which wrap
@@ -23,7 +23,7 @@ def _mix(bits: Any) -> Any:
     return ops.bitwise_xor(bits, ops.right_shift(bits, _uint32(16)))
 
 
-def random_bits(key: Any, count: int) -> Any:
+def random_bits(key: Tensor, count: int) -> Tensor:
     """Random words from a key.
 
     Args:
@@ -43,7 +43,7 @@ def random_bits(key: Any, count: int) -> Any:
     return bits
 
 
-def random_orders(key: Any, num_tasks: int) -> Any:
+def random_orders(key: Tensor, num_tasks: int) -> Tensor:
     """For each task, the other tasks in random order.
 
     Args:
