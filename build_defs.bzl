@@ -18,5 +18,8 @@ def pytest_files(srcs, deps = [], data = [], **kwargs):
             # The directory of pyproject.toml is pytest's root.
             data = ["//:pyproject.toml"] + data,
             deps = ["//keras_mtl", "//tests:conftest"] + deps,
+            # Bazel would put an __init__.py into every directory, and the
+            # workspace would look like a package to pytest.
+            legacy_create_init = 0,
             **kwargs
         )
