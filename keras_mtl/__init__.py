@@ -1,8 +1,19 @@
 """Multi-task learning for Keras."""
 
 from keras_mtl import aggregators
+from keras_mtl import layers
 from keras_mtl import weightings
+from keras_mtl.auxiliaries import add_self_auxiliaries
+from keras_mtl.auxiliaries import strip_auxiliaries
 from keras_mtl.model import MultiTaskModel
 from keras_mtl.version import __version__
 
-__all__ = ["MultiTaskModel", "__version__", "aggregators", "weightings"]
+__all__ = [
+    "MultiTaskModel",
+    "__version__",
+    "add_self_auxiliaries",
+    "aggregators",
+    "layers",
+    "strip_auxiliaries",
+    "weightings",
+]
