@@ -1,0 +1,241 @@
+"""What can be asked of an aggregator, as assertions.
+
+Each takes an aggregator and a Jacobian `[T, n]` and raises AssertionError with
+a text that says what was violated and by how much. Random methods see the same
+state in every call of one assertion, and keep it.
+"""
+
+import weakref
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from keras_mtl.aggregators.aggregator import Aggregator
+from keras_mtl.testing.compiled import compiled
+from keras_mtl.testing.matrices import jacobians
+
+Property = Callable[[Aggregator, np.ndarray], None]
+
+
+def assert_structure(aggregator: Aggregator, jacobian: np.ndarray) -> None:
+    """Shapes are right and finite gradients give finite results."""
+    num_tasks, size = np.shape(jacobian)
+    _check_structure("combine", _combine(aggregator, jacobian), (size,))
+    if not aggregator.needs_rows:
+        weights = _weights(aggregator, _gram(jacobian))
+        _check_structure("weights", weights, (num_tasks,))
+
+
+def assert_scale_invariant(
+    aggregator: Aggregator,
+    jacobian: np.ndarray,
+    scales: Sequence[float] = (1e-15, 1e-6, 1e6, 1e15),
+    tolerance: float = 1e-3,
+) -> None:
+    """Scaling all gradients scales the update by the same factor.
+
+    So loss scaling and the size of a batch change nothing. Jacobians whose
+    scaled squares leave the range of float32 are passed over.
+    """
+    expected = _combine(aggregator, jacobian)
+    square = np.square(np.linalg.norm(jacobian, axis=1), dtype="float64").max()
+    for scale in scales:
+        if square and not 1e-33 < square * scale**2 < 1e36:
+            continue
+        scaled = (np.float32(scale) * jacobian).astype("float32")
+        actual = _combine(aggregator, scaled) / np.float32(scale)
+        _check_close(
+            f"an update of gradients scaled by {scale:g}, scaled back",
+            actual,
+            expected,
+            tolerance * _length(jacobian),
+        )
+
+
+def assert_permutation_equivariant(
+    aggregator: Aggregator, jacobian: np.ndarray, tolerance: float = 1e-3
+) -> None:
+    """The order of the tasks does not change the update."""
+    expected = _combine(aggregator, jacobian)
+    order = np.random.default_rng(0).permutation(len(jacobian))
+    for name, rows in (("reversed", np.s_[::-1]), ("shuffled", order)):
+        _check_close(
+            f"the update with the tasks {name}",
+            _combine(aggregator, jacobian[rows]),
+            expected,
+            tolerance * _length(jacobian),
+        )
+
+
+def assert_non_conflicting(
+    aggregator: Aggregator, jacobian: np.ndarray, tolerance: float = 1e-3
+) -> None:
+    """No task's loss rises: the update has no obtuse angle to any gradient.
+
+    Args:
+        tolerance: How far the update may point back along a gradient,
+            relative to the longest gradient.
+    """
+    update = _combine(aggregator, jacobian).astype("float64")
+    rows = np.asarray(jacobian, "float64")
+    norms = np.linalg.norm(rows, axis=1)
+    along = rows @ update / np.where(norms == 0, 1, norms)
+    worst = int(np.argmin(along))
+    if not along[worst] >= -tolerance * _length(jacobian):
+        raise AssertionError(
+            f"The update raises the loss of task {worst}: its component along "
+            f"that gradient is {along[worst]:g}; the longest gradient has "
+            f"length {_length(jacobian):g}."
+        )
+
+
+def assert_batched(
+    aggregator: Aggregator, jacobian: np.ndarray, tolerance: float = 1e-3
+) -> None:
+    """A batch of Gram matrices gives what they give one by one.
+
+    Passes at once for methods without task weights.
+    """
+    if aggregator.needs_rows:
+        return
+    doubled = np.concatenate([jacobian[:, :1], jacobian], axis=1)
+    grams = np.stack([_gram(jacobian), _gram(doubled), _gram(0 * jacobian)])
+    shaped = grams.reshape(1, 3, *grams.shape[1:])
+    batch = _weights(aggregator, shaped)
+    _check_structure("weights of a batch", batch, shaped.shape[:-1])
+    for index, gram in enumerate(grams):
+        single = _weights(aggregator, gram)
+        # Compared as updates: dependent gradients have many weights.
+        factor = np.linalg.cholesky(
+            gram.astype("float64")
+            + 1e-6 * (np.trace(gram) + 1e-30) * np.eye(len(gram))
+        )
+        _check_close(
+            f"matrix {index} of a batch",
+            batch[0, index] @ factor,
+            single @ factor,
+            tolerance * _length(factor),
+        )
+
+
+def assert_compiled(
+    aggregator: Aggregator, jacobian: np.ndarray, tolerance: float = 1e-4
+) -> None:
+    """Compiled by the backend, by XLA or not at all, the update is the same."""
+    expected = _same_state(aggregator, aggregator.combine, jacobian)
+    for jit_compile in (True, False):
+        run = compiled(aggregator.combine, aggregator.variables, jit_compile)
+        _check_close(
+            f"the update compiled with jit_compile={jit_compile}",
+            _same_state(aggregator, run, jacobian),
+            expected,
+            tolerance * _length(jacobian),
+        )
+
+
+UNIVERSAL: tuple[Property, ...] = (
+    assert_structure,
+    assert_scale_invariant,
+    assert_batched,
+)
+
+
+def check_aggregator(
+    aggregator: Aggregator,
+    properties: Sequence[Property] = UNIVERSAL,
+    matrices: dict[str, np.ndarray] | None = None,
+) -> None:
+    """Checks an aggregator on a zoo of gradients.
+
+    Args:
+        aggregator: The aggregator; built, if it needs to be.
+        properties: Assertions of this module, or functions like them. By
+            default those that every aggregator should satisfy.
+        matrices: Jacobians `[T, n]` by name; `jacobians()` by default.
+
+    Raises:
+        AssertionError: Naming the property and the Jacobian that violates it.
+    """
+    matrices = jacobians() if matrices is None else matrices
+    for name, jacobian in matrices.items():
+        for check in properties:
+            try:
+                check(aggregator, jacobian)
+            except AssertionError as error:
+                raise AssertionError(
+                    f"{aggregator!r} fails {check.__name__} on {name!r}: "
+                    f"{error}"
+                ) from error
+
+
+def _gram(jacobian: np.ndarray) -> np.ndarray:
+    rows = np.asarray(jacobian, "float64")
+    return (rows @ rows.T).astype("float32")
+
+
+def _length(jacobian: np.ndarray) -> float:
+    """Length of the longest gradient."""
+    return float(np.linalg.norm(np.asarray(jacobian, "float64"), axis=1).max())
+
+
+def _same_state(
+    aggregator: Aggregator, function: Callable[..., Any], argument: np.ndarray
+) -> np.ndarray:
+    """Calls without lasting effect on the state of the aggregator."""
+    before = [ops.convert_to_numpy(v) for v in aggregator.variables]
+    result = ops.convert_to_numpy(function(ops.convert_to_tensor(argument)))
+    for variable, value in zip(aggregator.variables, before):
+        variable.assign(value)
+    return result
+
+
+def _combine(aggregator: Aggregator, jacobian: np.ndarray) -> np.ndarray:
+    return _same_state(aggregator, _fast(aggregator, "combine"), jacobian)
+
+
+def _weights(aggregator: Aggregator, gram: np.ndarray) -> np.ndarray:
+    return _same_state(aggregator, _fast(aggregator, "weights"), gram)
+
+
+# Loops run op by op are slow: a zoo in seconds needs compiled functions, and
+# each of them only once.
+_COMPILED: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+
+
+def _fast(aggregator: Aggregator, name: str) -> Callable[..., Any]:
+    variables = aggregator.variables
+    functions = _COMPILED.setdefault(aggregator, {})
+    held, function = functions.get(name, (None, None))
+    if function is None or [id(v) for v in held] != [id(v) for v in variables]:
+        # Through a weak reference, or the cache would keep the aggregator.
+        method = weakref.WeakMethod(getattr(aggregator, name))
+        function = compiled(
+            lambda argument: method()(argument), variables, jit_compile=False
+        )
+        functions[name] = (variables, function)
+    return function
+
+
+def _check_structure(
+    name: str, actual: np.ndarray, shape: tuple[int, ...]
+) -> None:
+    if actual.shape != shape:
+        raise AssertionError(
+            f"{name} should have the shape {shape}. Received: {actual.shape}"
+        )
+    if not np.isfinite(actual).all():
+        raise AssertionError(f"{name} should be finite. Received: {actual}")
+
+
+def _check_close(
+    name: str, actual: np.ndarray, expected: np.ndarray, tolerance: float
+) -> None:
+    gap = np.abs(actual - expected).max(initial=0)
+    if not gap <= tolerance:
+        raise AssertionError(
+            f"{name} differs by {gap:g} (tolerance {tolerance:g}). Expected: "
+            f"{expected}. Received: {actual}"
+        )
