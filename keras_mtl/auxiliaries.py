@@ -48,7 +48,7 @@ class SelfAuxiliaries(keras.layers.Layer):
     Example:
 
     ```python
-    auxiliaries = keras_mtl.SelfAuxiliaries(
+    auxiliaries = keras_mtl.auxiliaries.SelfAuxiliaries(
         "shared", {"left": keras_mtl.layers.SelfAuxiliaryHead(10)}, weight=0.5
     )
     auxiliaries(keras.random.normal((32, 50)))["left"]  # (32, 10)
@@ -94,7 +94,7 @@ class SelfAuxiliaries(keras.layers.Layer):
             {
                 "representation": self.representation,
                 "heads": {
-                    task: keras.saving.serialize_keras_object(head)
+                    task: _serialize_unbuilt(head)
                     for task, head in self.heads.items()
                 },
                 "weight": self.weight,
@@ -114,6 +114,13 @@ class SelfAuxiliaries(keras.layers.Layer):
             for task, head in config["heads"].items()
         }
         return super().from_config({**config, "heads": heads})
+
+
+def _serialize_unbuilt(layer: keras.layers.Layer) -> dict[str, Any]:
+    """Leaves building to the owner, which gives its name to the variables."""
+    config = keras.saving.serialize_keras_object(layer)
+    config.pop("build_config", None)
+    return config
 
 
 def add_self_auxiliaries(
