@@ -260,7 +260,7 @@ class MultiTaskModel(TrainStep, keras.Model):
         return kwargs
 
     def _prepare_batch(self, data: Any, training: bool = True) -> Any:
-        """Puts sample weights in the order of the outputs, with class weights."""
+        """Sample weights in the order of the outputs, with class weights."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         names = getattr(self, "output_names", None)
         if isinstance(sample_weight, dict) and isinstance(y, (list, tuple)):
@@ -311,7 +311,10 @@ class MultiTaskModel(TrainStep, keras.Model):
             )
         self._build_methods(self._all_task_names())
         for index, tracker in self._settings.auxiliary_trackers.items():
-            tracker.update_state(record.auxiliary_losses[index])
+            tracker.update_state(
+                record.auxiliary_losses[index],
+                sample_weight=record.labelled.get(index),
+            )
         objectives = make_objectives(
             record,
             self._rest(loss, record),
@@ -478,7 +481,7 @@ class MultiTaskModel(TrainStep, keras.Model):
     def _build_methods_early(
         self, loss: Any, loss_weights: Any, output_names: Any
     ) -> None:
-        """Builds at once where the outputs are known, so mistakes show early."""
+        """Builds at once where outputs are known, so mistakes show early."""
         self.method_state.hold()
         if loss is None or not isinstance(self, Functional):
             return
@@ -559,6 +562,11 @@ class FunctionalMultiTaskModel(MultiTaskModel, Functional):
             serialize = keras.saving.serialize_keras_object
             config["auxiliaries"] = serialize(self.auxiliaries)
         return config
+
+    def export(self, *args: Any, **kwargs: Any) -> Any:
+        # Served without what only training needs: heads, state of the method.
+        plain = keras.Model(self.input, self.output, name=self.name)
+        return plain.export(*args, **kwargs)
 
     @classmethod
     def from_config(

@@ -30,12 +30,14 @@ class TaskRecord:
         losses: One scalar a task, in the order of `TaskLosses.task_names`,
             without loss weights.
         auxiliary_losses: Task index to the scalar loss of its auxiliary head.
+        labelled: Task index to the number of labels, where some can miss.
     """
 
     def __init__(self, predictions: dict[str, Tensor]):
         self.predictions = predictions
         self.losses: dict[int, Tensor] = {}
         self.auxiliary_losses: dict[int, Tensor] = {}
+        self.labelled: dict[int, Tensor] = {}
 
 
 class TaskLosses(CompileLoss):
@@ -204,6 +206,8 @@ class _RecordedLoss:
         labelled = ops.sum(ops.cast(mask, dtype))
         if self.owner._metrics:
             self.owner._metrics[self.index].labelled = labelled
+        if self.owner._record is not None:
+            self.owner._record.labelled[self.index] = labelled
         if self.loss.reduction in ("mean", "sum_over_batch_size"):
             total = ops.cast(ops.size(mask), dtype)
             weight = weight * (total / ops.maximum(labelled, 1))

@@ -1,0 +1,133 @@
+"""Combining the gradients of variables, against NumPy on the flat vectors."""
+
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_mtl.aggregators import MGDA
+from keras_mtl.aggregators import Aggregator
+from keras_mtl.aggregators import PCGrad
+from keras_mtl.aggregators import Projection
+from keras_mtl.aggregators import Sum
+from keras_mtl.gradients.combine import combine
+
+SHAPES = [(3, 2), (2,), (4,)]
+
+
+class CoordinateMedian(Aggregator):
+    """A method that no Gram matrix can express."""
+
+    def combine(self, jacobian):
+        return ops.median(jacobian, axis=0)
+
+
+class LossProportional(Aggregator):
+    """A method that looks at the losses."""
+
+    def weights(self, gram, losses=None):
+        return ops.broadcast_to(losses, ops.shape(gram)[:-1])
+
+
+def make_columns(tasks=3, seed=0):
+    rng = np.random.default_rng(seed)
+    return [
+        [rng.normal(size=shape).astype("float32") for _ in range(tasks)]
+        for shape in SHAPES
+    ]
+
+
+def flat(columns):
+    tasks = len(columns[0])
+    return np.stack(
+        [np.concatenate([c[t].ravel() for c in columns]) for t in range(tasks)]
+    )
+
+
+def flat_result(combined):
+    parts = [ops.convert_to_numpy(g).ravel() for g in combined.gradients]
+    return np.concatenate(parts)
+
+
+LOSSES = np.array([1.0, 2.0, 3.0], "float32")
+
+
+@pytest.mark.parametrize("aggregator", [Sum(), MGDA(), LossProportional()])
+def test_model_granularity_is_the_flat_vector(aggregator):
+    columns = make_columns()
+    rows = flat(columns)
+    combined = combine(aggregator, columns, [0, 0, 0], LOSSES)
+    if isinstance(aggregator, LossProportional):
+        expected = LOSSES @ rows
+    else:
+        weights = ops.convert_to_numpy(aggregator.weights(rows @ rows.T))
+        expected = weights @ rows
+    np.testing.assert_allclose(flat_result(combined), expected, atol=1e-5)
+    np.testing.assert_allclose(combined.gram, rows @ rows.T, rtol=1e-4)
+
+
+def test_groups_are_combined_on_their_own():
+    columns = make_columns(tasks=2, seed=4)
+    combined = combine(PCGrad(seed=0), columns, [0, 1, 1], LOSSES[:2])
+    for members in ([0], [1, 2]):
+        first, second = flat([columns[v] for v in members])
+        dot = first @ second
+        expected = first + second
+        if dot < 0:
+            expected = first - dot / (second @ second) * second
+            expected = expected + second - dot / (first @ first) * first
+        got = [ops.convert_to_numpy(combined.gradients[v]) for v in members]
+        np.testing.assert_allclose(
+            np.concatenate([g.ravel() for g in got]), expected, atol=1e-5
+        )
+
+
+def test_methods_on_rows_get_each_group_as_one_matrix():
+    columns = make_columns()
+    combined = combine(CoordinateMedian(), columns, [0, 0, 0], LOSSES)
+    np.testing.assert_allclose(
+        flat_result(combined), np.median(flat(columns), axis=0), atol=1e-6
+    )
+    assert [g.shape for g in combined.gradients] == SHAPES
+
+
+def test_heads_and_unreached_variables_pass_through():
+    columns = make_columns()
+    columns[1][0] = columns[1][2] = None
+    columns[2] = [None, None, None]
+    combined = combine(MGDA(), columns, [0, 0, 0], LOSSES)
+    np.testing.assert_array_equal(combined.gradients[1], columns[1][1])
+    assert combined.gradients[2] is None
+    # The head is no part of the inner products.
+    rows = flat(columns[:1])
+    np.testing.assert_allclose(combined.gram, rows @ rows.T, rtol=1e-4)
+
+
+def test_nothing_shared_is_an_error():
+    columns = [[np.ones(2, "float32"), None], [None, np.ones(2, "float32")]]
+    with pytest.raises(ValueError, match="No variable is reached by two"):
+        combine(Sum(), columns, [0, 0], LOSSES[:2])
+
+
+def test_aggregators_do_not_see_the_loss_scale():
+    scale = 2.0**15
+    columns = make_columns(seed=7)
+    scaled = [[g * scale for g in column] for column in columns]
+    aggregators = [
+        Projection(main_task=0, smoothing=0.1, granularity="model")
+        for _ in range(2)
+    ]
+    for aggregator in aggregators:
+        aggregator.build(["a", "b", "c"])
+        aggregator.build_reference(SHAPES)
+    plain = combine(aggregators[0], columns, [0, 0, 0], LOSSES)
+    lifted = combine(aggregators[1], scaled, [0, 0, 0], LOSSES, scale=scale)
+    np.testing.assert_allclose(
+        flat_result(lifted) / scale, flat_result(plain), rtol=1e-4, atol=1e-5
+    )
+    for slot, other in zip(*(a.reference for a in aggregators)):
+        np.testing.assert_allclose(slot, other, rtol=1e-5)
+    np.testing.assert_allclose(lifted.gram, plain.gram, rtol=1e-4)
+
+
+if __name__ == "__main__":
+    raise SystemExit(pytest.main([__file__]))
