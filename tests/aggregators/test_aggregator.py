@@ -1,0 +1,79 @@
+"""Tests of the base class of aggregators."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_mtl.aggregators import Aggregator
+
+JACOBIAN = np.array([[-4.0, 1.0, 1.0], [6.0, 1.0, 1.0]], "float32")
+
+
+class FirstTask(Aggregator):
+    """Weights of one for the first task and zero for the others."""
+
+    def weights(self, gram):
+        gram = ops.convert_to_tensor(gram)
+        return ops.concatenate(
+            [ops.ones_like(gram[..., :1, 0]), ops.zeros_like(gram[..., 1:, 0])],
+            axis=-1,
+        )
+
+
+class Largest(Aggregator):
+    """The entry of largest size in every column: needs the rows."""
+
+    def combine(self, jacobian):
+        jacobian = ops.convert_to_tensor(jacobian)
+        best = ops.argmax(ops.abs(jacobian), axis=0)
+        return ops.take_along_axis(jacobian, best[None], axis=0)[0]
+
+
+class TestAggregator:
+    def test_combine_uses_the_weights(self):
+        combined = ops.convert_to_numpy(FirstTask().combine(JACOBIAN))
+        np.testing.assert_array_equal(combined, JACOBIAN[0])
+
+    def test_combine_keeps_the_dtype(self):
+        combined = FirstTask().combine(JACOBIAN.astype("float16"))
+        assert keras.backend.standardize_dtype(combined.dtype) == "float16"
+
+    def test_combine_can_be_overridden(self):
+        combined = ops.convert_to_numpy(Largest().combine(JACOBIAN))
+        np.testing.assert_array_equal(combined, [6, 1, 1])
+
+    def test_needs_rows(self):
+        assert Largest().needs_rows
+        assert not FirstTask().needs_rows
+
+    def test_rows_method_has_no_weights(self):
+        with pytest.raises(NotImplementedError, match=r"Largest.*combine\("):
+            Largest().weights(JACOBIAN @ JACOBIAN.T)
+
+    def test_neither_method_overridden(self):
+        class Empty(Aggregator):
+            pass
+
+        with pytest.raises(TypeError, match=r"Empty must override.*weights"):
+            Empty()
+
+    @pytest.mark.parametrize("granularity", ["model", "layer", "variable"])
+    def test_granularities(self, granularity):
+        assert FirstTask(granularity).granularity == granularity
+
+    @pytest.mark.parametrize("granularity", ["row", None, 1])
+    def test_unknown_granularity(self, granularity):
+        with pytest.raises(
+            ValueError, match=r"`granularity` must be one of .*Received"
+        ):
+            FirstTask(granularity=granularity)
+
+    def test_config_round_trip(self):
+        config = FirstTask(granularity="layer", name="mine").get_config()
+        assert config == {"granularity": "layer", "name": "mine"}
+        assert FirstTask.from_config(config).get_config() == config
+
+
+if __name__ == "__main__":
+    raise SystemExit(pytest.main([__file__]))
