@@ -4,8 +4,8 @@ Two overlapping images, two tasks: the class of the left and of the right one.
 Trains a LeNet with every named method, each run from the same initial
 weights on the same batches, and writes one JSON file a run into --output_dir.
 
-  python -m examples.multi_mnist.main --method=sum,pcgrad --epochs=30
-  python -m examples.multi_mnist.main --report
+  python -m examples.multi_mnist --method=sum,pcgrad --epochs=30
+  python -m examples.multi_mnist --report
 
 A killed run continues where it stopped when it is started again, finished runs
 are skipped, and more --epochs continue a finished run. --report

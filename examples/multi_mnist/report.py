@@ -8,6 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from examples.figures import draw_line
+from examples.figures import new_figure
+from examples.figures import save_figure
+from examples.figures import styles
 from examples.multi_mnist import methods
 from examples.multi_mnist.model import SIZES
 from examples.multi_mnist.model import TASKS
@@ -67,19 +71,6 @@ PAPER = {
 }
 TITLES = {"mnist": "MultiMNIST", "fashion_mnist": "MultiFashion"}
 ORDER = ("single", *methods.PARTS)
-# Okabe and Ito's colours, which colour-blind readers can tell apart, each with
-# a marker of its own.
-STYLES = (
-    ("#000000", "o"),
-    ("#E69F00", "s"),
-    ("#0072B2", "^"),
-    ("#009E73", "D"),
-    ("#D55E00", "v"),
-    ("#CC79A7", "P"),
-    ("#56B4E9", "X"),
-    ("#8C6D00", "*"),
-)
-
 Runs = dict[str, list[dict[str, Any]]]
 
 
@@ -161,9 +152,8 @@ def _join(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
         for key in ("test_accuracy", "last_5_test_accuracy")
     }
     result["epoch"] = max(a["epoch"], b["epoch"])
-    result["seconds_per_epoch"] = (
-        a["seconds_per_epoch"] + b["seconds_per_epoch"]
-    )
+    for key in ("seconds_per_epoch", "cpu_seconds_per_epoch"):
+        result[key] = a[key] + b[key]
     history = [
         {
             "epoch": x["epoch"],
@@ -191,8 +181,9 @@ def table(source: str, size: str, runs: Runs) -> str:
         f"### {TITLES[source]}, {size} network: test accuracy (%)",
         "",
         "| method | left | right | left, last 5 | right, last 5 "
-        "| paper left | paper right | epochs | chosen | s/epoch | seeds |",
-        "|---|" + "---:|" * 10,
+        "| paper left | paper right | epochs | chosen | s/epoch "
+        "| CPU s/epoch | seeds |",
+        "|---|" + "---:|" * 11,
     ]
     for name, seeds in runs.items():
         results = [run["result"] for run in seeds]
@@ -207,7 +198,10 @@ def table(source: str, size: str, runs: Runs) -> str:
             *("" if value is None else f"{value:.2f}" for value in published),
             _range([len(run["history"]) for run in seeds]),
             _range([r["epoch"] for r in results]),
-            f"{np.median([r['seconds_per_epoch'] for r in results]):.0f}",
+            *(
+                f"{np.median([r[key] for r in results]):.0f}"
+                for key in ("seconds_per_epoch", "cpu_seconds_per_epoch")
+            ),
             str(len(seeds)),
         ]
         lines.append("| " + " | ".join(cells) + " |")
@@ -228,19 +222,18 @@ def plot_accuracy(
     source: str, size: str, runs: Runs, path: pathlib.Path
 ) -> None:
     """Left against right test accuracy; up and to the right is better."""
-    figure, axes = _figure(1, (6.4, 5.2))
+    figure, axes = new_figure(1, (6.4, 5.2))
     axis = axes[0]
-    for (name, seeds), (color, marker) in zip(runs.items(), _styles(runs)):
+    for (name, seeds), style in zip(runs.items(), styles(len(runs))):
         points = np.array(
             [[r["result"]["test_accuracy"][t] for t in TASKS] for r in seeds]
         )
         axis.scatter(
             *(100 * points.T),
-            color=color,
-            marker=marker,
             s=70,
             label=name,
             zorder=3,
+            **style,
         )
     axis.set(
         title=f"{TITLES[source]}, {size} network, epoch chosen on validation",
@@ -250,28 +243,20 @@ def plot_accuracy(
     axis.margins(0.15)
     axis.grid(alpha=0.3)
     axis.legend(fontsize="small", title="up and right is better")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_curves(source: str, size: str, runs: Runs, path: pathlib.Path) -> None:
     """Validation accuracy of both tasks against the epoch."""
-    figure, axes = _figure(2, (11, 4.6))
+    figure, axes = new_figure(2, (11, 4.6))
     for axis, task in zip(axes, TASKS):
-        for (name, seeds), (color, marker) in zip(runs.items(), _styles(runs)):
+        for (name, seeds), style in zip(runs.items(), styles(len(runs))):
             for index, run in enumerate(seeds):
                 values = [
                     100 * accuracy(row, "val", task) for row in run["history"]
                 ]
-                axis.plot(
-                    range(1, len(values) + 1),
-                    values,
-                    color=color,
-                    marker=marker,
-                    markevery=max(1, len(values) // 8),
-                    markersize=5,
-                    linewidth=1.4,
-                    label=name if index == 0 else None,
-                )
+                label = name if index == 0 else None
+                draw_line(axis, values, label=label, **style)
         axis.set(
             title=f"{TITLES[source]}, {size} network: {task}",
             xlabel="epoch",
@@ -286,20 +271,4 @@ def plot_curves(source: str, size: str, runs: Runs, path: pathlib.Path) -> None:
         axis.set_ylim(min(finals) - 8, max(finals) + 1)
         axis.grid(alpha=0.3)
     axes[-1].legend(fontsize="small", loc="lower right")
-    _save(figure, path)
-
-
-def _styles(runs: Runs) -> list[tuple[str, str]]:
-    return [STYLES[index % len(STYLES)] for index in range(len(runs))]
-
-
-def _figure(columns: int, size: tuple[float, float]):
-    # Without pyplot, so that no display and no global state is touched.
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=size, layout="constrained")
-    return figure, figure.subplots(1, columns, squeeze=False)[0]
-
-
-def _save(figure, path: pathlib.Path) -> None:
-    figure.savefig(path, dpi=150)
+    save_figure(figure, path)

@@ -1,5 +1,7 @@
 """MultiMNIST and MultiFashion: two overlapping images, two labels."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from keras_mtl.datasets.tfds_arrays import load_arrays
@@ -13,18 +15,21 @@ MAX_JITTER = 2  # beyond it an image would leave the canvas
 VALIDATION_STEP = 6  # every sixth image, a sixth of the training split
 
 
+Examples = tuple[np.ndarray, dict[str, np.ndarray]]
+
+
 def multi_mnist(
-    source="mnist",
+    source: str = "mnist",
     *,
-    combine="max",
-    jitter=0,
-    distinct_labels=True,
-    pairs_per_image=2,
-    limit=None,
-    seed=0,
-    data_dir=None,
-    download=True,
-):
+    combine: str = "max",
+    jitter: int = 0,
+    distinct_labels: bool = True,
+    pairs_per_image: int = 2,
+    limit: int | None = None,
+    seed: int = 0,
+    data_dir: str | None = None,
+    download: bool = True,
+) -> dict[str, Examples]:
     """Builds MultiMNIST (or MultiFashion) from the real single images.
 
     Each example holds two 28x28 images on one 36x36 canvas: each is padded
@@ -125,15 +130,15 @@ def multi_mnist(
 
 
 def pair_images(
-    images,
-    labels,
+    images: np.ndarray,
+    labels: np.ndarray,
     *,
-    combine="max",
-    jitter=0,
-    distinct_labels=True,
-    pairs_per_image=2,
-    seed=0,
-):
+    combine: str = "max",
+    jitter: int = 0,
+    distinct_labels: bool = True,
+    pairs_per_image: int = 2,
+    seed: int | Sequence[int] = 0,
+) -> Examples:
     """Pairs images with each other and composes two-image examples.
 
     Args:
@@ -167,7 +172,15 @@ def pair_images(
     return x, {"left": labels[left], "right": labels[right]}
 
 
-def compose(images, left, right, *, combine="max", jitter=0, rng=None):
+def compose(
+    images: np.ndarray,
+    left: np.ndarray,
+    right: np.ndarray,
+    *,
+    combine: str = "max",
+    jitter: int = 0,
+    rng: np.random.Generator | None = None,
+) -> np.ndarray:
     """Draws the images `left` and `right` over each other on a canvas.
 
     Args:
@@ -202,7 +215,13 @@ def compose(images, left, right, *, combine="max", jitter=0, rng=None):
     return x[..., np.newaxis]
 
 
-def _place(images, indices, corner, jitter, rng):
+def _place(
+    images: np.ndarray,
+    indices: np.ndarray,
+    corner: int,
+    jitter: int,
+    rng: np.random.Generator | None,
+) -> np.ndarray:
     canvas = np.zeros((len(indices), CANVAS, CANVAS), "uint8")
     size = images.shape[1]
     if jitter == 0:
@@ -219,7 +238,9 @@ def _place(images, indices, corner, jitter, rng):
     return canvas
 
 
-def _partners(labels, distinct_labels, rng):
+def _partners(
+    labels: np.ndarray, distinct_labels: bool, rng: np.random.Generator
+) -> np.ndarray:
     partners = rng.permutation(len(labels))
     if not distinct_labels:
         return partners

@@ -2,11 +2,24 @@
 
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
+import numpy as np
 
 PROBE_SECONDS = 5.0
 
 
-def load_arrays(name, split, keys, *, limit=None, data_dir=None, download=True):
+def load_arrays(
+    name: str,
+    split: str,
+    keys: Sequence[str],
+    *,
+    limit: int | None = None,
+    data_dir: str | None = None,
+    download: bool = True,
+) -> list[np.ndarray]:
     """Reads features of a `tensorflow-datasets` split into memory.
 
     Args:
@@ -38,7 +51,7 @@ def load_arrays(name, split, keys, *, limit=None, data_dir=None, download=True):
     return [examples[key].numpy() for key in keys]
 
 
-def _import_tfds():
+def _import_tfds() -> ModuleType:
     try:
         import tensorflow_datasets
     except ImportError as error:
@@ -50,7 +63,7 @@ def _import_tfds():
     return tensorflow_datasets
 
 
-def _check_downloadable(builder, download):
+def _check_downloadable(builder: Any, download: bool) -> None:
     missing = f"The data set {builder.name!r} is not in {builder.data_dir!r}"
     hint = (
         'Run `python -c "import tensorflow_datasets as tfds; '
@@ -69,14 +82,14 @@ def _check_downloadable(builder, download):
         )
 
 
-def _reachable(url):
+def _reachable(url: str) -> bool:
     request = urllib.request.Request(url, method="HEAD")
     try:
         with urllib.request.urlopen(request, timeout=PROBE_SECONDS):
             return True
     except urllib.error.HTTPError as error:
-        # Some servers refuse HEAD and still serve; a gateway that cannot
-        # reach the server answers with 5xx.
-        return error.code < 500
+        # The server is there and refuses only this way of asking. Any other
+        # error could be of a proxy that lets nothing through.
+        return error.code in (405, 501)
     except OSError:
         return False
