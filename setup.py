@@ -12,8 +12,8 @@ ROOT = Path(__file__).parent
 REQUIRED = [
     # The main backend. tf.data and TensorBoard files come from it on JAX too.
     "tensorflow>=2.20",
-    # The training step leans on private names of Keras (task_losses.py and
-    # gradients/ hold them all); they are as expected from 3.15 on.
+    # The training step leans on private names of Keras. They are as expected
+    # from 3.15 on; the next major version may move them.
     "keras>=3.15,<4",
     "numpy>=2.0",
     # Flags and logging of the examples and benchmarks.
@@ -24,7 +24,7 @@ REQUIRED = [
     "importlib_resources>=6.0",
 ]
 
-# keras_mtl.callbacks writes event files with tf.summary, which needs it;
+# Shows and reads the event files that keras_mtl.callbacks writes;
 # TensorFlow stopped installing it with 2.21.
 TENSORBOARD = "tensorboard>=2.20"
 
@@ -38,7 +38,7 @@ EXTRAS = {
         "scipy>=1.14",
         # The figures of the examples and callbacks are tested.
         MATPLOTLIB,
-        # So are the event files.
+        # Reads the event files back.
         TENSORBOARD,
         # `.ci/run` checks style with it; another minor version may format
         # differently.
@@ -46,12 +46,13 @@ EXTRAS = {
     ],
     # `examples/` save their results as figures.
     "examples": [MATPLOTLIB],
-    # The callback that writes pairwise cosines, gradient norms and weights.
+    # For looking at the cosines, gradient norms and weights of a run.
     "tensorboard": [TENSORBOARD],
     # Peers that `benchmarks/` measure keras_mtl beside; left out of the tables
     # where they are not installed.
     "benchmarks": ["torch>=2.3", "torchjd>=0.18"],
-    # The other backend: KERAS_BACKEND=jax. On a GPU install jax[cuda12].
+    # The other backend: KERAS_BACKEND=jax. For a GPU install jax[cuda12]
+    # or jax[cuda13] as well.
     "jax": ["jax>=0.7"],
 }
 

@@ -1,0 +1,1 @@
+"""Programs to learn from. A package, so that no other `examples` hides it."""
