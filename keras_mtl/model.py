@@ -8,7 +8,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import keras
-from keras.src.models.functional import Functional
 
 from keras_mtl import aggregators
 from keras_mtl import weightings
@@ -23,6 +22,7 @@ from keras_mtl.gradients.gram import tasks_of
 from keras_mtl.gradients.gram import total
 from keras_mtl.gradients.tap import find_operation
 from keras_mtl.gradients.tap import tap
+from keras_mtl.keras_internals import Functional
 from keras_mtl.method_state import MethodState
 from keras_mtl.missing_labels import validate_missing_label
 from keras_mtl.objectives import Objectives
@@ -135,7 +135,7 @@ class MultiTaskModel(TrainStep, keras.Model):
         """
         aggregator = aggregators.get(aggregator)
         weighting = weightings.get(weighting)
-        _validate_loss_weights(loss_weights)
+        _validate_loss_weights(loss_weights, loss)
         validate_missing_label(missing_label)
         self._validate_methods(loss, aggregator, weighting, representation)
         operation = None
@@ -260,11 +260,9 @@ class MultiTaskModel(TrainStep, keras.Model):
         return kwargs
 
     def _prepare_batch(self, data: Any, training: bool = True) -> Any:
-        """Sample weights in the order of the outputs, with class weights."""
+        """Multiplies sample weights by the class weights of each task."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         names = getattr(self, "output_names", None)
-        if isinstance(sample_weight, dict) and isinstance(y, (list, tuple)):
-            sample_weight = [sample_weight.get(name) for name in names]
         class_weight = self._settings.class_weight
         if training and class_weight is not None:
             sample_weight = _with_class_weight(
@@ -309,6 +307,13 @@ class MultiTaskModel(TrainStep, keras.Model):
                 sample_weight=sample_weight,
                 training=True,
             )
+        if not record.losses:
+            raise ValueError(
+                "The losses of the tasks were not computed. A `compute_loss` "
+                "of your own must call `super().compute_loss(...)` and may add "
+                "to it; otherwise compile with `aggregator=None` and "
+                "`weighting=None`."
+            )
         self._build_methods(self._all_task_names())
         for index, tracker in self._settings.auxiliary_trackers.items():
             tracker.update_state(
@@ -340,24 +345,22 @@ class MultiTaskModel(TrainStep, keras.Model):
         self, rows: list[list], variables: list, objectives: Objectives
     ) -> list[Tensor]:
         """One gradient a variable from T."""
-        columns = dict(zip((v.path for v in variables), zip(*rows)))
-        shared_by_model = self._model_variables()
+        columns = [list(column) for column in zip(*rows)]
+        arbitrated = self._model_variables()
+        positions = _positions(arbitrated, variables)
         result = combine(
             self.aggregator,
-            [columns[v.path] for v in shared_by_model],
-            group_variables(shared_by_model, self.aggregator.granularity),
+            [columns[i] for i in positions],
+            group_variables(arbitrated, self.aggregator.granularity),
             objectives.losses,
             objectives.scale,
         )
         self.gradient_conflict.update_state(result.gram, result.weights)
-        gradients = dict(
-            zip((v.path for v in shared_by_model), result.gradients)
-        )
         # What the weighting trains belongs to no task and is not arbitrated.
-        return [
-            gradients[v.path] if v.path in gradients else total(columns[v.path])
-            for v in variables
-        ]
+        gradients = [total(column) for column in columns]
+        for i, gradient in zip(positions, result.gradients):
+            gradients[i] = gradient
+        return gradients
 
     def _combine_representation(
         self, rows: list[list], objectives: Objectives, reduce_gram: Any = None
@@ -386,10 +389,9 @@ class MultiTaskModel(TrainStep, keras.Model):
     ) -> None:
         """Raises unless all that tasks share lies below the representation."""
         name = self._representation.name
-        own = {variable.path for variable in self._model_variables()}
-        for variable, under, *above in zip(variables, below, *head_rows):
-            if variable.path not in own:
-                continue
+        for i in _positions(self._model_variables(), variables):
+            variable, under = variables[i], below[i]
+            above = [row[i] for row in head_rows]
             reached = [self.task_names[t] for t in tasks_of(above)]
             if under is not None and reached:
                 raise ValueError(
@@ -514,19 +516,37 @@ class MultiTaskModel(TrainStep, keras.Model):
         settings = self._settings
         if settings.task_names is not None or not self._takes_task_gradients:
             return
+        # Also what is loaded: assigned in the traced step, it would be
+        # assigned again in every step.
         with lifted():
             for method in (settings.aggregator, settings.weighting):
                 if method is not None:
                     method.build(task_names)
+                    self._claim(method)
             if getattr(settings.aggregator, "uses_reference", False):
                 settings.aggregator.build_reference(
                     [variable.shape for variable in self._model_variables()]
                 )
             self._make_training_metrics(task_names)
+            self.method_state.hold(
+                aggregator=settings.aggregator, weighting=settings.weighting
+            )
         settings.task_names = list(task_names)
-        self.method_state.hold(
-            aggregator=settings.aggregator, weighting=settings.weighting
-        )
+
+    def _symbolic_build(
+        self, iterator: Any = None, data_batch: Any = None
+    ) -> None:
+        optimizer = self.optimizer
+        if self._takes_task_gradients and self.task_names is None:
+            # The optimizer must wait: it also trains what a weighting makes,
+            # and that is made once Keras has built the losses.
+            self.optimizer = None
+            try:
+                super()._symbolic_build(iterator, data_batch)
+            finally:
+                self.optimizer = optimizer
+            self._build_methods(self._all_task_names())
+        super()._symbolic_build(iterator, data_batch)
 
     def _model_variables(self) -> list[keras.Variable]:
         own = [id(v) for v in self.method_state.variables]
@@ -582,6 +602,12 @@ class FunctionalMultiTaskModel(MultiTaskModel, Functional):
         return model
 
 
+def _positions(some: list, variables: list) -> list[int]:
+    """Where `some` of the variables stand; two may have one path."""
+    position = {id(variable): i for i, variable in enumerate(variables)}
+    return [position[id(variable)] for variable in some]
+
+
 def _is_functional(args: tuple, kwargs: dict[str, Any]) -> bool:
     """Whether the arguments are `inputs` and `outputs`."""
     return (
@@ -591,7 +617,7 @@ def _is_functional(args: tuple, kwargs: dict[str, Any]) -> bool:
     )
 
 
-def _validate_loss_weights(loss_weights: Any) -> None:
+def _validate_loss_weights(loss_weights: Any, loss: Any) -> None:
     for weight in keras.tree.flatten(loss_weights):
         if weight is None or isinstance(weight, keras.Variable):
             continue
@@ -600,6 +626,13 @@ def _validate_loss_weights(loss_weights: Any) -> None:
                 "`loss_weights` should be numbers from 0 up. Received: "
                 f"loss_weights={loss_weights}"
             )
+    both_by_name = isinstance(loss_weights, dict) and isinstance(loss, dict)
+    if both_by_name and set(loss_weights) != set(loss):
+        # Keras would take the values in their order and ignore the names.
+        raise ValueError(
+            "`loss_weights` should have an entry for each task of `loss`, "
+            f"{list(loss)}. Received: loss_weights={loss_weights}"
+        )
 
 
 def _with_class_weight(

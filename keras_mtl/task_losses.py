@@ -1,9 +1,8 @@
 """The losses of single tasks, taken from Keras' own loss computation.
 
-This is the one file that leans on private names of Keras: `CompileLoss` and
-`CompileMetrics`, which `keras.Model.compile` makes of the `loss` and `metrics`
-that the user gives. Keras computes every loss once, with its sample weights,
-masks, names and trackers; here each one is recorded as it passes.
+`keras.Model.compile` makes a `CompileLoss` of the `loss` that the user gives.
+It computes every loss once, with its sample weights, masks, names and
+trackers; here each one is recorded as it passes.
 """
 
 import contextlib
@@ -12,10 +11,10 @@ from typing import Any
 
 import keras
 from keras import ops
-from keras.src.losses.loss import unscale_loss_for_distribution
-from keras.src.trainers.compile_utils import CompileLoss
-from keras.src.trainers.compile_utils import CompileMetrics
 
+from keras_mtl.keras_internals import CompileLoss
+from keras_mtl.keras_internals import CompileMetrics
+from keras_mtl.keras_internals import unscale_loss_for_distribution
 from keras_mtl.missing_labels import masked_sample_weight
 from keras_mtl.missing_labels import missing_label_of
 from keras_mtl.missing_labels import split_labels
@@ -94,6 +93,7 @@ class TaskLosses(CompileLoss):
         self, y_true: Any, y_pred: Any, sample_weight: Any = None
     ) -> Tensor:
         if keras.tree.is_nested(y_true) or keras.tree.is_nested(y_pred):
+            sample_weight = self._by_output(sample_weight, y_pred)
             return super().call(y_true, y_pred, sample_weight)
         if not self.built:
             self.build(y_true, y_pred)
@@ -101,14 +101,32 @@ class TaskLosses(CompileLoss):
             return super().call(y_true, y_pred, sample_weight)
         # Keras' own path for a single output keeps the first loss only.
         total = 0.0
-        for entry, tracker in zip(self._flat_losses, self._metrics):
+        for entry, weight, tracker in zip(
+            self._flat_losses, self.task_weights, self._metrics
+        ):
             value = entry.loss(y_true, y_pred, sample_weight)
             tracker.update_state(
                 unscale_loss_for_distribution(value),
                 sample_weight=y_pred.shape[0],
             )
-            total += value * (entry.loss_weights or 1.0)
+            total += value * weight
         return total
+
+    def _by_output(self, sample_weight: Any, y_pred: Any) -> Any:
+        """Puts a dict of sample weights in the order of listed outputs.
+
+        Keras finds labels by output name there, but not sample weights.
+        """
+        is_list = isinstance(y_pred, (list, tuple))
+        if not isinstance(sample_weight, dict) or not is_list:
+            return sample_weight
+        unknown = sorted(set(sample_weight) - set(self.output_names or ()))
+        if unknown:
+            raise ValueError(
+                f"`sample_weight` has entries {unknown} that are no outputs "
+                f"of the model. Its outputs are {self.output_names}."
+            )
+        return [sample_weight.get(name) for name in self.output_names]
 
     @contextlib.contextmanager
     def recording(

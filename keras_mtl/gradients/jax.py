@@ -47,6 +47,11 @@ class TrainStep:
         non_trainable = _read(scope, self.non_trainable_variables)
         metrics = _read(scope, self.metrics_variables)
 
+        # As stock Keras on JAX: weight decay also acts where no loss does.
+        gradients = [
+            jnp.zeros_like(v) if g is None else g
+            for g, v in zip(gradients, trainable)
+        ]
         trainable, optimizer_state = self.optimizer.stateless_apply(
             optimizer_state, gradients, trainable
         )

@@ -7,6 +7,8 @@ from typing import Any
 
 import keras
 
+from keras_mtl.keras_internals import in_symbolic_scope
+
 
 class Tap:
     """What flowed through a tapped operation.
@@ -41,6 +43,9 @@ def tap(
 
     def call(*args: Any, **kwargs: Any) -> Any:
         outputs = original(*args, **kwargs)
+        if in_symbolic_scope():
+            # A model that is not built yet runs once more, for the shapes.
+            return outputs
         if result.source is not None:
             raise ValueError(
                 f"The representation '{operation.name}' is computed more than "

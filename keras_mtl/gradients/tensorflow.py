@@ -84,7 +84,7 @@ class TrainStep:
             rows = _all_reduce(rows)
         gradients = self._combine_variables(rows, variables, objectives)
         if replicas > 1:
-            gradients = [g and g / replicas for g in gradients]
+            gradients = [None if g is None else g / replicas for g in gradients]
         if objectives.rest is not None:
             gradients = _add(
                 gradients, tape.gradient(objectives.rest, variables)
@@ -109,7 +109,13 @@ class TrainStep:
         )
         if objectives.rest is not None:
             signal = _add(signal, leaf_rows[-1])
-        below = tape.gradient(sources, variables, output_gradients=signal)
+        # To a tape, no gradient at the output means ones.
+        used = [i for i, g in enumerate(signal) if g is not None]
+        below = tape.gradient(
+            [sources[i] for i in used],
+            variables,
+            output_gradients=[signal[i] for i in used],
+        )
         self._check_cut(variables, head_rows[:task_count], below)
         gradients = below
         for row in head_rows:

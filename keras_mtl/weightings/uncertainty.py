@@ -90,12 +90,13 @@ class Uncertainty(Weighting):
                 f"`regression_tasks` names {unknown}, which are no tasks of "
                 f"the model. Its tasks are {list(task_names)}."
             )
-        self.log_variance = keras.Variable(
-            [self.initial_log_variance] * len(task_names),
-            dtype="float32",
-            trainable=self.learning_rate is None,
-            name="log_variance",
-        )
+        with keras.name_scope(self.name):
+            self.log_variance = keras.Variable(
+                [self.initial_log_variance] * len(task_names),
+                dtype="float32",
+                trainable=self.learning_rate is None,
+                name="log_variance",
+            )
 
     def weights(self, losses: Tensor) -> Tensor:
         del losses

@@ -1,0 +1,19 @@
+"""The private names of Keras that the training step leans on, in one place.
+
+Keras offers no public way to the losses of single outputs, nor to a functional
+model's class. `tests/test_contract.py` notices when one of these changes.
+"""
+
+from keras.src.backend.common.symbolic_scope import in_symbolic_scope
+from keras.src.losses.loss import unscale_loss_for_distribution
+from keras.src.models.functional import Functional
+from keras.src.trainers.compile_utils import CompileLoss
+from keras.src.trainers.compile_utils import CompileMetrics
+
+__all__ = [
+    "CompileLoss",
+    "CompileMetrics",
+    "Functional",
+    "in_symbolic_scope",
+    "unscale_loss_for_distribution",
+]
