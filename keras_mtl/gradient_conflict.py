@@ -33,11 +33,15 @@ class GradientConflict(keras.metrics.Metric):
         )
 
     def update_state(self, gram: Tensor, task_weights: Tensor) -> None:
+        negative = ops.less(gram, 0)
+        conflicts = ops.sum(ops.cast(negative, self.dtype))
+        others = ops.sum(ops.cast(ops.logical_not(negative), self.dtype))
         # The diagonal is never negative, and each pair stands there twice.
         pairs = max(self.num_tasks * (self.num_tasks - 1), 1)
-        negative = ops.sum(ops.cast(ops.less(gram, 0), self.dtype))
-        self.total.assign_add(negative / pairs)
-        self.count.assign_add(1.0)
+        self.total.assign_add(conflicts / pairs)
+        # Counted off the Gram: TensorFlow runs what needs no data once more
+        # when a dataset of unknown length has run out.
+        self.count.assign_add((conflicts + others) / self.num_tasks**2)
         self.gram.assign(gram)
         self.task_weights.assign(task_weights)
 

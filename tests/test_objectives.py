@@ -1,0 +1,79 @@
+"""What is differentiated: losses times weights, with auxiliaries and scale."""
+
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_mtl.objectives import make_objectives
+from keras_mtl.task_losses import TaskRecord
+from keras_mtl.weightings import Weighting
+
+
+class LossesAsWeights(Weighting):
+    def weights(self, losses):
+        return losses
+
+
+def make_record(auxiliary=None):
+    record = TaskRecord({})
+    record.losses = {0: ops.array(2.0), 1: ops.array(3.0)}
+    record.auxiliary_losses = auxiliary or {}
+    return record
+
+
+def make(record=None, rest=None, **kwargs):
+    arguments = {
+        "task_weights": [1.0, 0.5],
+        "auxiliaries": None,
+        "weighting": None,
+        "optimizer": keras.optimizers.SGD(),
+        **kwargs,
+    }
+    return make_objectives(record or make_record(), rest, **arguments)
+
+
+def values(tensors):
+    return [float(tensor) for tensor in tensors]
+
+
+def test_loss_weights():
+    objectives = make()
+    assert values(objectives.tasks) == [2.0, 1.5]
+    assert values(objectives.losses) == [2.0, 3.0]
+    assert values(objectives.weighted) == [2.0, 1.5]
+    assert objectives.rest is None
+
+
+def test_auxiliaries_fold_into_their_task():
+    auxiliaries = SimpleNamespace(as_tasks=False, weight=2.0)
+    record = make_record({1: ops.array(10.0)})
+    objectives = make(record, auxiliaries=auxiliaries)
+    assert values(objectives.tasks) == [2.0, 0.5 * (3 + 2 * 10)]
+
+
+def test_auxiliaries_as_tasks_of_their_own():
+    auxiliaries = SimpleNamespace(as_tasks=True, weight=2.0)
+    record = make_record({1: ops.array(10.0)})
+    objectives = make(record, auxiliaries=auxiliaries)
+    assert values(objectives.tasks) == [2.0, 1.5, 0.5 * 2 * 10]
+
+
+def test_the_weighting_sees_losses_times_loss_weights():
+    objectives = make(weighting=LossesAsWeights())
+    assert values(objectives.tasks) == [4.0, 1.5**2]
+
+
+def test_loss_scaling_reaches_tasks_and_rest_but_not_the_losses():
+    optimizer = keras.optimizers.SGD(loss_scale_factor=8.0)
+    objectives = make(rest=ops.array(1.0), optimizer=optimizer)
+    assert values(objectives.tasks) == [16.0, 12.0]
+    assert float(objectives.rest) == 8.0
+    assert float(objectives.scale) == 8.0
+    np.testing.assert_allclose(objectives.losses, [2.0, 3.0])
+
+
+if __name__ == "__main__":
+    raise SystemExit(pytest.main([__file__]))

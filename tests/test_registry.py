@@ -1,0 +1,54 @@
+"""Finding methods by name."""
+
+import pytest
+
+from keras_mtl.aggregators import MGDA
+from keras_mtl.aggregators import Aggregator
+from keras_mtl.aggregators import Projection
+from keras_mtl.registry import Registry
+
+REGISTRY = Registry("aggregator", Aggregator, [MGDA, Projection])
+
+
+@pytest.mark.parametrize("name", ["mgda", "MGDA", "Mgda"])
+def test_names_in_any_case(name):
+    assert isinstance(REGISTRY.get(name), MGDA)
+
+
+def test_what_is_one_already_comes_back():
+    method = MGDA()
+    assert REGISTRY.get(method) is method
+    assert REGISTRY.get(None) is None
+
+
+def test_configurations():
+    method = Projection("left", smoothing=0.5, granularity="layer")
+    copy = REGISTRY.get(REGISTRY.serialize(method))
+    assert isinstance(copy, Projection)
+    assert copy.get_config() == method.get_config()
+
+
+@pytest.mark.parametrize(
+    "identifier, message",
+    [
+        ("pcgard", r"Known names: \['mgda', 'projection'\]"),
+        ("projection", r"aggregators.Projection\(main_task=...\)"),
+        (MGDA, r"Write `MGDA\(...\)`"),
+        (3, "Received: aggregator=3"),
+    ],
+)
+def test_mistakes(identifier, message):
+    with pytest.raises(ValueError, match=message):
+        REGISTRY.get(identifier)
+
+
+def test_a_configuration_of_something_else():
+    import keras
+
+    config = keras.saving.serialize_keras_object(keras.layers.Dense(2))
+    with pytest.raises(ValueError, match="must describe a Aggregator|Aggregat"):
+        REGISTRY.get(config)
+
+
+if __name__ == "__main__":
+    raise SystemExit(pytest.main([__file__]))

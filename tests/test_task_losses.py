@@ -1,0 +1,164 @@
+"""Recording the losses of single tasks as Keras computes them."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_mtl.task_losses import TaskLosses
+from keras_mtl.task_losses import TaskMetrics
+
+NAN = float("nan")
+RNG = np.random.default_rng(0)
+Y = {name: RNG.normal(size=(6, 2)).astype("float32") for name in "ba"}
+P = {name: RNG.normal(size=(6, 2)).astype("float32") for name in "ab"}
+
+
+def mse(name, rows=slice(None)):
+    return np.mean((Y[name][rows] - P[name][rows]) ** 2)
+
+
+def evaluate(losses, y_true, y_pred, sample_weight=None, predictions=None):
+    with losses.recording(predictions) as record:
+        total = losses(y_true, y_pred, sample_weight)
+    return float(total), record
+
+
+def test_tasks_stand_in_the_order_of_the_loss():
+    losses = TaskLosses({"b": "mse", "a": "mse"}, {"b": 2.0, "a": 0.5})
+    losses.output_names = ["a", "b"]
+    total, record = evaluate(losses, Y, P)
+    assert losses.task_names == ["b", "a"]
+    assert losses.task_weights == [2.0, 0.5]
+    np.testing.assert_allclose(record.losses[0], mse("b"), rtol=1e-6)
+    np.testing.assert_allclose(record.losses[1], mse("a"), rtol=1e-6)
+    np.testing.assert_allclose(total, 2 * mse("b") + 0.5 * mse("a"), rtol=1e-6)
+
+
+def test_sample_weights_reach_the_record():
+    losses = TaskLosses({"a": "mse", "b": "mse"}, output_names=["a", "b"])
+    weights = {"a": np.eye(6)[0] * 6, "b": np.ones(6)}
+    _, record = evaluate(losses, Y, P, weights)
+    np.testing.assert_allclose(record.losses[0], mse("a", 0), rtol=1e-5)
+
+
+def test_listed_outputs_find_their_sample_weights_by_name():
+    losses = TaskLosses(["mse", "mse"], output_names=["a", "b"])
+    weights = {"b": np.ones(6), "a": np.eye(6)[0] * 6}
+    y_true, y_pred = [Y["a"], Y["b"]], [P["a"], P["b"]]
+    _, record = evaluate(losses, y_true, y_pred, weights)
+    np.testing.assert_allclose(record.losses[0], mse("a", 0), rtol=1e-5)
+    with pytest.raises(ValueError, match=r"`sample_weight` has entries \['c'"):
+        losses(y_true, y_pred, {"c": np.ones(6)})
+
+
+def test_several_losses_on_one_output_are_several_tasks():
+    losses = TaskLosses(["mse", "mae"], [1.0, 0.0], output_names=["out"])
+    total, record = evaluate(losses, Y["a"], P["a"])
+    assert losses.task_names == ["out_mse", "out_mae"]
+    np.testing.assert_allclose(total, mse("a"), rtol=1e-6)
+    np.testing.assert_allclose(
+        record.losses[1], np.mean(np.abs(Y["a"] - P["a"])), rtol=1e-6
+    )
+    names = [metric.name for metric in losses.metrics]
+    assert names == [f"{name}_loss" for name in losses.task_names]
+
+
+def test_two_tasks_with_one_name_are_refused():
+    losses = TaskLosses(["mse", "mse"], output_names=["out"])
+    with pytest.raises(ValueError, match="Two tasks have the name"):
+        losses(Y["a"], P["a"])
+
+
+def test_auxiliary_predictions_are_judged_by_the_same_loss():
+    losses = TaskLosses({"a": "mse", "b": "mse"}, output_names=["a", "b"])
+    total, record = evaluate(losses, Y, P, predictions={"b": P["a"]})
+    np.testing.assert_allclose(
+        record.auxiliary_losses[1], np.mean((Y["b"] - P["a"]) ** 2), rtol=1e-6
+    )
+    assert 0 not in record.auxiliary_losses
+    # They teach, but are no part of the loss that is reported.
+    np.testing.assert_allclose(total, mse("a") + mse("b"), rtol=1e-6)
+
+
+def with_missing(rows, value=NAN):
+    y_true = {name: labels.copy() for name, labels in Y.items()}
+    y_true["a"][rows] = value
+    return y_true
+
+
+@pytest.mark.parametrize("missing_label", [NAN, {"a": NAN}, -99.0])
+def test_the_loss_is_the_mean_over_labelled_examples(missing_label):
+    value = -99.0 if missing_label == -99.0 else NAN
+    losses = TaskLosses(
+        {"a": "mse", "b": "mse"},
+        output_names=["a", "b"],
+        missing_label=missing_label,
+    )
+    y_true = with_missing(slice(2, None), value)
+    _, record = evaluate(losses, y_true, P)
+    np.testing.assert_allclose(record.losses[0], mse("a", [0, 1]), rtol=1e-5)
+    np.testing.assert_allclose(record.losses[1], mse("b"), rtol=1e-5)
+
+
+def test_no_label_at_all_is_exactly_zero():
+    losses = TaskLosses(
+        {"a": "mse", "b": "mse"}, output_names=["a", "b"], missing_label=NAN
+    )
+    _, record = evaluate(losses, with_missing(slice(None)), P)
+    assert float(record.losses[0]) == 0.0
+
+
+def test_logged_losses_are_means_over_labels_not_batches():
+    losses = TaskLosses(
+        {"a": "mse", "b": "mse"}, output_names=["a", "b"], missing_label=NAN
+    )
+    for rows in (slice(1, None), slice(None)):
+        losses(with_missing(rows), P)
+    losses(Y, P)
+    squares = np.mean((Y["a"] - P["a"]) ** 2, axis=1)
+    expected = (squares[0] + squares.sum()) / 7
+    np.testing.assert_allclose(losses.metrics[0].result(), expected, rtol=1e-5)
+
+
+def test_missing_labels_of_unknown_outputs_are_refused():
+    losses = TaskLosses(
+        {"a": "mse", "b": "mse"},
+        output_names=["a", "b"],
+        missing_label={"c": 0},
+    )
+    with pytest.raises(ValueError, match=r"`missing_label` has entries \['c'"):
+        losses(Y, P)
+
+
+def test_metrics_leave_out_unlabelled_examples():
+    metrics = TaskMetrics(
+        {"a": ["mae"], "b": ["mae"]},
+        {"a": ["mse"]},
+        output_names=["a", "b"],
+        missing_label=NAN,
+    )
+    weights = {"a": np.array([1.0, 3, 9, 9, 9, 9]), "b": np.ones(6)}
+    metrics.update_state(with_missing(slice(2, None)), P, weights)
+    result = metrics.result()
+    error = np.abs(Y["a"] - P["a"]).mean(axis=1)
+    np.testing.assert_allclose(result["a_mae"], error[:2].mean(), rtol=1e-5)
+    squares = ((Y["a"] - P["a"]) ** 2).mean(axis=1)
+    np.testing.assert_allclose(
+        result["a_mse"], (squares[0] + 3 * squares[1]) / 4, rtol=1e-5
+    )
+    all_errors = np.abs(Y["b"] - P["b"]).mean()
+    np.testing.assert_allclose(result["b_mae"], all_errors, rtol=1e-5)
+
+
+def test_metrics_that_know_no_masks_leave_them_out_too():
+    metrics = TaskMetrics(
+        [keras.metrics.AUC()], None, output_names=["a"], missing_label=-1
+    )
+    y_true = np.array([[0.0], [1], [-1], [-1]])
+    metrics.update_state(y_true, ops.array([[0.2], [0.9], [0.1], [0.8]]))
+    np.testing.assert_allclose(metrics.result()["auc"], 1.0)
+
+
+if __name__ == "__main__":
+    raise SystemExit(pytest.main([__file__]))
