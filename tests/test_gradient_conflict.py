@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_mtl.gradient_conflict import GradientConflict
+
+
+def gram_of(*cosines):
+    """A Gram matrix of three unit gradients with these inner products."""
+    gram = np.eye(3, dtype="float32")
+    gram[np.triu_indices(3, 1)] = cosines
+    return gram + np.triu(gram, 1).T
+
+
+@pytest.mark.parametrize(
+    "cosines, share",
+    [
+        ((0.5, 0.1, 0.2), 0.0),
+        ((-0.5, 0.1, 0.2), 1 / 3),
+        ((-0.5, 0.1, -0.2), 2 / 3),
+        ((-0.5, -0.1, -0.2), 1.0),
+        # No direction, no conflict.
+        ((0.0, 0.0, -0.2), 1 / 3),
+    ],
+)
+def test_share_of_pairs_with_negative_inner_product(cosines, share):
+    metric = GradientConflict(3)
+    metric.update_state(gram_of(*cosines), np.ones(3, "float32"))
+    assert float(metric.result()) == pytest.approx(share)
+
+
+def test_is_the_mean_over_steps():
+    metric = GradientConflict(3)
+    for cosines in [(-1, -1, -1), (1, 1, 1), (-1, 1, 1), (1, 1, 1)]:
+        metric.update_state(gram_of(*cosines), np.ones(3, "float32"))
+    assert float(metric.result()) == pytest.approx((1 + 1 / 3) / 4)
+    assert int(metric.count) == 4
+
+
+def test_remembers_the_last_step():
+    metric = GradientConflict(3)
+    last = gram_of(-0.5, 0.25, 0.75)
+    metric.update_state(gram_of(1, 1, 1), np.ones(3, "float32"))
+    metric.update_state(last, np.array([1.0, 2.0, 3.0], "float32"))
+    np.testing.assert_array_equal(ops.convert_to_numpy(metric.gram), last)
+    np.testing.assert_array_equal(
+        ops.convert_to_numpy(metric.task_weights), [1, 2, 3]
+    )
+
+
+def test_reset_forgets_everything():
+    metric = GradientConflict(3)
+    metric.update_state(gram_of(-1, -1, -1), np.ones(3, "float32"))
+    metric.reset_state()
+    assert float(metric.result()) == 0.0
+    assert not np.any(ops.convert_to_numpy(metric.gram))
+
+
+def test_no_step_is_no_conflict():
+    assert float(GradientConflict(2).result()) == 0.0
+
+
+def test_non_finite_gradients_do_not_poison_the_mean():
+    metric = GradientConflict(3)
+    metric.update_state(np.full((3, 3), np.nan, "float32"), np.ones(3))
+    metric.update_state(gram_of(-1, -1, -1), np.ones(3, "float32"))
+    assert float(metric.result()) == pytest.approx(0.5)
+
+
+def test_one_task_has_nobody_to_conflict_with():
+    metric = GradientConflict(1)
+    metric.update_state(np.ones((1, 1), "float32"), np.ones(1, "float32"))
+    assert float(metric.result()) == 0.0
+
+
+def test_is_called_gradient_conflict_in_the_logs():
+    assert GradientConflict(2).name == "gradient_conflict"
+
+
+if __name__ == "__main__":
+    raise SystemExit(pytest.main([__file__]))
