@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from examples.multi_mnist import methods
-from examples.multi_mnist.report import accuracy
+from examples.multi_mnist.results import summarize
 from keras_mtl.datasets import multi_mnist
 
 Arrays = tuple[np.ndarray, dict[str, np.ndarray]]
@@ -135,7 +135,8 @@ def train(
         verbose: As for `keras.Model.fit`.
 
     Returns:
-        The record that was written to `<name>.json`.
+        The record in `<name>.json`: `config`, `environment`, `history` with
+        one dict for each epoch, and the `result` as made by `summarize`.
     """
     config = config.resolved()
     path = pathlib.Path(output_dir) / f"{config.name}.json"
@@ -202,40 +203,6 @@ def open_record(path: pathlib.Path, config: Config) -> dict[str, Any]:
         )
     record["config"] = wanted
     return record
-
-
-def summarize(record: dict[str, Any]) -> dict[str, Any]:
-    """Test accuracies of the epoch that validation chooses, and of the last.
-
-    Args:
-        record: A run's record with at least one epoch.
-
-    Returns:
-        A dict with the chosen `epoch` (1 is the first), `test_accuracy` of
-        every task at that epoch, `last_5_test_accuracy` (mean of the last
-        five epochs, as in the paper), and the medians `seconds_per_epoch`
-        and `cpu_seconds_per_epoch` of training alone.
-    """
-    history = record["history"]
-    tasks = methods.parse(record["config"]["method"]).tasks
-    best = max(
-        history,
-        key=lambda row: np.mean([accuracy(row, "val", t) for t in tasks]),
-    )
-    return {
-        "epoch": best["epoch"],
-        "test_accuracy": {t: accuracy(best, "test", t) for t in tasks},
-        "last_5_test_accuracy": {
-            t: float(np.mean([accuracy(r, "test", t) for r in history[-5:]]))
-            for t in tasks
-        },
-        "seconds_per_epoch": _median(history, "train_seconds"),
-        "cpu_seconds_per_epoch": _median(history, "train_cpu_seconds"),
-    }
-
-
-def _median(history: list[dict[str, float]], key: str) -> float:
-    return float(np.median([row[key] for row in history]))
 
 
 def default_jit() -> bool | str:
