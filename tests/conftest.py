@@ -36,7 +36,8 @@ def fresh_keras() -> Iterator[None]:
     keras.utils.set_random_seed(0)
     yield
     keras.config.set_dtype_policy("float32")
-    keras.utils.clear_session()
+    # Collecting garbage takes longer than most of the tests.
+    keras.utils.clear_session(free_memory=False)
 
 
 @pytest.fixture(scope="session")
