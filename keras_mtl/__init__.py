@@ -1,7 +1,10 @@
 """Multi-task learning for Keras."""
 
 from keras_mtl import aggregators
+from keras_mtl import callbacks
+from keras_mtl import datasets
 from keras_mtl import layers
+from keras_mtl import testing
 from keras_mtl import weightings
 from keras_mtl.auxiliaries import add_self_auxiliaries
 from keras_mtl.auxiliaries import strip_auxiliaries
@@ -13,7 +16,10 @@ __all__ = [
     "__version__",
     "add_self_auxiliaries",
     "aggregators",
+    "callbacks",
+    "datasets",
     "layers",
     "strip_auxiliaries",
+    "testing",
     "weightings",
 ]

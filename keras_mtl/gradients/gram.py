@@ -5,6 +5,8 @@ from typing import Any
 
 from keras import ops
 
+from keras_mtl.gradients.precision import full_precision
+
 Tensor = Any
 # Entries of a row in a chunk, and the most chunks: they are unrolled.
 CHUNK_LENGTH = 16384
@@ -67,7 +69,8 @@ def _chunks(rows: list[Tensor]) -> list[list[Tensor]]:
 
 def _product(rows: list[Tensor]) -> Tensor:
     matrix = ops.stack(rows)
-    return ops.matmul(matrix, ops.transpose(matrix))
+    with full_precision():
+        return ops.matmul(matrix, ops.transpose(matrix))
 
 
 def grouped_gram(columns: Sequence[Column], groups: Sequence[Any]) -> Tensor:

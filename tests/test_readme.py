@@ -1,0 +1,70 @@
+"""The code in README.md runs as it stands."""
+
+import re
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import keras_mtl
+
+README = Path(__file__).parent.parent / "README.md"
+if not README.exists():
+    pytest.skip("no checkout around the tests", allow_module_level=True)
+
+
+def blocks(language):
+    text = README.read_text(encoding="utf-8")
+    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.S)
+
+
+def side(diff, sign):
+    """One side of a diff: `-` is before, `+` is after."""
+    kept = [line for line in diff.splitlines() if line[:1] in (" ", sign, "")]
+    return "\n".join(line[1:] for line in kept)
+
+
+@pytest.fixture
+def namespace(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    return {
+        "keras": keras,
+        "keras_mtl": keras_mtl,
+        "x": rng.normal(size=(64, 32)).astype("float32"),
+        "digits": rng.integers(0, 10, 64),
+        "angles": rng.normal(size=(64, 1)).astype("float32"),
+    }
+
+
+def test_before_and_after_train_and_all_else_follows(namespace):
+    (diff,) = blocks("diff")
+    exec(side(diff, "-"), namespace)
+    namespace["model"].save("model.keras")
+    stock = namespace["model"].history.history
+
+    exec(side(diff, "+"), namespace)
+    history = namespace["model"].history.history
+    assert set(history) == {*stock, "gradient_conflict"}
+
+    for block in blocks("python"):
+        exec(block, namespace)
+    fit = {"digit": namespace["digits"], "angle": namespace["angles"]}
+    namespace["model"].fit(namespace["x"], fit, verbose=0)
+    assert isinstance(
+        namespace["model"].aggregator, namespace["EqualNorms"]
+    )
+
+
+def test_links_lead_somewhere():
+    text = README.read_text(encoding="utf-8")
+    targets = re.findall(r"\]\(([^)#]+)\)", text)
+    local = [target for target in targets if "://" not in target]
+    assert local
+    missing = [t for t in local if not (README.parent / t).exists()]
+    assert not missing
+
+
+if __name__ == "__main__":
+    raise SystemExit(pytest.main([__file__]))
