@@ -13,7 +13,7 @@ TOP_LEFT = 2  # a 28x28 image padded to 32x32, at (0, 0)
 BOTTOM_RIGHT = 6  # a 28x28 image padded to 32x32, at (4, 4)
 MAX_JITTER = 2  # beyond it an image would leave the canvas
 VALIDATION_STEP = 6  # every sixth image, a sixth of the training split
-
+SHUFFLES = 100  # far more than balanced classes need
 
 Examples = tuple[np.ndarray, dict[str, np.ndarray]]
 
@@ -250,11 +250,30 @@ def _partners(
             "every image, but one class holds more than half of the "
             f"images. Received: class counts {np.bincount(labels).tolist()}"
         )
-    clash = np.flatnonzero(labels == labels[partners])
-    while clash.size:
-        # Clashing images alone could be all of one class: swap with others.
+    for _ in range(SHUFFLES):
+        clash = np.flatnonzero(labels == labels[partners])
+        if not clash.size:
+            break
+        # Clashing images alone could be all of one class: mix in others.
         others = rng.integers(len(labels), size=clash.size)
         mixed = np.union1d(clash, others)
         partners[mixed] = partners[rng.permutation(mixed)]
-        clash = np.flatnonzero(labels == labels[partners])
+    else:
+        _swap_clashes(labels, partners, rng)
     return partners
+
+
+def _swap_clashes(
+    labels: np.ndarray, partners: np.ndarray, rng: np.random.Generator
+) -> None:
+    """Gives each clashing image the partner of one that can take its own.
+
+    There is always one while no class holds more than half of the images.
+    """
+    for clash in np.flatnonzero(labels == labels[partners]):
+        label = labels[clash]
+        if labels[partners[clash]] != label:
+            continue  # an earlier swap has settled it
+        takes = np.flatnonzero((labels != label) & (labels[partners] != label))
+        other = rng.choice(takes)
+        partners[[clash, other]] = partners[[other, clash]]
