@@ -1,0 +1,292 @@
+"""Tests of what the methods with a main task share."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_mtl import testing
+from keras_mtl.aggregators import MainTaskAggregator
+from keras_mtl.aggregators import Orthogonal
+from keras_mtl.aggregators import Projection
+from keras_mtl.aggregators import UnweightedCosine
+from keras_mtl.aggregators import WeightedCosine
+
+METHODS = [Projection, UnweightedCosine, WeightedCosine, Orthogonal]
+
+
+def update_of(aggregator, rows):
+    rows = np.asarray(rows, "float32")
+    return ops.convert_to_numpy(aggregator.combine(rows))
+
+
+def plain(method, main_task=0):
+    return method(main_task, smoothing=1.0, granularity="model")
+
+
+class TestMainTask:
+    @pytest.mark.parametrize("method", METHODS)
+    def test_by_index_without_a_model(self, method):
+        rows = np.array([[0.0, 1.0], [1.0, 0.0], [-1.0, 1.0]])
+        by_index = [plain(method, i).combine(rows) for i in range(3)]
+        moved = [
+            plain(method).combine(rows[[i, *(t for t in range(3) if t != i)]])
+            for i in range(3)
+        ]
+        np.testing.assert_allclose(
+            ops.convert_to_numpy(ops.stack(by_index)),
+            ops.convert_to_numpy(ops.stack(moved)),
+            atol=1e-6,
+        )
+
+    @pytest.mark.parametrize("method", METHODS)
+    def test_by_name(self, method):
+        rows = [[0.0, 1.0], [1.0, -1.0]]
+        named = plain(method, "right")
+        named.build(["left", "right"])
+        assert named.main_index == 1
+        np.testing.assert_array_equal(
+            update_of(named, rows), update_of(plain(method, 1), rows)
+        )
+
+    def test_name_before_build(self):
+        with pytest.raises(ValueError, match="tasks are not known yet"):
+            plain(Projection, "left").weights(np.eye(2))
+
+    def test_name_that_is_no_task(self):
+        aggregator = plain(Projection, "middle")
+        with pytest.raises(
+            ValueError, match=r"`main_task`.*\['left', 'right'\].*'middle'"
+        ):
+            aggregator.build(["left", "right"])
+
+    def test_index_that_is_no_task(self):
+        with pytest.raises(ValueError, match=r"index below 2.*main_task=2"):
+            plain(Projection, 2).build(["left", "right"])
+        with pytest.raises(ValueError, match=r"main_task=2"):
+            plain(Projection, 2).weights(np.eye(2))
+
+    @pytest.mark.parametrize("main_task", [None, 1.0, True, ["left"]])
+    def test_neither_name_nor_index(self, main_task):
+        with pytest.raises(ValueError, match="`main_task` must be the name"):
+            Projection(main_task)
+
+    def test_negative_index(self):
+        with pytest.raises(ValueError, match="counts from 0"):
+            Projection(-1)
+
+    @pytest.mark.parametrize(
+        "smoothing", [0, -0.1, 1.5, None, True, "0.1", float("nan")]
+    )
+    def test_bad_smoothing(self, smoothing):
+        with pytest.raises(ValueError, match="`smoothing` must be a number"):
+            Projection(0, smoothing=smoothing)
+
+    def test_rule_is_missing(self):
+        class Empty(MainTaskAggregator):
+            pass
+
+        with pytest.raises(NotImplementedError, match="reference_weights"):
+            Empty(0).weights(np.eye(2))
+
+
+class TestAllMethods:
+    @pytest.mark.parametrize("method", METHODS)
+    def test_universal_properties(self, method):
+        testing.check_aggregator(plain(method))
+
+    @pytest.mark.parametrize("method", METHODS)
+    def test_order_of_the_auxiliaries(self, method):
+        rows = testing.jacobians()["normal_8"]
+        aggregator = plain(method)
+        order = [0, *np.random.default_rng(0).permutation(np.arange(1, 8))]
+        np.testing.assert_allclose(
+            update_of(aggregator, rows[order]),
+            update_of(aggregator, rows),
+            atol=1e-5,
+        )
+
+    @pytest.mark.parametrize("method", METHODS)
+    def test_auxiliaries_add_up(self, method):
+        # Each meets the main task alone.
+        rows = testing.jacobians()["normal_8"]
+        aggregator = plain(method)
+        alone = [
+            update_of(aggregator, rows[[0, t]]) - rows[0] for t in range(1, 8)
+        ]
+        np.testing.assert_allclose(
+            update_of(aggregator, rows), rows[0] + sum(alone), atol=1e-5
+        )
+
+    @pytest.mark.parametrize("method", METHODS)
+    def test_scales_of_the_two_gradients(self, method):
+        # P(c u, k v) = c P(u, v): a factor on the loss is one on its part.
+        v, u = testing.jacobians()["normal_2"]
+        aggregator = plain(method)
+        part = update_of(aggregator, [v, u]) - v
+        for c, k in ((3.0, 1.0), (1.0, 5.0), (1e-3, 1e3)):
+            scaled = update_of(aggregator, [k * v, c * u]) - np.float32(k) * v
+            np.testing.assert_allclose(
+                scaled, c * part, rtol=1e-3, atol=1e-6 * k
+            )
+
+    @pytest.mark.parametrize("method", METHODS)
+    def test_zero_auxiliary_adds_nothing(self, method):
+        update = update_of(plain(method), [[1.0, 2.0], [0.0, 0.0]])
+        np.testing.assert_array_equal(update, [1, 2])
+
+    @pytest.mark.parametrize("method", METHODS)
+    def test_compiled(self, method):
+        testing.assert_compiled(
+            plain(method), testing.jacobians()["conflicting_3"]
+        )
+
+    @pytest.mark.parametrize("method", METHODS)
+    def test_main_gradient_as_reference(self, method):
+        rows = testing.jacobians()["normal_3"].astype("float64")
+        extended = np.vstack([rows, rows[:1]])
+        aggregator = plain(method)
+        weights = ops.convert_to_numpy(
+            aggregator.reference_weights(
+                ops.convert_to_tensor((extended @ extended.T).astype("float32"))
+            )
+        )
+        np.testing.assert_allclose(
+            weights @ extended, update_of(aggregator, rows), atol=1e-5
+        )
+
+    @pytest.mark.parametrize("method", METHODS)
+    def test_reference_of_its_own(self, method):
+        v, u, r = np.random.default_rng(1).standard_normal((3, 4))
+        rows = np.stack([v, u, r])
+        weights = ops.convert_to_numpy(
+            plain(method).reference_weights(
+                ops.convert_to_tensor((rows @ rows.T).astype("float32"))
+            )
+        )
+        dot, square = u @ r, r @ r
+        cosine = dot / np.sqrt(square * (u @ u))
+        part = {
+            Projection: u - min(dot, 0) / square * r,
+            UnweightedCosine: u * (dot > 0),
+            WeightedCosine: max(cosine, 0) * u,
+            Orthogonal: u - dot / square * r,
+        }[method]
+        np.testing.assert_allclose(weights @ rows, v + part, atol=1e-5)
+
+
+class TestReference:
+    shapes = [(2, 3), (4,)]
+
+    def gradients(self, seed):
+        rng = np.random.default_rng(seed)
+        return [
+            ops.convert_to_tensor(rng.standard_normal(s).astype("float32"))
+            for s in self.shapes
+        ]
+
+    def built(self, smoothing=0.25):
+        aggregator = Projection(0, smoothing=smoothing)
+        aggregator.build_reference(self.shapes)
+        return aggregator
+
+    def values(self, aggregator):
+        return [ops.convert_to_numpy(slot) for slot in aggregator.reference]
+
+    def test_uses_reference(self):
+        assert Projection(0).uses_reference
+        assert not plain(Projection).uses_reference
+
+    def test_slots_are_state(self):
+        aggregator = self.built()
+        assert [tuple(v.shape) for v in aggregator.variables] == self.shapes
+        assert [v.name for v in aggregator.variables] == [
+            "reference_0",
+            "reference_1",
+        ]
+        assert not any(v.trainable for v in aggregator.variables)
+        assert all(not value.any() for value in self.values(aggregator))
+
+    def test_moving_average(self):
+        aggregator = self.built(smoothing=0.25)
+        expected = [np.zeros(shape) for shape in self.shapes]
+        for step in range(5):
+            gradients = self.gradients(step)
+            returned = aggregator.update_reference(gradients)
+            expected = [
+                0.25 * ops.convert_to_numpy(g) + 0.75 * m
+                for g, m in zip(gradients, expected)
+            ]
+            for now, held, want in zip(
+                returned, self.values(aggregator), expected
+            ):
+                np.testing.assert_allclose(held, want, rtol=1e-5, atol=1e-6)
+                np.testing.assert_array_equal(ops.convert_to_numpy(now), held)
+
+    def test_constant_gradient_gives_its_direction_at_once(self):
+        aggregator = self.built(smoothing=0.01)
+        gradients = self.gradients(0)
+        for _ in range(3):
+            averages = aggregator.update_reference(gradients)
+            for average, gradient in zip(averages, gradients):
+                a = ops.convert_to_numpy(average).ravel()
+                g = ops.convert_to_numpy(gradient).ravel()
+                cosine = a @ g / np.linalg.norm(a) / np.linalg.norm(g)
+                np.testing.assert_allclose(cosine, 1, rtol=1e-6)
+
+    def test_smoothing_of_one_is_the_gradient(self):
+        aggregator = self.built(smoothing=1.0)
+        for step in range(2):
+            gradients = self.gradients(step)
+            averages = aggregator.update_reference(gradients)
+            for average, gradient in zip(averages, gradients):
+                np.testing.assert_array_equal(
+                    ops.convert_to_numpy(average),
+                    ops.convert_to_numpy(gradient),
+                )
+
+    def test_none_leaves_its_slot_alone(self):
+        aggregator = self.built()
+        aggregator.update_reference(self.gradients(0))
+        before = self.values(aggregator)
+        returned = aggregator.update_reference([None, self.gradients(1)[1]])
+        after = self.values(aggregator)
+        assert returned[0] is None
+        np.testing.assert_array_equal(after[0], before[0])
+        assert (after[1] != before[1]).all()
+        assert aggregator.update_reference([None, None]) == [None, None]
+
+    @pytest.mark.parametrize("value", [np.nan, np.inf])
+    def test_overflow_does_not_poison_the_state(self, value):
+        aggregator = self.built()
+        aggregator.update_reference(self.gradients(0))
+        before = self.values(aggregator)
+        first, second = self.gradients(1)
+        bad = ops.convert_to_numpy(first).copy()
+        bad[0, 0] = value
+        aggregator.update_reference([ops.convert_to_tensor(bad), second])
+        for held, want in zip(self.values(aggregator), before):
+            np.testing.assert_array_equal(held, want)
+
+    def test_low_precision_gradients(self):
+        aggregator = self.built()
+        gradients = [ops.cast(g, "float16") for g in self.gradients(0)]
+        for average in aggregator.update_reference(gradients):
+            dtype = keras.backend.standardize_dtype(average.dtype)
+            assert dtype == "float32"
+
+    def test_building_again(self):
+        aggregator = self.built()
+        slots = list(aggregator.reference)
+        aggregator.build_reference(self.shapes)
+        assert all(a is b for a, b in zip(aggregator.reference, slots))
+        with pytest.raises(ValueError, match="new instance"):
+            aggregator.build_reference([(3,)])
+
+    def test_wrong_number_of_gradients(self):
+        with pytest.raises(ValueError, match=r"each slot.*2.*Received: 1"):
+            self.built().update_reference(self.gradients(0)[:1])
+
+
+if __name__ == "__main__":
+    raise SystemExit(pytest.main([__file__]))
