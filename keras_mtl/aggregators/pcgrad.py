@@ -104,5 +104,6 @@ def project_conflicts(gram: Tensor, orders: Tensor) -> Tensor:
         return mix + step[..., None] * hit
 
     mix = ops.zeros_like(gram) + ops.eye(size, dtype=gram.dtype)
-    mix = ops.fori_loop(0, visits.shape[0], visit, mix)
+    if size > 1:
+        mix = ops.fori_loop(0, visits.shape[0], visit, mix)
     return ops.sum(mix, axis=-2)
