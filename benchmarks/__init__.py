@@ -1,0 +1,1 @@
+"""Measurements. A package, so that no other `benchmarks` hides it."""

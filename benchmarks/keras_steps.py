@@ -1,0 +1,115 @@
+"""Training steps of Keras and keras_mtl, driven without `fit` around them."""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+
+import keras_mtl
+from benchmarks.network import Network
+
+# Returns the logs.
+Step = Callable[[], dict[str, Any]]
+
+PLAIN = "plain"
+METHODS = {
+    PLAIN: "keras.Model",
+    "none": "MultiTaskModel, aggregator=None",
+    "sum": "sum",
+    "pcgrad": "pcgrad",
+    "mgda": "mgda",
+    "projection": "projection",
+    "pcgrad_representation": "pcgrad, at the representation",
+    "mgda_representation": "mgda, at the representation",
+}
+
+
+def make_model(
+    method: str, network: Network, optimizer: str, jit_compile: bool
+) -> keras.Model:
+    """A compiled model; the same initial weights for every method."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((network.input_dim,))
+    x = inputs
+    for index in range(network.depth):
+        layer = keras.layers.Dense(
+            network.units, activation="relu", name=f"shared{index}"
+        )
+        x = layer(x)
+    outputs = {
+        task: keras.layers.Dense(1, name=task)(x) for task in network.tasks
+    }
+    model_class = keras.Model if method == PLAIN else keras_mtl.MultiTaskModel
+    model = model_class(inputs, outputs)
+    model.compile(
+        optimizer,
+        loss={task: "mse" for task in network.tasks},
+        jit_compile=jit_compile,
+        **_arguments(method, network),
+    )
+    return model
+
+
+def _arguments(method: str, network: Network) -> dict[str, Any]:
+    if method in (PLAIN, "none"):
+        return {}
+    if method == "projection":
+        main_task = network.tasks[0]
+        return {"aggregator": keras_mtl.aggregators.Projection(main_task)}
+    name, _, at = method.partition("_")
+    if at:
+        last = f"shared{network.depth - 1}"
+        return {"aggregator": name, "representation": last}
+    return {"aggregator": name}
+
+
+def make_step(model: keras.Model, network: Network) -> Step:
+    """A function that trains one step on the same batch and waits for it."""
+    backend = keras.backend.backend()
+    make = {"tensorflow": _tensorflow_step, "jax": _jax_step}[backend]
+    return make(model, network.batch())
+
+
+def _tensorflow_step(model: keras.Model, batch: tuple) -> Step:
+    import tensorflow as tf
+
+    model.make_train_function()
+    batches = iter(tf.data.Dataset.from_tensors(batch).repeat())
+
+    def step() -> dict[str, Any]:
+        logs = model.train_function(batches)
+        # A GPU runs behind the program.
+        tf.test.experimental.sync_devices()
+        return logs
+
+    return step
+
+
+def _jax_step(model: keras.Model, batch: tuple) -> Step:
+    import jax
+
+    # As `fit` does before its first step.
+    model._symbolic_build(data_batch=batch)
+    model.make_train_function()
+    batches = _forever(jax.device_put(batch))
+    state = model._get_jax_state(
+        trainable_variables=True,
+        non_trainable_variables=True,
+        optimizer_variables=True,
+        metrics_variables=True,
+    )
+
+    def step() -> dict[str, Any]:
+        nonlocal state
+        logs, state = jax.block_until_ready(
+            model.train_function(state, batches)
+        )
+        return logs
+
+    return step
+
+
+def _forever(batch: tuple) -> Iterator[tuple]:
+    while True:
+        yield batch
