@@ -162,6 +162,9 @@ def train(
     model.fit(
         batches,
         epochs=config.epochs,
+        # `batches` are shuffled; Keras would shuffle them in an order of its
+        # own, which a resumed run could not repeat.
+        shuffle=False,
         validation_data=data["validation"],
         validation_batch_size=1000,
         callbacks=[

@@ -1,0 +1,141 @@
+import re
+
+import keras
+import numpy as np
+import pytest
+
+from examples.multi_mnist import methods
+from keras_mtl import aggregators
+from keras_mtl import weightings
+
+
+def build(name, size="small", source="mnist"):
+    return methods.build_model(
+        methods.parse(name), size=size, source=source, learning_rate=1e-3
+    )
+
+
+class TestParse:
+    @pytest.mark.parametrize(
+        ("name", "canonical"),
+        [
+            ("sum", "sum"),
+            ("pcgrad+self_auxiliary", "pcgrad+self_auxiliary"),
+            ("self_auxiliary+pcgrad", "pcgrad+self_auxiliary"),
+            ("self_auxiliary+sum", "self_auxiliary"),
+            ("mgda_ub+uncertainty", "uncertainty+mgda_ub"),
+            ("single_left+self_auxiliary", "single_left+self_auxiliary"),
+        ],
+    )
+    def test_one_name_for_one_thing(self, name, canonical):
+        assert methods.parse(name).name == canonical
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "",
+            "adam",
+            "sum+sum",
+            "pcgrad+mgda_ub",
+            "single_left+pcgrad",
+            "single_left+uncertainty",
+            "single",
+        ],
+    )
+    def test_names_what_is_wrong(self, name):
+        received = re.escape(f"method={name!r}")
+        with pytest.raises(ValueError, match=f"`method`.*{received}"):
+            methods.parse(name)
+
+    def test_single_has_one_task(self):
+        assert methods.parse("single_right").tasks == ("right",)
+        assert methods.parse("pcgrad").tasks == ("left", "right")
+
+
+class TestExpand:
+    def test_groups_and_duplicates(self):
+        assert methods.expand(["single", "sum", "single_left"]) == [
+            "single_left",
+            "single_right",
+            "sum",
+        ]
+        assert set(methods.expand(["all"])) == set(methods.PARTS)
+
+
+class TestDefaultLearningRate:
+    @pytest.mark.parametrize(
+        ("name", "mnist", "fashion"),
+        [
+            ("sum", 8e-4, 8e-4),
+            ("pcgrad", 8e-4, 8e-4),
+            ("uncertainty", 1e-3, 1e-3),
+            ("self_auxiliary", 6e-4, 7e-4),
+            ("mgda_ub", 16e-4, 16e-4),
+            ("mgda_ub+self_auxiliary", 12e-4, 14e-4),
+        ],
+    )
+    def test_as_published(self, name, mnist, fashion):
+        method = methods.parse(name)
+        rates = [
+            methods.default_learning_rate(method, source)
+            for source in ("mnist", "fashion_mnist")
+        ]
+        assert rates == pytest.approx([mnist, fashion])
+
+
+class TestBuildModel:
+    def test_sum_is_stock(self):
+        model = build("sum")
+        assert model.aggregator is None
+        assert model.weighting is None
+
+    def test_aggregators(self):
+        assert isinstance(build("pcgrad").aggregator, aggregators.PCGrad)
+        assert isinstance(build("mgda_ub").aggregator, aggregators.MGDA)
+        projection = build("projection").aggregator
+        assert isinstance(projection, aggregators.Projection)
+        assert projection.main_task == "left"
+
+    def test_only_mgda_ub_works_at_the_representation(self):
+        for name in methods.AGGREGATORS:
+            config = build(name).get_compile_config()
+            expected = "representation" if name == "mgda_ub" else None
+            assert config["representation"] == expected
+
+    def test_uncertainty_starts_as_published(self):
+        weighting = build("uncertainty+pcgrad").weighting
+        assert isinstance(weighting, weightings.Uncertainty)
+        # log(sigma) = 1 there.
+        assert weighting.initial_log_variance == 2.0
+
+    @pytest.mark.parametrize(
+        ("source", "weight", "temperature", "bottleneck"),
+        [("mnist", 2.0, 20.0, 8), ("fashion_mnist", 3.0, 30.0, 9)],
+    )
+    def test_self_auxiliaries_as_published(
+        self, source, weight, temperature, bottleneck
+    ):
+        for size, width in (("small", bottleneck), ("large", None)):
+            model = build("self_auxiliary", size, source)
+            assert model.auxiliaries.weight == weight
+            for head in model.auxiliaries.heads.values():
+                assert head.temperature == temperature
+                assert head.bottleneck == width
+
+    def test_every_method_starts_from_the_same_weights(self):
+        starts = {}
+        for name in ("sum", "pcgrad", "uncertainty", "self_auxiliary"):
+            keras.utils.set_random_seed(1)
+            starts[name] = build(name)
+        reference = starts.pop("sum")
+        for model in starts.values():
+            for layer, expected in zip(model.layers, reference.layers):
+                assert type(layer) is type(expected)
+                for weight, other in zip(
+                    layer.get_weights(), expected.get_weights(), strict=True
+                ):
+                    np.testing.assert_array_equal(weight, other)
+
+
+if __name__ == "__main__":
+    raise SystemExit(pytest.main([__file__]))
