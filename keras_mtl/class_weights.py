@@ -5,6 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_mtl.missing_labels import multiply_weights
+
 Tensor = Any
 
 
@@ -64,3 +66,56 @@ def class_sample_weight(labels: Tensor, weights: dict[int, float]) -> Tensor:
         is_class = ops.equal(labels, ops.cast(index, labels.dtype))
         weight = ops.where(is_class, ops.cast(value, weight.dtype), weight)
     return weight
+
+
+def with_class_weight(
+    y: Any, sample_weight: Any, class_weight: dict, output_names: Any
+) -> Any:
+    """Sample weights, one array an output, times the class weights.
+
+    Args:
+        y: Labels as `fit` received them.
+        sample_weight: Sample weights as `fit` received them, or `None`.
+        class_weight: Output name to class weights.
+        output_names: Names of the outputs, `None` if the model knows none.
+
+    Returns:
+        Sample weights in the structure of the labels.
+    """
+    labels = _labels_by_name(y, class_weight, output_names)
+    weights = {}
+    for index, (name, label) in enumerate(labels.items()):
+        weights[name] = class_sample_weight(label, class_weight.get(name, {}))
+        given = sample_weight
+        if isinstance(sample_weight, dict):
+            given = sample_weight.get(name)
+        elif isinstance(sample_weight, (list, tuple)):
+            given = sample_weight[index]
+        weights[name] = multiply_weights(given, weights[name])
+    if isinstance(y, dict):
+        return weights
+    flat = list(weights.values())
+    return type(y)(flat) if isinstance(y, (list, tuple)) else flat[0]
+
+
+def _labels_by_name(y: Any, class_weight: dict, output_names: Any) -> dict:
+    if isinstance(y, dict):
+        labels = y
+    elif output_names:
+        flat = y if isinstance(y, (list, tuple)) else [y]
+        labels = dict(zip(output_names, flat))
+    else:
+        raise ValueError(
+            "`class_weight` goes by the names of outputs, which this model "
+            "does not have. Return a dict from `call` and give the labels as "
+            f"a dict. Received: class_weight={class_weight}"
+        )
+    unknown = sorted(set(class_weight) - set(labels))
+    nested = [k for k in class_weight if isinstance(labels.get(k), dict)]
+    if unknown or nested:
+        raise ValueError(
+            f"`class_weight` has entries {unknown or nested} that are no "
+            f"labels. There are labels for {list(labels)}. Received: "
+            f"class_weight={class_weight}"
+        )
+    return labels

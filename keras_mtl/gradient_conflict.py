@@ -5,6 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_mtl.replicas import num_replicas
+
 Tensor = Any
 
 
@@ -25,11 +27,12 @@ class GradientConflict(keras.metrics.Metric):
         self.num_tasks = num_tasks
         self.total = self.add_variable((), "zeros", name="total")
         self.count = self.add_variable((), "zeros", name="count")
+        # Alike on all replicas, while sums are over them.
         self.gram = self.add_variable(
-            (num_tasks, num_tasks), "zeros", name="gram"
+            (num_tasks, num_tasks), "zeros", aggregation="mean", name="gram"
         )
         self.task_weights = self.add_variable(
-            (num_tasks,), "zeros", name="task_weights"
+            (num_tasks,), "zeros", aggregation="mean", name="task_weights"
         )
 
     def update_state(self, gram: Tensor, task_weights: Tensor) -> None:
@@ -38,10 +41,11 @@ class GradientConflict(keras.metrics.Metric):
         others = ops.sum(ops.cast(ops.logical_not(negative), self.dtype))
         # The diagonal is never negative, and each pair stands there twice.
         pairs = max(self.num_tasks * (self.num_tasks - 1), 1)
-        self.total.assign_add(conflicts / pairs)
+        self.total.assign_add(conflicts / pairs / num_replicas())
         # Counted off the Gram: TensorFlow runs what needs no data once more
         # when a dataset of unknown length has run out.
-        self.count.assign_add((conflicts + others) / self.num_tasks**2)
+        seen = (conflicts + others) / self.num_tasks**2
+        self.count.assign_add(seen / num_replicas())
         self.gram.assign(gram)
         self.task_weights.assign(task_weights)
 

@@ -73,16 +73,19 @@ class Method:
 
     @property
     def variables(self) -> list[keras.Variable]:
-        """All state, in the order in which the attributes were set."""
-        found: list[keras.Variable] = []
-        for value in vars(self).values():
-            for item in value if isinstance(value, list) else [value]:
-                if isinstance(item, keras.random.SeedGenerator):
-                    item = item.state
-                if isinstance(item, keras.Variable):
-                    if not any(item is variable for variable in found):
-                        found.append(item)
-        return found
+        """All state, in the order in which the attributes were set.
+
+        Also that in lists, tuples and dicts, and of methods held in them.
+        """
+        found: dict[int, keras.Variable] = {}
+        for item in keras.tree.flatten(list(vars(self).values())):
+            if isinstance(item, Method):
+                found.update((id(v), v) for v in item.variables)
+            if isinstance(item, keras.random.SeedGenerator):
+                item = item.state
+            if isinstance(item, keras.Variable):
+                found[id(item)] = item
+        return list(found.values())
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make an equal method, without its state."""

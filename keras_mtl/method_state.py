@@ -62,12 +62,13 @@ class MethodState(keras.layers.Layer):
         if not self._state.held or not self._state.waiting:
             return
         for key, variable in self._state.held.items():
-            if key in self._state.waiting:
+            value = self._state.waiting.get(key)
+            if value is not None and value.shape == tuple(variable.shape):
                 variable.assign(self._state.waiting.pop(key))
         if self._state.waiting:
             warnings.warn(
                 "The file holds state of a training method that the model was "
-                "not compiled with; it is not used. To go on with the saved "
+                "not compiled with, or of other tasks; it is not used. To go on with the saved "
                 "method, compile with it before `load_weights`, or use "
                 "`keras.models.load_model`. Received state of: "
                 f"{sorted(self._state.waiting)}; the model was compiled with: "

@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 Tensor = Any
@@ -56,6 +57,7 @@ def split_labels(
         # Integers cannot hold NaN: nothing can be missing.
         missing = ops.isnan(y_true) if is_float else ops.zeros_like(y_true) > 0
     else:
+        _check_representable(missing_label, y_true.dtype)
         missing = ops.equal(y_true, ops.cast(missing_label, y_true.dtype))
     labels = ops.where(missing, ops.zeros_like(y_true), y_true)
     loss_rank = max(len(y_pred.shape) - 1, 1)
@@ -64,16 +66,45 @@ def split_labels(
     return labels, ops.logical_not(missing)
 
 
-def masked_sample_weight(
-    sample_weight: Tensor | None, mask: Tensor, dtype: str
-) -> Tensor:
-    """Multiplies sample weights, if any, by a mask of labelled examples."""
-    mask = ops.cast(mask, dtype)
+def as_column(tensor: Tensor, y_pred: Tensor) -> Tensor:
+    """`(batch_size,)` to `(batch_size, 1)` where the prediction has one axis.
+
+    Keras' losses reduce the last axis. Of predictions with no other they make
+    one number, in which no example can be left out.
+    """
+    if len(y_pred.shape) == 1 and len(tensor.shape) == 1:
+        return ops.expand_dims(tensor, axis=-1)
+    return tensor
+
+
+def multiply_weights(sample_weight: Tensor | None, factor: Tensor) -> Tensor:
+    """Multiplies sample weights, if any, by one factor a loss value.
+
+    Args:
+        sample_weight: `None`, or weights of shape `(batch_size,)`,
+            `(batch_size, 1)` or that of the factor.
+        factor: float tensor of the shape of the loss values.
+    """
     if sample_weight is None:
-        return mask
-    sample_weight = ops.cast(sample_weight, dtype)
-    if len(sample_weight.shape) == len(mask.shape) + 1:
+        return factor
+    sample_weight = ops.cast(sample_weight, factor.dtype)
+    if len(sample_weight.shape) == len(factor.shape) + 1:
         sample_weight = ops.squeeze(sample_weight, axis=-1)
-    while len(sample_weight.shape) < len(mask.shape):
+    while len(sample_weight.shape) < len(factor.shape):
         sample_weight = ops.expand_dims(sample_weight, axis=-1)
-    return ops.multiply(sample_weight, mask)
+    return ops.multiply(sample_weight, factor)
+
+
+def _check_representable(missing_label: float, dtype: Any) -> None:
+    dtype = keras.backend.standardize_dtype(dtype)
+    if "int" not in dtype:
+        return
+    limits = np.iinfo(dtype)
+    is_integer = float(missing_label).is_integer()
+    if not is_integer or not limits.min <= missing_label <= limits.max:
+        raise ValueError(
+            f"`missing_label` is {missing_label}, which labels of type {dtype} "
+            "cannot hold: converted, it would stand for another class. Give "
+            "labels of another type, or `missing_label` as a dict from the "
+            "outputs that have missing labels to their values."
+        )

@@ -11,9 +11,9 @@ import keras
 
 from keras_mtl import aggregators
 from keras_mtl import weightings
-from keras_mtl.class_weights import class_sample_weight
 from keras_mtl.class_weights import is_per_task
 from keras_mtl.class_weights import validate_class_weight
+from keras_mtl.class_weights import with_class_weight
 from keras_mtl.gradient_conflict import GradientConflict
 from keras_mtl.gradients import TrainStep
 from keras_mtl.gradients.combine import combine
@@ -23,10 +23,12 @@ from keras_mtl.gradients.gram import total
 from keras_mtl.gradients.tap import find_operation
 from keras_mtl.gradients.tap import tap
 from keras_mtl.keras_internals import Functional
+from keras_mtl.keras_internals import unscale_loss_for_distribution
 from keras_mtl.method_state import MethodState
 from keras_mtl.missing_labels import validate_missing_label
 from keras_mtl.objectives import Objectives
 from keras_mtl.objectives import make_objectives
+from keras_mtl.replicas import num_replicas
 from keras_mtl.task_losses import TaskLosses
 from keras_mtl.task_losses import TaskMetrics
 from keras_mtl.variable_creation import lifted
@@ -75,18 +77,18 @@ class MultiTaskModel(TrainStep, keras.Model):
     auxiliaries = None
 
     def __new__(cls, *args: Any, **kwargs: Any) -> "MultiTaskModel":
-        if not issubclass(cls, Functional) and _is_functional(args, kwargs):
-            if cls is MultiTaskModel:
-                cls = FunctionalMultiTaskModel
-            else:
-                # Keras would turn all base classes functional, for good; then
-                # no other subclass could be a subclassed model.
-                cls.__bases__ = (*cls.__bases__, Functional)
+        if cls is MultiTaskModel and _is_functional(args, kwargs):
+            cls = FunctionalMultiTaskModel
         return super().__new__(cls, *args, **kwargs)
 
     def __init__(self, *args: Any, **kwargs: Any):
         # First, because Keras reads `metrics` as it builds a functional model.
         self._reset_settings()
+        if _is_functional(args, kwargs) and not isinstance(self, Functional):
+            # Keras would turn all base classes functional, for good; then no
+            # other subclass could be a subclassed model.
+            cls = type(self)
+            cls.__bases__ = (*cls.__bases__, Functional)
         super().__init__(*args, **kwargs)
         self.method_state = MethodState(name="method_state")
 
@@ -265,7 +267,7 @@ class MultiTaskModel(TrainStep, keras.Model):
         names = getattr(self, "output_names", None)
         class_weight = self._settings.class_weight
         if training and class_weight is not None:
-            sample_weight = _with_class_weight(
+            sample_weight = with_class_weight(
                 y, sample_weight, class_weight, names
             )
         return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
@@ -317,7 +319,7 @@ class MultiTaskModel(TrainStep, keras.Model):
         self._build_methods(self._all_task_names())
         for index, tracker in self._settings.auxiliary_trackers.items():
             tracker.update_state(
-                record.auxiliary_losses[index],
+                unscale_loss_for_distribution(record.auxiliary_losses[index]),
                 sample_weight=record.labelled.get(index),
             )
         objectives = make_objectives(
@@ -352,8 +354,7 @@ class MultiTaskModel(TrainStep, keras.Model):
             self.aggregator,
             [columns[i] for i in positions],
             group_variables(arbitrated, self.aggregator.granularity),
-            objectives.losses,
-            objectives.scale,
+            objectives,
         )
         self.gradient_conflict.update_state(result.gram, result.weights)
         # What the weighting trains belongs to no task and is not arbitrated.
@@ -377,8 +378,7 @@ class MultiTaskModel(TrainStep, keras.Model):
             self.aggregator,
             columns,
             [0] * len(columns),
-            objectives.losses,
-            objectives.scale,
+            objectives,
             reduce_gram or (lambda gram: gram),
         )
         self.gradient_conflict.update_state(result.gram, result.weights)
@@ -409,7 +409,7 @@ class MultiTaskModel(TrainStep, keras.Model):
 
     def _update_weighting(self, objectives: Objectives) -> None:
         if self.weighting is not None:
-            self.weighting.update(objectives.weighted)
+            self.weighting.update(objectives.seen)
 
     def _drop_training_logs(self, logs: dict[str, Any]) -> dict[str, Any]:
         """Evaluation takes no gradients: it has nothing to say of them."""
@@ -446,10 +446,20 @@ class MultiTaskModel(TrainStep, keras.Model):
     def _validate_methods(
         self, loss: Any, aggregator: Any, weighting: Any, representation: Any
     ) -> None:
-        if loss is None and (aggregator is not None or weighting is not None):
+        acts_on_tasks = (aggregator, weighting, self.auxiliaries)
+        if loss is None and any(part is not None for part in acts_on_tasks):
             raise ValueError(
-                "`aggregator` and `weighting` act on the tasks of `loss`, but "
-                "`loss` is None. Give a loss for each task."
+                "An aggregator, a weighting and self-auxiliaries act on the "
+                "tasks of `loss`, but `loss` is None. Give a loss for each "
+                "task."
+            )
+        if weighting is not None and num_replicas() > 1:
+            raise ValueError(
+                "`weighting` needs the losses of the whole batch, which a "
+                "replica of `tf.distribute` does not have. Use `loss_weights`, "
+                "or train on one device. Received: "
+                f"weighting={type(weighting).__name__} on {num_replicas()} "
+                "replicas"
             )
         if representation is None:
             return
@@ -633,34 +643,3 @@ def _validate_loss_weights(loss_weights: Any, loss: Any) -> None:
             "`loss_weights` should have an entry for each task of `loss`, "
             f"{list(loss)}. Received: loss_weights={loss_weights}"
         )
-
-
-def _with_class_weight(
-    y: Any, sample_weight: Any, class_weight: dict, output_names: Any
-) -> Any:
-    """Sample weights, one array an output, times the class weights."""
-    if isinstance(y, dict):
-        labels = y
-    elif isinstance(y, (list, tuple)):
-        labels = dict(zip(output_names, y))
-    else:
-        labels = {
-            output_names[0] if output_names else next(iter(class_weight)): y
-        }
-    weights = {}
-    for index, (name, label) in enumerate(labels.items()):
-        weights[name] = class_sample_weight(label, class_weight.get(name, {}))
-        given = sample_weight
-        if isinstance(sample_weight, dict):
-            given = sample_weight.get(name)
-        elif isinstance(sample_weight, (list, tuple)):
-            given = sample_weight[index]
-        if given is not None:
-            weights[name] = weights[name] * keras.ops.cast(
-                keras.ops.reshape(given, keras.ops.shape(weights[name])),
-                weights[name].dtype,
-            )
-    if isinstance(y, dict):
-        return weights
-    flat = list(weights.values())
-    return type(y)(flat) if isinstance(y, (list, tuple)) else flat[0]

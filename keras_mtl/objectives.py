@@ -6,6 +6,7 @@ from typing import NamedTuple
 from keras import ops
 
 from keras_mtl.task_losses import TaskRecord
+from keras_mtl.weightings.weighting import Weighting
 
 Tensor = Any
 
@@ -18,15 +19,19 @@ class Objectives(NamedTuple):
         rest: What belongs to no task (regularisers, `add_loss`), scaled
             alike; `None` where there is nothing.
         losses: Task losses `[T]` as they were, for methods that look at them.
-        weighted: `losses` times the loss weights, for the weighting's state.
+        seen: `losses` times the loss weights, NaN for tasks that are not
+            present: what a weighting may learn from.
+        present: boolean `[T]`, false for a task with no label in the batch or
+            with a loss weight of zero; `None` where all take part always.
         scale: The loss scale.
     """
 
     tasks: list[Tensor]
     rest: Tensor | None
     losses: Tensor
-    weighted: Tensor
-    scale: Tensor | float
+    seen: Tensor
+    present: Tensor | None = None
+    scale: Tensor | float = 1.0
 
 
 def make_objectives(
@@ -50,24 +55,47 @@ def make_objectives(
     """
     losses = [record.losses[t] for t in range(len(task_weights))]
     weights = list(task_weights)
+    labelled = [record.labelled.get(t) for t in range(len(losses))]
     for t, auxiliary_loss in sorted(record.auxiliary_losses.items()):
         if auxiliaries.as_tasks:
             losses.append(auxiliary_loss)
             weights.append(task_weights[t] * auxiliaries.weight)
+            labelled.append(labelled[t])
         else:
             losses[t] = losses[t] + auxiliaries.weight * auxiliary_loss
     losses = [ops.cast(loss, "float32") for loss in losses]
     weighted = [weight * loss for weight, loss in zip(weights, losses)]
-    tasks = _apply_weighting(weighting, weighted) if weighting else weighted
+    present = _present(weights, labelled)
+    tasks = weighted
+    if weighting is not None:
+        tasks = _apply_weighting(weighting, weighted)
+    seen = ops.stack(weighted)
+    if present is not None:
+        # No label, no lesson: not even for the terms of a weighting.
+        tasks = [
+            ops.where(present[t], task, 0.0) for t, task in enumerate(tasks)
+        ]
+        seen = ops.where(present, seen, float("nan"))
     scale = 1.0
     if optimizer is not None:
         # The public way to read the factor, which changes as training goes.
         scale = optimizer.scale_loss(1.0)
         tasks = [optimizer.scale_loss(task) for task in tasks]
         rest = None if rest is None else optimizer.scale_loss(rest)
-    return Objectives(
-        tasks, rest, ops.stack(losses), ops.stack(weighted), scale
-    )
+    return Objectives(tasks, rest, ops.stack(losses), seen, present, scale)
+
+
+def _present(weights: list[float], labelled: list[Tensor | None]) -> Any:
+    """Which tasks take part in this step; `None` where all always do."""
+    if all(weights) and all(count is None for count in labelled):
+        return None
+    flags = [
+        bool(weight)
+        if count is None
+        else ops.logical_and(bool(weight), count > 0)
+        for weight, count in zip(weights, labelled)
+    ]
+    return ops.stack([ops.cast(flag, "bool") for flag in flags])
 
 
 def _apply_weighting(weighting: Any, losses: list[Tensor]) -> list[Tensor]:
@@ -76,6 +104,9 @@ def _apply_weighting(weighting: Any, losses: list[Tensor]) -> list[Tensor]:
     One vector of losses would connect every task to the variables of all.
     """
     constants = [ops.stop_gradient(loss) for loss in losses]
+    if type(weighting).weighted_losses is Weighting.weighted_losses:
+        weights = ops.stop_gradient(weighting.weights(ops.stack(constants)))
+        return [weights[t] * loss for t, loss in enumerate(losses)]
     weighted = []
     for t, loss in enumerate(losses):
         others = constants[:t] + [loss] + constants[t + 1 :]

@@ -14,9 +14,11 @@ from keras import ops
 
 from keras_mtl.keras_internals import CompileLoss
 from keras_mtl.keras_internals import CompileMetrics
+from keras_mtl.keras_internals import get_keras_mask
 from keras_mtl.keras_internals import unscale_loss_for_distribution
-from keras_mtl.missing_labels import masked_sample_weight
+from keras_mtl.missing_labels import as_column
 from keras_mtl.missing_labels import missing_label_of
+from keras_mtl.missing_labels import multiply_weights
 from keras_mtl.missing_labels import split_labels
 
 Tensor = Any
@@ -178,9 +180,11 @@ class TaskMetrics(CompileMetrics):
             )
             weight, mask = flat_weight[i], None
             if missing is not None:
+                labels = as_column(labels, prediction)
+                prediction = as_column(prediction, prediction)
                 labels, mask = split_labels(labels, prediction, missing)
-                weight = masked_sample_weight(weight, mask, self.dtype)
                 mask = ops.cast(mask, self.dtype)
+                weight = multiply_weights(weight, mask)
             if self._flat_metrics[i]:
                 self._flat_metrics[i].update_state(labels, prediction, mask)
             if self._flat_weighted_metrics[i]:
@@ -204,30 +208,48 @@ class _RecordedLoss:
     ) -> Tensor:
         missing = missing_label_of(self.owner.missing_label, self.output)
         if missing is not None:
+            y_true = as_column(ops.convert_to_tensor(y_true), y_pred)
+            y_pred = as_column(y_pred, y_pred)
             y_true, mask = split_labels(y_true, y_pred, missing)
-            sample_weight = self._weight_of_labelled(sample_weight, mask)
+            sample_weight = self._weight_of_labelled(
+                sample_weight, mask, get_keras_mask(y_pred)
+            )
         value = self.loss(y_true, y_pred, sample_weight)
         record = self.owner._record
         if record is not None:
             record.losses[self.index] = value
             if self.output in record.predictions:
                 prediction = record.predictions[self.output]
+                if missing is not None:
+                    prediction = as_column(prediction, prediction)
                 record.auxiliary_losses[self.index] = self.loss(
                     y_true, prediction, sample_weight
                 )
         return value
 
-    def _weight_of_labelled(self, sample_weight: Any, mask: Tensor) -> Tensor:
-        """As Keras treats masks: a mean is over what is labelled."""
+    def _weight_of_labelled(
+        self, sample_weight: Any, mask: Tensor, keras_mask: Tensor | None
+    ) -> Tensor:
+        """As Keras treats masks: a mean is over what is labelled.
+
+        Where Keras has a mask as well, it turns the mean over all values into
+        one over those unmasked; what is left is to go from these to the
+        labelled among them.
+        """
         dtype = self.loss.dtype
-        weight = masked_sample_weight(sample_weight, mask, dtype)
-        labelled = ops.sum(ops.cast(mask, dtype))
+        mask = ops.cast(mask, dtype)
+        total = ops.cast(ops.size(mask), dtype)
+        labelled = ops.sum(mask)
+        if keras_mask is not None:
+            unmasked = ops.cast(keras_mask, dtype)
+            total = ops.sum(unmasked)
+            labelled = ops.sum(multiply_weights(unmasked, mask))
         if self.owner._metrics:
             self.owner._metrics[self.index].labelled = labelled
         if self.owner._record is not None:
             self.owner._record.labelled[self.index] = labelled
+        weight = multiply_weights(sample_weight, mask)
         if self.loss.reduction in ("mean", "sum_over_batch_size"):
-            total = ops.cast(ops.size(mask), dtype)
             weight = weight * (total / ops.maximum(labelled, 1))
         return weight
 

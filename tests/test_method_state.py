@@ -75,6 +75,17 @@ def test_state_of_another_method_is_not_dropped_in_silence():
         state.load_own_variables(store)
 
 
+def test_state_of_other_tasks_is_left_aside():
+    _, uncertainty = make_methods()
+    store = saved(held(weighting=uncertainty))
+    other = Uncertainty()
+    other.build(["a", "b", "c"])
+    state = held(weighting=other)
+    with pytest.warns(UserWarning, match="or of other tasks"):
+        state.load_own_variables(store)
+    np.testing.assert_array_equal(other.log_variance, np.zeros(3))
+
+
 def test_files_without_state_leave_the_methods_fresh():
     state = held(aggregator=PCGrad(seed=3))
     before = saved(state)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_mtl.missing_labels import masked_sample_weight
 from keras_mtl.missing_labels import missing_label_of
+from keras_mtl.missing_labels import multiply_weights
 from keras_mtl.missing_labels import split_labels
 from keras_mtl.missing_labels import validate_missing_label
 
@@ -53,15 +53,22 @@ def test_integers_hold_no_nan():
 @pytest.mark.parametrize("shape", [(2,), (2, 1)])
 def test_sample_weights_are_multiplied(shape):
     weight = np.array([2.0, 3.0], "float32").reshape(shape)
-    result = masked_sample_weight(weight, np.array([True, False]), "float32")
+    result = multiply_weights(weight, np.array([1.0, 0.0], "float32"))
     np.testing.assert_array_equal(result, [2, 0])
 
 
 def test_weights_of_examples_spread_over_time_steps():
-    mask = np.array([[True, False], [True, True]])
+    mask = np.array([[1, 0], [1, 1]], "float32")
     weight = np.array([2.0, 3.0], "float32")
-    result = masked_sample_weight(weight, mask, "float32")
+    result = multiply_weights(weight, mask)
     np.testing.assert_array_equal(result, [[2, 0], [3, 3]])
+
+
+@pytest.mark.parametrize("dtype, value", [("uint8", -1), ("int32", 0.5)])
+def test_a_sentinel_that_the_labels_cannot_hold_is_refused(dtype, value):
+    """Converted to uint8, -1 would stand for class 255."""
+    with pytest.raises(ValueError, match=f"labels of type {dtype} cannot"):
+        split(np.array([0, 255], dtype), (2, 3), value)
 
 
 def test_one_value_for_all_outputs_or_one_each():

@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_mtl.objectives import make_objectives
 from keras_mtl.task_losses import TaskRecord
+from keras_mtl.weightings import Uncertainty
 from keras_mtl.weightings import Weighting
 
 
@@ -43,7 +44,8 @@ def test_loss_weights():
     objectives = make()
     assert values(objectives.tasks) == [2.0, 1.5]
     assert values(objectives.losses) == [2.0, 3.0]
-    assert values(objectives.weighted) == [2.0, 1.5]
+    assert values(objectives.seen) == [2.0, 1.5]
+    assert objectives.present is None
     assert objectives.rest is None
 
 
@@ -73,6 +75,42 @@ def test_loss_scaling_reaches_tasks_and_rest_but_not_the_losses():
     assert float(objectives.rest) == 8.0
     assert float(objectives.scale) == 8.0
     np.testing.assert_allclose(objectives.losses, [2.0, 3.0])
+
+
+class Draws(Weighting):
+    """A method that draws: each call is a new draw."""
+
+    calls = 0
+
+    def weights(self, losses):
+        self.calls += 1
+        return ops.array([self.calls, 10.0 * self.calls])
+
+
+def test_a_weighting_is_asked_once_a_step():
+    weighting = Draws()
+    objectives = make(weighting=weighting)
+    assert weighting.calls == 1
+    assert values(objectives.tasks) == [2.0, 15.0]
+
+
+@pytest.mark.parametrize("reason", ["no_label", "no_weight"])
+def test_a_task_that_is_absent_teaches_nothing(reason):
+    """Not even by the terms that a weighting adds to its loss."""
+    weighting = Uncertainty(initial_log_variance=1.0)
+    weighting.build(["a", "b"])
+    record = make_record()
+    weights = [1.0, 1.0]
+    if reason == "no_label":
+        record.losses[0] = ops.array(0.0)
+        record.labelled = {0: ops.array(0.0), 1: ops.array(4.0)}
+    else:
+        weights = [0.0, 1.0]
+    objectives = make(record, weighting=weighting, task_weights=weights)
+    assert float(objectives.tasks[0]) == 0.0
+    assert float(objectives.tasks[1]) > 0.0
+    assert np.isnan(values(objectives.seen)).tolist() == [True, False]
+    np.testing.assert_array_equal(objectives.present, [False, True])
 
 
 if __name__ == "__main__":

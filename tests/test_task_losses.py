@@ -121,6 +121,28 @@ def test_logged_losses_are_means_over_labels_not_batches():
     np.testing.assert_allclose(losses.metrics[0].result(), expected, rtol=1e-5)
 
 
+def test_outputs_of_one_axis_leave_examples_out_too():
+    """Of (batch_size,) predictions Keras makes one number."""
+    y_true = {"a": np.array([1.0, NAN, 3.0], "float32"), "b": np.zeros(3)}
+    y_pred = {"a": ops.array([0.0, 9.0, 1.0]), "b": ops.zeros(3)}
+    losses = TaskLosses(
+        {"a": "mse", "b": "mse"}, output_names=["a", "b"], missing_label=NAN
+    )
+    _, record = evaluate(losses, y_true, y_pred)
+    np.testing.assert_allclose(record.losses[0], (1 + 4) / 2)
+
+
+def test_masks_of_keras_and_missing_labels_are_one_mean():
+    """Padding that is masked and labelled -1 counts once, not twice."""
+    y_true = np.array([[1.0, 2, -1], [4, -1, -1]], "float32")[..., None]
+    y_pred = ops.zeros((2, 3, 1))
+    y_pred._keras_mask = ops.array([[True, True, False], [True, True, False]])
+    losses = TaskLosses("mse", output_names=["a"], missing_label=-1)
+    total, record = evaluate(losses, y_true, y_pred)
+    np.testing.assert_allclose(total, (1 + 4 + 16) / 3, rtol=1e-6)
+    assert float(record.labelled[0]) == 3
+
+
 def test_missing_labels_of_unknown_outputs_are_refused():
     losses = TaskLosses(
         {"a": "mse", "b": "mse"},

@@ -126,7 +126,7 @@ class GradientMonitor(keras.callbacks.Callback):
             return
         self._in_epoch = False
         # The last execution may have had fewer batches than the others.
-        count = int(_numpy(self.model.gradient_conflict.count))
+        count = round(float(_numpy(self.model.gradient_conflict.count)))
         self._advance(self._epoch_start + count)
         if self._writer is not None:
             self._writer.flush()

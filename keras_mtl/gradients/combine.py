@@ -14,6 +14,7 @@ from keras_mtl.gradients.gram import grouped_gram
 from keras_mtl.gradients.gram import tasks_of
 from keras_mtl.gradients.gram import total
 from keras_mtl.gradients.gram import weighted_sum
+from keras_mtl.objectives import Objectives
 
 Tensor = Any
 
@@ -36,8 +37,7 @@ def combine(
     aggregator: Any,
     columns: Sequence[Column],
     groups: Sequence[Any],
-    losses: Tensor,
-    scale: Tensor | float = 1.0,
+    objectives: Objectives,
     reduce_gram: Callable[[Tensor], Tensor] = lambda gram: gram,
 ) -> Combined:
     """Combines the task gradients of shared variables.
@@ -49,9 +49,9 @@ def combine(
         aggregator: The `Aggregator`.
         columns: For each variable its T task gradients.
         groups: For each variable the group it belongs to.
-        losses: Task losses `[T]`, for methods that look at them.
-        scale: Factor that loss scaling put on all gradients. The aggregator
-            sees them without it; the result has it.
+        objectives: Task losses, for methods that look at them; the factor
+            that loss scaling put on all gradients (the aggregator sees them
+            without it, the result has it); which tasks take part.
         reduce_gram: Sums a Gram over replicas, when gradients are local.
     """
     shared = [
@@ -63,6 +63,7 @@ def combine(
             "to aggregate. Let the tasks share layers, or compile with "
             "`aggregator=None`."
         )
+    scale = objectives.scale
     columns = [list(column) for column in columns]
     num_tasks = len(columns[0])
     if getattr(aggregator, "uses_reference", False):
@@ -74,10 +75,12 @@ def combine(
     grams = ops.divide(grams, ops.square(scale))
     task_grams = grams[:, :num_tasks, :num_tasks]
     if aggregator.needs_rows:
-        combined = _combine_rows(aggregator, shared_columns, shared_groups)
+        combined = _combine_rows(
+            aggregator, shared_columns, shared_groups, scale
+        )
         weights = ops.full((num_tasks,), float("nan"))
     else:
-        group_weights = _weights(aggregator, grams, losses)
+        group_weights = _weights(aggregator, grams, objectives)
         combined = [
             weighted_sum(column, group_weights[group])
             for column, group in zip(
@@ -108,17 +111,45 @@ def _append_reference(
         column.append(None if row is None else row * scale)
 
 
-def _weights(aggregator: Any, grams: Tensor, losses: Tensor) -> Tensor:
+def _weights(aggregator: Any, grams: Tensor, objectives: Objectives) -> Tensor:
     """Task weights `[G, T]`, or `[G, T + 1]` where there is a reference."""
+    if objectives.present is not None:
+        grams = _stand_aside(grams, objectives.present)
     if getattr(aggregator, "uses_reference", False):
-        return aggregator.reference_weights(grams)
-    if "losses" in inspect.signature(aggregator.weights).parameters:
-        return aggregator.weights(grams, losses=losses)
-    return aggregator.weights(grams)
+        weights = aggregator.reference_weights(grams)
+    elif "losses" in inspect.signature(aggregator.weights).parameters:
+        weights = aggregator.weights(grams, losses=objectives.losses)
+    else:
+        weights = aggregator.weights(grams)
+    if tuple(weights.shape) != tuple(grams.shape[:-1]):
+        raise ValueError(
+            f"`{type(aggregator).__name__}.weights(gram)` should return one "
+            "weight a task, shape [..., T], for a gram of shape [..., T, T]; "
+            "leading axes are layers or variables. Received: weights of shape "
+            f"{tuple(weights.shape)} for a gram of shape {tuple(grams.shape)}"
+        )
+    return weights
+
+
+def _stand_aside(grams: Tensor, present: Tensor) -> Tensor:
+    """Makes tasks that have no gradient in this batch conflict with nothing.
+
+    A zero gradient is the shortest combination of all: MGDA would give it the
+    whole weight, and one task without labels would stop all others. As long
+    and orthogonal gradients they take next to no part in any method.
+    """
+    extra = grams.shape[-1] - present.shape[0]
+    absent = ops.pad(1.0 - ops.cast(present, grams.dtype), (0, extra))
+    squares = ops.diagonal(grams, axis1=-2, axis2=-1)
+    long = 1e6 * ops.max(squares, axis=-1, keepdims=True)
+    return grams + (long * absent)[..., None] * ops.eye(grams.shape[-1])
 
 
 def _combine_rows(
-    aggregator: Any, columns: Sequence[Column], groups: Sequence[Any]
+    aggregator: Any,
+    columns: Sequence[Column],
+    groups: Sequence[Any],
+    scale: Tensor | float,
 ) -> list[Tensor]:
     """Hands the Jacobian `[T, n]` of each group to the aggregator."""
     combined: list[Tensor | None] = [None] * len(columns)
@@ -126,7 +157,16 @@ def _combine_rows(
         members = [v for v, other in enumerate(groups) if other == group]
         rows = [_dense_rows(columns[v]) for v in members]
         sizes = [row.shape[1] for row in rows]
-        vector = aggregator.combine(ops.concatenate(rows, axis=1))
+        jacobian = ops.concatenate(rows, axis=1) / scale
+        vector = aggregator.combine(jacobian)
+        if tuple(vector.shape) != (jacobian.shape[1],):
+            raise ValueError(
+                f"`{type(aggregator).__name__}.combine(jacobian)` should "
+                "return one gradient, shape [n], for a jacobian of shape "
+                f"[T, n]. Received: shape {tuple(vector.shape)} for a jacobian "
+                f"of shape {tuple(jacobian.shape)}"
+            )
+        vector = vector * scale
         start = 0
         for v, size in zip(members, sizes):
             like = columns[v][tasks_of(columns[v])[0]]

@@ -7,6 +7,8 @@ import keras
 import tensorflow as tf
 
 from keras_mtl.gradients.tap import tap
+from keras_mtl.keras_internals import unscale_loss_for_distribution
+from keras_mtl.replicas import num_replicas
 
 Tensor = Any
 
@@ -30,7 +32,7 @@ class TrainStep:
                 x, y, y_pred, sample_weight, taps.get("auxiliaries")
             )
         self._loss_tracker.update_state(
-            _unscale_for_replicas(loss),
+            unscale_loss_for_distribution(loss),
             sample_weight=tf.shape(_first_tensor(x))[0],
         )
         variables = self.trainable_variables
@@ -66,6 +68,10 @@ class TrainStep:
     def _aggregate(
         self, tape: tf.GradientTape, objectives: Any, variables: list, cut: Any
     ) -> list[Tensor]:
+        if objectives.present is not None and num_replicas() > 1:
+            # A task has labels if it has some on any replica.
+            present = _all_reduce_sum(tf.cast(objectives.present, tf.float32))
+            objectives = objectives._replace(present=present > 0)
         if self.aggregator is None:
             # Of several targets a tape takes the gradient of the sum.
             rest = [] if objectives.rest is None else [objectives.rest]
@@ -76,7 +82,7 @@ class TrainStep:
             [_dense(g) for g in tape.gradient(task, variables)]
             for task in objectives.tasks
         ]
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        replicas = num_replicas()
         if replicas > 1:
             # Combining is not linear: it must see the gradients of the whole
             # batch. The optimizer sums over replicas once more, hence the
@@ -104,8 +110,9 @@ class TrainStep:
         leaf_rows = [row[: len(leaves)] for row in rows]
         head_rows = [row[len(leaves) :] for row in rows]
         task_count = len(objectives.tasks)
+        # Rows of a representation belong to examples: their Grams add up.
         signal = self._combine_representation(
-            leaf_rows[:task_count], objectives, _all_reduce_gram
+            leaf_rows[:task_count], objectives, _all_reduce_sum
         )
         if objectives.rest is not None:
             signal = _add(signal, leaf_rows[-1])
@@ -149,17 +156,10 @@ def _all_reduce(rows: list[list]) -> list[list]:
     ]
 
 
-def _all_reduce_gram(gram: Tensor) -> Tensor:
-    """Rows of a representation belong to examples: their Grams add up."""
-    if tf.distribute.get_strategy().num_replicas_in_sync == 1:
-        return gram
-    return tf.distribute.get_replica_context().all_reduce("SUM", gram)
-
-
-def _unscale_for_replicas(loss: Tensor) -> Tensor:
-    """The tracker takes the loss of a replica's own batch, as Keras' does."""
-    replicas = tf.distribute.get_strategy().num_replicas_in_sync
-    return loss * replicas if replicas > 1 else loss
+def _all_reduce_sum(tensor: Tensor) -> Tensor:
+    if num_replicas() == 1:
+        return tensor
+    return tf.distribute.get_replica_context().all_reduce("SUM", tensor)
 
 
 def _first_tensor(x: Any) -> Tensor:

@@ -53,6 +53,9 @@ class Weighting(Method):
     def weighted_losses(self, losses: Tensor) -> Tensor:
         """The losses to minimise, entry t being that of task t.
 
+        For weights that are trained. Called once a task, so it must leave no
+        trace: draw nothing, update nothing.
+
         Args:
             losses: float tensor of shape `(num_tasks,)`.
 
@@ -66,8 +69,9 @@ class Weighting(Method):
         """Updates state that the model's optimizer does not train.
 
         Called once in every training step. The default does nothing. A loss
-        may be infinite or NaN (an overflow that loss scaling recovers from):
-        keep it out of the state.
+        is NaN where the task has no label in the batch or a loss weight of
+        zero, and may be infinite or NaN for an overflow that loss scaling
+        recovers from: keep it out of the state.
 
         Args:
             losses: float tensor of shape `(num_tasks,)`.

@@ -10,6 +10,7 @@ from keras_mtl.aggregators import PCGrad
 from keras_mtl.aggregators import Projection
 from keras_mtl.aggregators import Sum
 from keras_mtl.gradients.combine import combine
+from keras_mtl.objectives import Objectives
 
 SHAPES = [(3, 2), (2,), (4,)]
 
@@ -51,11 +52,16 @@ def flat_result(combined):
 LOSSES = np.array([1.0, 2.0, 3.0], "float32")
 
 
+def objectives(tasks=3, scale=1.0, present=None):
+    losses = LOSSES[:tasks]
+    return Objectives([], None, losses, losses, present, scale)
+
+
 @pytest.mark.parametrize("aggregator", [Sum(), MGDA(), LossProportional()])
 def test_model_granularity_is_the_flat_vector(aggregator):
     columns = make_columns()
     rows = flat(columns)
-    combined = combine(aggregator, columns, [0, 0, 0], LOSSES)
+    combined = combine(aggregator, columns, [0, 0, 0], objectives())
     if isinstance(aggregator, LossProportional):
         expected = LOSSES @ rows
     else:
@@ -67,7 +73,7 @@ def test_model_granularity_is_the_flat_vector(aggregator):
 
 def test_groups_are_combined_on_their_own():
     columns = make_columns(tasks=2, seed=4)
-    combined = combine(PCGrad(seed=0), columns, [0, 1, 1], LOSSES[:2])
+    combined = combine(PCGrad(seed=0), columns, [0, 1, 1], objectives(2))
     for members in ([0], [1, 2]):
         first, second = flat([columns[v] for v in members])
         dot = first @ second
@@ -83,7 +89,7 @@ def test_groups_are_combined_on_their_own():
 
 def test_methods_on_rows_get_each_group_as_one_matrix():
     columns = make_columns()
-    combined = combine(CoordinateMedian(), columns, [0, 0, 0], LOSSES)
+    combined = combine(CoordinateMedian(), columns, [0, 0, 0], objectives())
     np.testing.assert_allclose(
         flat_result(combined), np.median(flat(columns), axis=0), atol=1e-6
     )
@@ -94,7 +100,7 @@ def test_heads_and_unreached_variables_pass_through():
     columns = make_columns()
     columns[1][0] = columns[1][2] = None
     columns[2] = [None, None, None]
-    combined = combine(MGDA(), columns, [0, 0, 0], LOSSES)
+    combined = combine(MGDA(), columns, [0, 0, 0], objectives())
     np.testing.assert_array_equal(combined.gradients[1], columns[1][1])
     assert combined.gradients[2] is None
     # The head is no part of the inner products.
@@ -105,7 +111,7 @@ def test_heads_and_unreached_variables_pass_through():
 def test_nothing_shared_is_an_error():
     columns = [[np.ones(2, "float32"), None], [None, np.ones(2, "float32")]]
     with pytest.raises(ValueError, match="No variable is reached by two"):
-        combine(Sum(), columns, [0, 0], LOSSES[:2])
+        combine(Sum(), columns, [0, 0], objectives(2))
 
 
 def test_aggregators_do_not_see_the_loss_scale():
@@ -119,14 +125,64 @@ def test_aggregators_do_not_see_the_loss_scale():
     for aggregator in aggregators:
         aggregator.build(["a", "b", "c"])
         aggregator.build_reference(SHAPES)
-    plain = combine(aggregators[0], columns, [0, 0, 0], LOSSES)
-    lifted = combine(aggregators[1], scaled, [0, 0, 0], LOSSES, scale=scale)
+    plain = combine(aggregators[0], columns, [0, 0, 0], objectives())
+    lifted = combine(aggregators[1], scaled, [0, 0, 0], objectives(scale=scale))
     np.testing.assert_allclose(
         flat_result(lifted) / scale, flat_result(plain), rtol=1e-4, atol=1e-5
     )
     for slot, other in zip(*(a.reference for a in aggregators)):
         np.testing.assert_allclose(slot, other, rtol=1e-5)
     np.testing.assert_allclose(lifted.gram, plain.gram, rtol=1e-4)
+
+
+def test_methods_on_rows_do_not_see_the_loss_scale():
+    columns = make_columns()
+    scaled = [[g * 1024 for g in column] for column in columns]
+
+    class Clip(Aggregator):
+        def combine(self, jacobian):
+            return ops.clip(ops.sum(jacobian, axis=0), -1.0, 1.0)
+
+    plain = combine(Clip(), columns, [0, 0, 0], objectives())
+    lifted = combine(Clip(), scaled, [0, 0, 0], objectives(scale=1024.0))
+    np.testing.assert_allclose(
+        flat_result(lifted) / 1024, flat_result(plain), rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    "aggregator", [MGDA(), PCGrad(seed=0), Projection(0, smoothing=1.0)]
+)
+def test_a_task_without_labels_does_not_hinder_the_others(aggregator):
+    """Its gradient is zero, which is the shortest combination of all."""
+    columns = make_columns()
+    for column in columns:
+        column[2] = np.zeros_like(column[2])
+    present = ops.array([True, True, False])
+    two = [column[:2] for column in columns]
+    expected = combine(aggregator, two, [0, 0, 0], objectives(2))
+    combined = combine(
+        aggregator, columns, [0, 0, 0], objectives(present=present)
+    )
+    np.testing.assert_allclose(
+        flat_result(combined), flat_result(expected), rtol=1e-4, atol=1e-5
+    )
+    assert np.any(flat_result(combined) != 0)
+
+
+@pytest.mark.parametrize("wrong", ["weights", "combine"])
+def test_results_of_the_wrong_shape_name_the_method(wrong):
+    class Scalar(Aggregator):
+        def weights(self, gram):
+            return ops.ones((3,))
+
+    class Column(Aggregator):
+        def combine(self, jacobian):
+            return jacobian
+
+    aggregator = Scalar() if wrong == "weights" else Column()
+    with pytest.raises(ValueError, match=f"{wrong}.*should return one"):
+        combine(aggregator, make_columns(), [0, 0, 0], objectives())
 
 
 if __name__ == "__main__":
