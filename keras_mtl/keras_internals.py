@@ -10,11 +10,13 @@ from keras.src.losses.loss import unscale_loss_for_distribution
 from keras.src.models.functional import Functional
 from keras.src.trainers.compile_utils import CompileLoss
 from keras.src.trainers.compile_utils import CompileMetrics
+from keras.src.tree.tree_api import flatten_with_path
 
 __all__ = [
     "CompileLoss",
     "CompileMetrics",
     "Functional",
+    "flatten_with_path",
     "get_keras_mask",
     "in_symbolic_scope",
     "unscale_loss_for_distribution",

@@ -68,9 +68,10 @@ class MethodState(keras.layers.Layer):
         if self._state.waiting:
             warnings.warn(
                 "The file holds state of a training method that the model was "
-                "not compiled with, or of other tasks; it is not used. To go on with the saved "
-                "method, compile with it before `load_weights`, or use "
-                "`keras.models.load_model`. Received state of: "
+                "not compiled with, or of other tasks; it is not used. To go "
+                "on with the saved method, compile with it before "
+                "`load_weights`, or use `keras.models.load_model`. Received "
+                "state of: "
                 f"{sorted(self._state.waiting)}; the model was compiled with: "
                 f"{sorted(self._state.held)}",
                 stacklevel=2,

@@ -49,6 +49,9 @@ class MultiTaskModel(TrainStep, keras.Model):
     Everything else is `keras.Model`: callbacks, metrics, saving, `predict`.
     With `aggregator=None` and `weighting=None` it trains as stock Keras does.
 
+    A `compute_loss` of your own may add to what `super().compute_loss` returns;
+    what it adds belongs to no task. It may not scale it: use `loss_weights`.
+
     Example:
 
     ```python
@@ -120,7 +123,11 @@ class MultiTaskModel(TrainStep, keras.Model):
                 tasks.
             loss_weights: Fixed task weights, numbers from 0 up.
             aggregator: `keras_mtl.aggregators.Aggregator`, its name, or
-                `None` for the sum of the losses, which is stock Keras.
+                `None` for the sum of the losses, which is stock Keras. It acts
+                before the optimizer clips or accumulates: with
+                `gradient_accumulation_steps`, the gradients of single batches
+                are combined, then averaged. Under `tf.distribute` it sees the
+                gradients of the whole batch.
             weighting: `keras_mtl.weightings.Weighting`, its name, or `None`
                 for the losses as they are.
             representation: Name of a layer, or a tensor of a functional
@@ -247,8 +254,18 @@ class MultiTaskModel(TrainStep, keras.Model):
         signature = inspect.signature(getattr(super(), method))
         arguments = signature.bind_partial(*args, **kwargs).arguments
         class_weight = arguments.get("class_weight")
-        if not is_per_task(class_weight):
+        if class_weight is not None and not is_per_task(class_weight):
+            names = getattr(self, "output_names", None) or [""]
+            if len(names) > 1:
+                raise ValueError(
+                    "`class_weight` of a model with several outputs should be "
+                    "a dict from output names to class weights, e.g. "
+                    f"{{'{names[0]}': {{0: 1.0, 1: 5.0}}}}. Received: "
+                    f"class_weight={class_weight}"
+                )
             class_weight = None
+        elif class_weight is None:
+            pass
         elif "class_weight" not in kwargs:
             raise ValueError("Pass `class_weight` as a keyword argument.")
         else:
@@ -261,12 +278,12 @@ class MultiTaskModel(TrainStep, keras.Model):
             self.train_function = None
         return kwargs
 
-    def _prepare_batch(self, data: Any, training: bool = True) -> Any:
+    def _prepare_batch(self, data: Any) -> Any:
         """Multiplies sample weights by the class weights of each task."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         names = getattr(self, "output_names", None)
         class_weight = self._settings.class_weight
-        if training and class_weight is not None:
+        if class_weight is not None:
             sample_weight = with_class_weight(
                 y, sample_weight, class_weight, names
             )
@@ -361,6 +378,10 @@ class MultiTaskModel(TrainStep, keras.Model):
         gradients = [total(column) for column in columns]
         for i, gradient in zip(positions, result.gradients):
             gradients[i] = gradient
+        for i, variable in enumerate(variables):
+            if _takes_values(variable) and tasks_of(columns[i]):
+                present = [g for g in columns[i] if g is not None]
+                gradients[i] = functools.reduce(keras.ops.maximum, present)
         return gradients
 
     def _combine_representation(
@@ -514,12 +535,17 @@ class MultiTaskModel(TrainStep, keras.Model):
         names = list(losses.task_names)
         if self.auxiliaries is not None and self.auxiliaries.as_tasks:
             names += [f"{names[t]}_aux" for t in self._auxiliary_tasks(losses)]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(
+                    f"Two tasks have the name '{name}': a task of `loss`, and "
+                    "the auxiliary of another. Rename the output."
+                )
         return names
 
     def _auxiliary_tasks(self, losses: TaskLosses) -> list[int]:
-        outputs = [entry.loss.output for entry in losses._flat_losses]
-        heads = self.auxiliaries.heads
-        return [t for t, output in enumerate(outputs) if output in heads]
+        outputs = enumerate(losses.task_outputs)
+        return [t for t, name in outputs if name in self.auxiliaries.heads]
 
     def _build_methods(self, task_names: Sequence[str]) -> None:
         """Makes the state of the methods, once the tasks are known."""
@@ -560,7 +586,11 @@ class MultiTaskModel(TrainStep, keras.Model):
 
     def _model_variables(self) -> list[keras.Variable]:
         own = [id(v) for v in self.method_state.variables]
-        return [v for v in self.trainable_variables if id(v) not in own]
+        return [
+            v
+            for v in self.trainable_variables
+            if id(v) not in own and not _takes_values(v)
+        ]
 
     def _make_training_metrics(self, task_names: Sequence[str]) -> None:
         settings = self._settings
@@ -583,6 +613,8 @@ class MultiTaskModel(TrainStep, keras.Model):
 class FunctionalMultiTaskModel(MultiTaskModel, Functional):
     """What `MultiTaskModel(inputs, outputs)` makes."""
 
+    # Keras revives a functional model from a file if the constructor's
+    # parameters are called just so.
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
 
@@ -618,6 +650,15 @@ def _positions(some: list, variables: list) -> list[int]:
     return [position[id(variable)] for variable in some]
 
 
+def _takes_values(variable: keras.Variable) -> bool:
+    """Whether "gradients" of a variable are new values of it.
+
+    So it is with the ranges of float8 layers, which know only a largest value,
+    no sum and no direction.
+    """
+    return getattr(variable, "overwrite_with_gradient", False)
+
+
 def _is_functional(args: tuple, kwargs: dict[str, Any]) -> bool:
     """Whether the arguments are `inputs` and `outputs`."""
     return (
@@ -629,8 +670,15 @@ def _is_functional(args: tuple, kwargs: dict[str, Any]) -> bool:
 
 def _validate_loss_weights(loss_weights: Any, loss: Any) -> None:
     for weight in keras.tree.flatten(loss_weights):
-        if weight is None or isinstance(weight, keras.Variable):
+        if weight is None:
             continue
+        if isinstance(weight, keras.Variable):
+            raise ValueError(
+                "`loss_weights` should be numbers: a compiled step would hold "
+                "on to the value that a variable has now. Use a `weighting` "
+                "for weights that change. Received: "
+                f"loss_weights={loss_weights}"
+            )
         if not weight >= 0:
             raise ValueError(
                 "`loss_weights` should be numbers from 0 up. Received: "

@@ -14,6 +14,7 @@ from keras import ops
 
 from keras_mtl.keras_internals import CompileLoss
 from keras_mtl.keras_internals import CompileMetrics
+from keras_mtl.keras_internals import flatten_with_path
 from keras_mtl.keras_internals import get_keras_mask
 from keras_mtl.keras_internals import unscale_loss_for_distribution
 from keras_mtl.missing_labels import as_column
@@ -70,6 +71,11 @@ class TaskLosses(CompileLoss):
         return [entry.name for entry in self._flat_losses]
 
     @property
+    def task_outputs(self) -> list[str]:
+        """Name of the output that each task judges."""
+        return [entry.loss.output for entry in self._flat_losses]
+
+    @property
     def task_weights(self) -> list[float]:
         """Loss weights as given in `compile`, 1 where there is none."""
         weights = [entry.loss_weights for entry in self._flat_losses]
@@ -78,6 +84,7 @@ class TaskLosses(CompileLoss):
     def build(self, y_true: Any, y_pred: Any) -> None:
         super().build(y_true, y_pred)
         names = _distinct_names(self._flat_losses)
+        _check_reductions(names, self._flat_losses)
         self._flat_losses = [
             entry._replace(
                 name=name,
@@ -115,12 +122,16 @@ class TaskLosses(CompileLoss):
         return total
 
     def _by_output(self, sample_weight: Any, y_pred: Any) -> Any:
-        """Puts a dict of sample weights in the order of listed outputs.
+        """Completes a dict of sample weights, as a list for listed outputs.
 
         Keras finds labels by output name there, but not sample weights.
         """
-        is_list = isinstance(y_pred, (list, tuple))
-        if not isinstance(sample_weight, dict) or not is_list:
+        if not isinstance(sample_weight, dict):
+            return sample_weight
+        if isinstance(y_pred, dict):
+            # Tasks that are not named have no sample weights.
+            return {**dict.fromkeys(y_pred), **sample_weight}
+        if not isinstance(y_pred, (list, tuple)):
             return sample_weight
         unknown = sorted(set(sample_weight) - set(self.output_names or ()))
         if unknown:
@@ -173,11 +184,9 @@ class TaskMetrics(CompileMetrics):
             flat_weight = self._flatten_y(sample_weight)
             if len(flat_weight) < len(flat_pred):
                 flat_weight = [flat_weight[0]] * len(flat_pred)
-        names = self._resolved_output_names or self.output_names
+        names = self._names_of_outputs(y_pred)
         for i, (labels, prediction) in enumerate(zip(flat_true, flat_pred)):
-            missing = missing_label_of(
-                self.missing_label, names[i] if names else ""
-            )
+            missing = missing_label_of(self.missing_label, names[i])
             weight, mask = flat_weight[i], None
             if missing is not None:
                 labels = as_column(labels, prediction)
@@ -191,6 +200,17 @@ class TaskMetrics(CompileMetrics):
                 self._flat_weighted_metrics[i].update_state(
                     labels, prediction, weight
                 )
+
+    def _names_of_outputs(self, y_pred: Any) -> list[str]:
+        """Names as the losses have them: keys, joined by `/` where nested."""
+        if self._resolved_output_names:
+            return self._resolved_output_names
+        paths = [path for path, _ in flatten_with_path(y_pred)]
+        if self.output_names and not any(
+            isinstance(key, str) for path in paths for key in path
+        ):
+            return self.output_names
+        return ["/".join(str(key) for key in path) for path in paths]
 
 
 class _RecordedLoss:
@@ -284,6 +304,16 @@ def _distinct_names(entries: list) -> list[str]:
                 f"tasks: {distinct}"
             )
     return distinct
+
+
+def _check_reductions(names: list[str], entries: list) -> None:
+    for name, entry in zip(names, entries):
+        if entry.loss.reduction in (None, "none"):
+            raise ValueError(
+                f"The loss of task '{name}' should be a scalar. Give it a "
+                "reduction, e.g. `reduction='sum_over_batch_size'`. Received: "
+                f"reduction={entry.loss.reduction!r}"
+            )
 
 
 def _check_missing_label_names(missing_label: Any, entries: list) -> None:

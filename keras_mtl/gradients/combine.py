@@ -72,7 +72,8 @@ def combine(
     shared_columns = [columns[v] for v in shared]
     shared_groups = [groups[v] for v in shared]
     grams = reduce_gram(grouped_gram(shared_columns, shared_groups))
-    grams = ops.divide(grams, ops.square(scale))
+    # One after the other: the square of a large scale is infinite.
+    grams = grams / scale / scale
     task_grams = grams[:, :num_tasks, :num_tasks]
     if aggregator.needs_rows:
         combined = _combine_rows(

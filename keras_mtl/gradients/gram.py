@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from keras import ops
 
 from keras_mtl.gradients.precision import full_precision
@@ -46,9 +47,11 @@ def column_gram(column: Column) -> Tensor:
     gram = sum(_product(chunk) for chunk in _chunks(rows))
     if len(tasks) == len(column):
         return gram
-    # Zero rows and columns for the tasks that do not reach the variable.
-    place = ops.one_hot(ops.convert_to_tensor(tasks), len(column))
-    return ops.matmul(ops.transpose(place), ops.matmul(gram, place))
+    # Tasks that do not reach the variable read a row and column of zeros.
+    gram = ops.pad(gram, ((0, 1), (0, 1)))
+    places = [tasks.index(t) if t in tasks else -1 for t in range(len(column))]
+    places = np.array(places) % gram.shape[-1]
+    return ops.take(ops.take(gram, places, axis=0), places, axis=1)
 
 
 def _chunks(rows: list[Tensor]) -> list[list[Tensor]]:
@@ -90,7 +93,9 @@ def group_indices(groups: Sequence[Any]) -> list[int]:
 
 def weighted_sum(column: Column, weights: Tensor) -> Tensor:
     """`sum_t weights[t] * column[t]` over the tasks that reach the variable."""
-    return sum(
-        ops.cast(weights[t], column[t].dtype) * column[t]
-        for t in tasks_of(column)
+    tasks = tasks_of(column)
+    # In float32: a weight can be beyond the range of half precision.
+    combined = sum(
+        weights[t] * ops.cast(column[t], weights.dtype) for t in tasks
     )
+    return ops.cast(combined, column[tasks[0]].dtype)

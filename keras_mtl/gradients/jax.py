@@ -61,9 +61,7 @@ class TrainStep:
         return logs, (trainable, non_trainable, optimizer_state, metrics)
 
     def test_step(self, state: tuple, data: Any) -> tuple[dict, tuple]:
-        logs, state = super().test_step(
-            state, self._prepare_batch(data, training=False)
-        )
+        logs, state = super().test_step(state, data)
         return self._drop_training_logs(logs), state
 
     def _stateless(self, state: tuple) -> keras.StatelessScope:

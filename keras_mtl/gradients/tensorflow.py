@@ -44,9 +44,7 @@ class TrainStep:
         return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
     def test_step(self, data: Any) -> dict[str, Tensor]:
-        return self._drop_training_logs(
-            super().test_step(self._prepare_batch(data, training=False))
-        )
+        return self._drop_training_logs(super().test_step(data))
 
     def _open_taps(self, stack: Any, tape: tf.GradientTape) -> dict[str, Any]:
         """Taps the representation, where the gradient is to stop."""
@@ -106,7 +104,10 @@ class TrainStep:
         scalars = list(objectives.tasks)
         if objectives.rest is not None:
             scalars.append(objectives.rest)
-        rows = [tape.gradient(s, leaves + variables) for s in scalars]
+        rows = [
+            [_dense(g) for g in tape.gradient(s, leaves + variables)]
+            for s in scalars
+        ]
         leaf_rows = [row[: len(leaves)] for row in rows]
         head_rows = [row[len(leaves) :] for row in rows]
         task_count = len(objectives.tasks)

@@ -1,0 +1,78 @@
+"""Functional and subclassed models of every kind in one process."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_mtl
+
+
+def graph():
+    inputs = keras.Input((4,))
+    shared = keras.layers.Dense(3, name="shared")(inputs)
+    outputs = {n: keras.layers.Dense(1, name=n)(shared) for n in "ab"}
+    return inputs, outputs
+
+
+def make_class_with_graph_in_constructor():
+    class Graph(keras_mtl.MultiTaskModel):
+        def __init__(self):
+            super().__init__(*graph())
+
+    return Graph
+
+
+def make_class_with_call():
+    class Call(keras_mtl.MultiTaskModel):
+        def __init__(self):
+            super().__init__()
+            self.shared = keras.layers.Dense(3)
+            self.heads = {n: keras.layers.Dense(1, name=n) for n in "ab"}
+
+        def call(self, inputs):
+            shared = self.shared(inputs)
+            return {name: head(shared) for name, head in self.heads.items()}
+
+    return Call
+
+
+def make_class_called_with_a_graph():
+    class Plain(keras_mtl.MultiTaskModel):
+        pass
+
+    return lambda: Plain(*graph())
+
+
+MAKERS = [
+    make_class_with_graph_in_constructor,
+    make_class_with_call,
+    make_class_called_with_a_graph,
+    lambda: lambda: keras_mtl.MultiTaskModel(*graph()),
+]
+
+
+@pytest.mark.parametrize("step", [1, -1], ids=["in_order", "reversed"])
+def test_no_kind_of_model_changes_another(step):
+    """Keras would turn the common base class functional, for good."""
+    makers = [make() for make in MAKERS]
+    x = np.ones((2, 4), "float32")
+    for make in makers[::step] * 2:
+        model = make()
+        assert set(model(x)) == {"a", "b"}
+        assert isinstance(model, keras_mtl.MultiTaskModel)
+    bases = keras_mtl.MultiTaskModel.__bases__
+    assert keras.Model in bases and len(bases) == 2
+
+
+def test_a_subclass_of_a_functional_subclass():
+    Graph = make_class_with_graph_in_constructor()
+
+    class Deeper(Graph):
+        pass
+
+    for cls in (Deeper, Graph, Deeper):
+        assert set(cls()(np.ones((2, 4), "float32"))) == {"a", "b"}
+
+
+if __name__ == "__main__":
+    raise SystemExit(pytest.main([__file__]))
