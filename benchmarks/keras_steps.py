@@ -37,9 +37,7 @@ def make_model(
             network.units, activation="relu", name=f"shared{index}"
         )
         x = layer(x)
-    outputs = {
-        task: keras.layers.Dense(1, name=task)(x) for task in network.tasks
-    }
+    outputs = {task: _head(x, task, network) for task in network.tasks}
     model_class = keras.Model if method == PLAIN else keras_mtl.MultiTaskModel
     model = model_class(inputs, outputs)
     model.compile(
@@ -49,6 +47,16 @@ def make_model(
         **_arguments(method, network),
     )
     return model
+
+
+def _head(
+    x: keras.KerasTensor, task: str, network: Network
+) -> keras.KerasTensor:
+    if network.head_units:
+        x = keras.layers.Dense(
+            network.head_units, activation="relu", name=f"{task}_hidden"
+        )(x)
+    return keras.layers.Dense(1, name=task)(x)
 
 
 def _arguments(method: str, network: Network) -> dict[str, Any]:

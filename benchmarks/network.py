@@ -7,13 +7,16 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Network:
-    """Dense ReLU layers that all tasks share, and one linear head a task.
+    """Dense ReLU layers that all tasks share, and one head a task.
+
+    A head is a hidden layer of its own and one output, or the output alone.
 
     Attributes:
         num_tasks: T.
         input_dim: Features of an example.
         units: Width of each shared layer.
         depth: Number of shared layers.
+        head_units: Width of the hidden layer of each head; 0 for none.
         batch_size: Examples in a step.
     """
 
@@ -21,6 +24,7 @@ class Network:
     input_dim: int = 64
     units: int = 512
     depth: int = 3
+    head_units: int = 64
     batch_size: int = 256
 
     @property

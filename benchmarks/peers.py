@@ -67,8 +67,17 @@ class Peer:
         for layer in layers[: network.depth]:
             trunk += [layer, torch.nn.ReLU()]
         self.trunk = torch.nn.Sequential(*trunk)
-        self.heads = torch.nn.ModuleList(layers[network.depth :])
-        self.parameters = [*self.trunk.parameters(), *self.heads.parameters()]
+        heads = layers[network.depth :]
+        if network.head_units:
+            # Keras lists the hidden layers of all heads, then all outputs.
+            heads = [
+                torch.nn.Sequential(hidden, torch.nn.ReLU(), output)
+                for hidden, output in zip(
+                    heads[: network.num_tasks], heads[network.num_tasks :]
+                )
+            ]
+        self.heads = heads
+        self.parameters = [p for layer in layers for p in layer.parameters()]
         self.optimizer = {
             "adam": lambda p: torch.optim.Adam(p, lr=1e-3, eps=1e-7),
             "sgd": lambda p: torch.optim.SGD(p, lr=1e-2),

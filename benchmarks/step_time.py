@@ -1,8 +1,8 @@
 """Time of a training step beside that of a plain compiled Keras step.
 
 For each number of tasks it builds one network (three shared dense layers of
-512 units, a linear head a task, batches of 256) under every method, then runs
-all of them in turns: every round takes one step of each. It prints
+512 units, heads of 64 units and one output, batches of 256) under every method,
+then runs all of them in turns: every round takes one step of each. It prints
 milliseconds (medians over rounds) and ratios to keras.Model (medians of the
 ratios within each round), one table as soon as it is measured.
 
@@ -78,6 +78,12 @@ _JIT_COMPILE = flags.DEFINE_boolean(
 )
 _INPUT_DIM = flags.DEFINE_integer(
     "input_dim", 64, "Features of an example.", lower_bound=1
+)
+_HEAD_UNITS = flags.DEFINE_integer(
+    "head_units",
+    64,
+    "Width of the hidden layer of each head; 0 for heads of one output alone.",
+    lower_bound=0,
 )
 _OPTIMIZER = flags.DEFINE_enum(
     "optimizer", "adam", ["adam", "sgd"], "For all steps."
@@ -246,13 +252,17 @@ def main(argv: list[str]) -> None:
     logging.set_verbosity(logging.INFO)
     # It warns of tracing the same function again and again: one for each model.
     python_logging.getLogger("tensorflow").setLevel(python_logging.ERROR)
-    networks = [Network(n, input_dim=_INPUT_DIM.value) for n in task_counts]
+    networks = [
+        Network(n, input_dim=_INPUT_DIM.value, head_units=_HEAD_UNITS.value)
+        for n in task_counts
+    ]
     about = environment(
         peers,
         optimizer=_OPTIMIZER.value,
         jit_compile=_JIT_COMPILE.value,
         rounds=_ROUNDS.value,
         input_dim=networks[0].input_dim,
+        head_units=networks[0].head_units,
         trunk=f"{networks[0].depth}x{networks[0].units}",
         batch=networks[0].batch_size,
     )

@@ -18,7 +18,7 @@ class Opposed(Network):
         return x, {first: labels[first], second: -2 * labels[first]}
 
 
-OPPOSED = Opposed(2, input_dim=4, units=5, depth=2, batch_size=6)
+OPPOSED = Opposed(2, input_dim=4, units=5, depth=2, batch_size=6, head_units=0)
 
 
 def train(method, optimizer, start=None):
@@ -63,6 +63,20 @@ def test_pcgrad_projects_here():
     start, by_sum = train("sum", "sgd")
     _, by_pcgrad = train("pcgrad", "sgd", start)
     assert np.abs(by_sum[0] - by_pcgrad[0]).max() > 1e-3
+
+
+def test_heads_with_a_hidden_layer_are_those_of_keras():
+    pytest.importorskip("torch")
+    network = Network(
+        3, input_dim=4, units=5, depth=2, batch_size=6, head_units=2
+    )
+    model = keras_steps.make_model("plain", network, "sgd", False)
+    other = peers.Peer("torch", network, model.get_weights(), "sgd")
+    for _ in range(10):
+        model.train_on_batch(*network.batch())
+        other.step()
+    for theirs, ours in zip(other.get_weights(), model.get_weights()):
+        np.testing.assert_allclose(theirs, ours, atol=1e-5)
 
 
 @pytest.mark.parametrize("peer", ["torchjd", "libmtl"])

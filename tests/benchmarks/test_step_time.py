@@ -21,7 +21,9 @@ def tiny(monkeypatch):
     monkeypatch.setattr(
         step_time,
         "Network",
-        lambda tasks, input_dim: Network(tasks, input_dim, 4, 1, 5),
+        lambda tasks, input_dim, head_units: Network(
+            tasks, input_dim, 4, 1, head_units, 5
+        ),
     )
 
 
