@@ -141,8 +141,22 @@ def train(
     config = config.resolved()
     path = pathlib.Path(output_dir) / f"{config.name}.json"
     record = open_record(path, config)
-    if len(record["history"]) >= config.epochs:
-        return record
+    if len(record["history"]) < config.epochs:
+        _fit(config, path, record, data, data_dir, jit_compile, verbose)
+    record["result"] = summarize(record)
+    write_json(path, record)
+    return record
+
+
+def _fit(
+    config: Config,
+    path: pathlib.Path,
+    record: dict[str, Any],
+    data: dict[str, Arrays] | None,
+    data_dir: str | None,
+    jit_compile: bool | None,
+    verbose: int | str,
+) -> None:
     if data is None:
         data = multi_mnist(config.source, limit=config.limit, data_dir=data_dir)
     method = methods.parse(config.method)
@@ -178,9 +192,6 @@ def train(
         ],
         verbose=verbose,
     )
-    record["result"] = summarize(record)
-    write_json(path, record)
-    return record
 
 
 def open_record(path: pathlib.Path, config: Config) -> dict[str, Any]:
