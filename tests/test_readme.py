@@ -52,9 +52,7 @@ def test_before_and_after_train_and_all_else_follows(namespace):
         exec(block, namespace)
     fit = {"digit": namespace["digits"], "angle": namespace["angles"]}
     namespace["model"].fit(namespace["x"], fit, verbose=0)
-    assert isinstance(
-        namespace["model"].aggregator, namespace["EqualNorms"]
-    )
+    assert isinstance(namespace["model"].aggregator, namespace["EqualNorms"])
 
 
 def test_links_lead_somewhere():
