@@ -1,5 +1,6 @@
 """Class weights of single tasks, which stock Keras has for one output only."""
 
+import numbers
 from typing import Any
 
 import keras
@@ -39,7 +40,7 @@ def validate_class_weight(class_weight: dict, output_names: list[str]) -> None:
                     f"`class_weight['{name}']` should have class indices "
                     f"(integers from 0) as keys. Received: {index!r}"
                 )
-            if not weight >= 0:
+            if not (isinstance(weight, numbers.Real) and weight >= 0):
                 raise ValueError(
                     f"`class_weight['{name}'][{index}]` should be a number "
                     f"from 0 up. Received: {weight!r}"

@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import numbers
 import weakref
 from collections.abc import Sequence
 from types import SimpleNamespace
@@ -679,7 +680,7 @@ def _validate_loss_weights(loss_weights: Any, loss: Any) -> None:
                 "for weights that change. Received: "
                 f"loss_weights={loss_weights}"
             )
-        if not weight >= 0:
+        if not (isinstance(weight, numbers.Real) and weight >= 0):
             raise ValueError(
                 "`loss_weights` should be numbers from 0 up. Received: "
                 f"loss_weights={loss_weights}"
