@@ -1,0 +1,506 @@
+"""Mistakes: each says which argument is wrong and what to do about it.
+
+One table of mistakes, then the odd cases whose result is documented instead.
+"""
+
+import importlib
+import re
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from keras_mtl import MultiTaskModel
+from keras_mtl import aggregators
+from keras_mtl import gradients
+from keras_mtl import weightings
+
+ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
+QUICK = {"run_eagerly": True} if ON_TENSORFLOW else {}
+LOSS = {"a": keras.losses.SparseCategoricalCrossentropy(True), "b": "mse"}
+X = np.ones((8, 4), "float32")
+Y = {"a": np.arange(8) % 3, "b": np.ones((8, 1), "float32")}
+MISTAKES: list[Any] = []
+
+
+def mistake(
+    text: str, error: type[Exception] = ValueError
+) -> Callable[[Callable], Callable]:
+    """Registers a mistake with the words, in order, that its error has."""
+    pattern = ".*".join(map(re.escape, text.split(" ... ")))
+
+    def register(function: Callable) -> Callable:
+        name = function.__name__
+        MISTAKES.append(pytest.param(function, error, pattern, id=name))
+        return function
+
+    return register
+
+
+def make_model(cls: type = MultiTaskModel) -> keras.Model:
+    inputs = keras.Input((4,))
+    shared = layers.Dense(3, name="shared")(inputs)
+    last = layers.Dense(3, name="last")(shared)
+    outputs = {
+        "a": layers.Dense(3, name="a")(last),
+        "b": layers.Dense(1, name="b")(last),
+    }
+    return cls(inputs, outputs)
+
+
+class Subclassed(MultiTaskModel):
+    def __init__(self):
+        super().__init__()
+        self.shared = layers.Dense(3)
+        self.tasks = [layers.Dense(3), layers.Dense(1)]
+
+    def call(self, inputs):
+        shared = self.shared(inputs)
+        return {name: head(shared) for name, head in zip("ab", self.tasks)}
+
+
+def compiled(model: Any = None, **arguments: Any) -> keras.Model:
+    model = model or make_model()
+    model.compile(**{"optimizer": "sgd", "loss": LOSS, **QUICK} | arguments)
+    return model
+
+
+def fit(model: Any = None, data: tuple = (X, Y), **arguments: Any) -> Any:
+    names = ("class_weight", "sample_weight")
+    kwargs = {k: arguments.pop(k) for k in names if k in arguments}
+    model = compiled(model, **arguments)
+    return model.fit(*data, verbose=0, **kwargs)
+
+
+# -- aggregator and weighting -------------------------------------------------
+
+
+@mistake("Unknown aggregator ... 'pcgrad' ... aggregator='pcgard'")
+def aggregator_with_unknown_name():
+    compiled(aggregator="pcgard")
+
+
+@mistake("`aggregator` must be an instance ... `PCGrad(...)`")
+def aggregator_as_class():
+    compiled(aggregator=aggregators.PCGrad)
+
+
+@mistake("`aggregator` must be ... Received: aggregator=3")
+def aggregator_of_wrong_type():
+    compiled(aggregator=3)
+
+
+@mistake("Write `keras_mtl.aggregators.Projection(main_task=...)`")
+def projection_by_name_has_no_main_task():
+    compiled(aggregator="projection")
+
+
+@mistake("`main_task` must be one of ... ['a', 'b'] ... main_task='left'")
+def main_task_not_in_loss():
+    compiled(aggregator=aggregators.Projection("left"))
+
+
+@mistake("`main_task` must be one of ... index below 2 ... main_task=2")
+def main_task_index_too_large():
+    compiled(aggregator=aggregators.Orthogonal(2))
+
+
+@mistake("`main_task` must be ... main_task=None")
+def main_task_of_wrong_type():
+    aggregators.UnweightedCosine(None)
+
+
+@mistake("tasks are not known yet ... main_task='a' ... build(task_names)")
+def main_task_by_name_before_the_tasks_are_known():
+    aggregators.WeightedCosine("a").weights(np.eye(2))
+
+
+@mistake("`granularity` must be one of ... 'layer' ... granularity='layers'")
+def granularity_unknown():
+    aggregators.MGDA(granularity="layers")
+
+
+@mistake("`smoothing` must be a number above 0 ... smoothing=0")
+def smoothing_of_zero():
+    aggregators.Projection("a", smoothing=0)
+
+
+@mistake("`smoothing` must be ... at most 1 ... smoothing=1.5")
+def smoothing_above_one():
+    aggregators.Projection("a", smoothing=1.5)
+
+
+@mistake("`normalization` must be one of ... 'loss+' ... 'l1'")
+def normalization_unknown():
+    aggregators.MGDA(normalization="l1")
+
+
+@mistake("`seed` must be an integer or None ... seed='zero'")
+def seed_of_wrong_type():
+    aggregators.PCGrad(seed="zero")
+
+
+@mistake("must override `weights(self, gram)` ... `combine", TypeError)
+def aggregator_without_a_method():
+    class Nothing(aggregators.Aggregator):
+        pass
+
+    Nothing()
+
+
+@mistake("`gram` must hold square matrices ... (2, 3)")
+def gram_not_square():
+    aggregators.PCGrad().weights(np.ones((2, 3)))
+
+
+@mistake("divides by the losses ... weights(gram, losses)")
+def mgda_without_the_losses():
+    aggregators.MGDA("loss").weights(np.eye(2))
+
+
+@mistake("`OneTooFew.weights(gram)` should return one weight a task ... (1, 1)")
+def own_aggregator_with_too_few_weights():
+    class OneTooFew(aggregators.Aggregator):
+        def weights(self, gram):
+            return keras.ops.ones_like(gram[..., 0, 1:])
+
+    fit(aggregator=OneTooFew())
+
+
+@mistake("`OneTooFew.combine(jacobian)` should return one gradient")
+def own_aggregator_with_too_short_a_gradient():
+    class OneTooFew(aggregators.Aggregator):
+        def combine(self, jacobian):
+            return keras.ops.sum(jacobian, axis=0)[1:]
+
+    fit(aggregator=OneTooFew())
+
+
+@mistake("Unknown weighting ... 'uncertainty' ... weighting='uncertain'")
+def weighting_with_unknown_name():
+    compiled(weighting="uncertain")
+
+
+@mistake("`weighting` must be a Weighting ... PCGrad")
+def aggregator_as_weighting():
+    compiled(weighting=aggregators.PCGrad())
+
+
+@mistake("`regression_tasks` ... ['depth'] ... no tasks ... ['a', 'b']")
+def uncertainty_of_an_unknown_task():
+    compiled(weighting=weightings.Uncertainty(["depth"]))
+
+
+@mistake("`regression_tasks` should be a sequence ... ['b']")
+def uncertainty_of_a_string():
+    weightings.Uncertainty("b")
+
+
+@mistake("`learning_rate` should be a number above 0 ... -1")
+def uncertainty_with_negative_learning_rate():
+    weightings.Uncertainty(learning_rate=-1)
+
+
+@mistake("`min_log_variance` should be less than `max_log_variance`")
+def uncertainty_with_crossed_bounds():
+    weightings.Uncertainty(min_log_variance=1.0, max_log_variance=-1.0)
+
+
+@mistake("already belongs to the model ... new instance for each model")
+def one_aggregator_in_two_models():
+    rule = aggregators.PCGrad()
+    first = compiled(aggregator=rule)
+    compiled(aggregator=rule)
+    del first
+
+
+@mistake("already belongs to the model ... new instance for each model")
+def one_weighting_in_two_models_built_later():
+    rule = weightings.Uncertainty()
+    first = compiled(Subclassed(), weighting=rule)
+    second = compiled(Subclassed(), weighting=rule)
+    first.fit(X, Y, verbose=0)
+    second.fit(X, Y, verbose=0)
+
+
+# -- the tasks and the model --------------------------------------------------
+
+
+@mistake("aggregator ... `loss` is None. Give a loss for each task")
+def aggregator_without_loss():
+    compiled(loss=None, aggregator="pcgrad")
+
+
+@mistake("Two tasks have the name 'b_mse' ... different names")
+def two_tasks_with_one_name():
+    fit(loss={"b": ["mse", "mse"], "a": LOSS["a"]}, aggregator="pcgrad")
+
+
+@mistake("No variable is reached by two or more tasks ... aggregator=None")
+def no_shared_variable():
+    inputs = keras.Input((4,))
+    outputs = {
+        "a": layers.Dense(3, name="a")(inputs),
+        "b": layers.Dense(1, name="b")(inputs),
+    }
+    fit(MultiTaskModel(inputs, outputs), aggregator="pcgrad")
+
+
+@mistake("No variable is reached by two or more tasks ... aggregator=None")
+def one_task_with_an_aggregator():
+    fit(loss={"a": LOSS["a"]}, aggregator="mgda")
+
+
+@mistake("No variable is reached by two or more tasks")
+def all_shared_variables_frozen():
+    model = make_model()
+    model.get_layer("shared").trainable = False
+    model.get_layer("last").trainable = False
+    fit(model, aggregator="mgda")
+
+
+@mistake("`compute_loss` of your own must call `super().compute_loss")
+def compute_loss_without_task_losses():
+    class Own(MultiTaskModel):
+        def compute_loss(self, x, y, y_pred, sample_weight, training=True):
+            return keras.ops.mean(y_pred["b"])
+
+    fit(make_model(Own), aggregator="sum")
+
+
+@mistake("on the TensorFlow and JAX backends ... KERAS_BACKEND", ImportError)
+def backend_without_task_gradients():
+    backend = keras.backend.backend
+    keras.backend.backend = lambda: "torch"
+    try:
+        importlib.reload(gradients)
+    finally:
+        keras.backend.backend = backend
+
+
+@mistake("'c' ... in the `loss` argument", KeyError)
+def loss_of_an_unknown_output():
+    fit(loss={**LOSS, "c": "mse"}, aggregator="sum")
+
+
+@mistake("Could not locate class 'Unregistered'", TypeError)
+def loading_a_class_that_is_not_registered():
+    class Unregistered(aggregators.Sum):
+        pass
+
+    config = aggregators.serialize(Unregistered())
+    aggregators.deserialize(config)
+
+
+# -- representation -----------------------------------------------------------
+
+
+@mistake("`representation` should name one layer ... none ... 'trunk'")
+def representation_unknown():
+    compiled(aggregator="mgda", representation="trunk")
+
+
+@mistake("`representation` should be the name of a layer ... 1")
+def representation_of_wrong_type():
+    compiled(aggregator="mgda", representation=1)
+
+
+@mistake("`representation` says ... `aggregator` is None")
+def representation_without_aggregator():
+    compiled(representation="shared")
+
+
+@mistake("`representation` and smoothing=0.01 ... `smoothing=1.0`")
+def representation_with_smoothing():
+    rule = aggregators.Projection("a")
+    compiled(aggregator=rule, representation="shared")
+
+
+@mistake("'shared' is no cut ... ['b'] ... through it and around it")
+def representation_passed_by():
+    inputs = keras.Input((4,))
+    first = layers.Dense(3, name="first")(inputs)
+    shared = layers.Dense(3, name="shared")(first)
+    outputs = {
+        "a": layers.Dense(3, name="a")(shared),
+        "b": layers.Dense(1, name="b")(layers.Add()([shared, first])),
+    }
+    model = MultiTaskModel(inputs, outputs)
+    fit(model, aggregator="mgda", representation="shared")
+
+
+@mistake("share the variable 'last/kernel' above ... 'shared' ... last layer")
+def representation_below_the_last_shared_layer():
+    fit(aggregator="mgda", representation="shared")
+
+
+@mistake("'a' leads to less than two tasks")
+def representation_of_one_task():
+    fit(aggregator="mgda", representation="a")
+
+
+@mistake("'shared' is computed more than once")
+def representation_called_twice():
+    inputs = keras.Input((4,))
+    shared = layers.Dense(4, name="shared")
+    outputs = {
+        "a": layers.Dense(3, name="a")(shared(inputs)),
+        "b": layers.Dense(1, name="b")(shared(shared(inputs))),
+    }
+    model = MultiTaskModel(inputs, outputs)
+    fit(model, aggregator="mgda", representation="shared")
+
+
+@mistake("'idle' is not computed in the forward pass")
+def representation_never_called():
+    model = Subclassed()
+    model.idle = layers.Dense(3, name="idle")
+    fit(model, aggregator="mgda", representation="idle")
+
+
+# -- weights and labels -------------------------------------------------------
+
+
+@mistake("`loss_weights` should be numbers from 0 up ... -1.0")
+def loss_weight_below_zero():
+    compiled(loss_weights={"a": 1.0, "b": -1.0})
+
+
+@mistake("`loss_weights` should be numbers from 0 up ... nan")
+def loss_weight_nan():
+    compiled(loss_weights={"a": float("nan"), "b": 1.0})
+
+
+@mistake("`loss_weights` should be numbers from 0 up ... high")
+def loss_weight_of_wrong_type():
+    compiled(loss_weights={"a": "high", "b": 1.0})
+
+
+@mistake("`loss_weights` should have an entry ... ['a', 'b'] ... 'c'")
+def loss_weight_of_an_unknown_task():
+    compiled(loss_weights={"a": 1.0, "c": 1.0})
+
+
+@mistake("`class_weight` ... 'c' ... no output ... ['a', 'b']")
+def class_weight_of_an_unknown_output():
+    fit(class_weight={"c": {0: 1.0}})
+
+
+@mistake("`class_weight['a']` should be a dict from class")
+def class_weight_that_is_no_dict():
+    fit(class_weight={"a": [1.0, 2.0, 3.0]})
+
+
+@mistake("`class_weight['a'][1]` should be a number from 0 up ... -2")
+def class_weight_below_zero():
+    fit(class_weight={"a": {0: 1.0, 1: -2.0}})
+
+
+@mistake("`class_weight['a'][1]` should be a number from 0 up ... twice")
+def class_weight_of_wrong_type():
+    fit(class_weight={"a": {0: 1.0, 1: "twice"}})
+
+
+@mistake("`class_weight['a']` should have class indices ... 'cat'")
+def class_weight_of_a_class_name():
+    fit(class_weight={"a": {"cat": 1.0}})
+
+
+@mistake("`class_weight` ... output")
+def class_weight_for_no_output():
+    fit(class_weight={0: 1.0, 1: 2.0})
+
+
+@mistake("`class_weight` ... output")
+def class_weight_as_a_list():
+    fit(class_weight=[1.0, 2.0, 1.0])
+
+
+@mistake("sample_weight", (KeyError, ValueError))
+def sample_weight_of_an_unknown_output():
+    weights = np.ones(8)
+    fit(sample_weight={"a": weights, "c": weights})
+
+
+@mistake("`missing_label` has entries ['c'] ... no outputs ... ['a', 'b']")
+def missing_label_of_an_unknown_output():
+    fit(missing_label={"c": -1})
+
+
+@mistake("`missing_label` should be ... float('nan') ... missing_label=none")
+def missing_label_of_wrong_type():
+    compiled(missing_label="none")
+
+
+@mistake("`missing_label` ... -1 ... uint8")
+def missing_label_that_the_labels_cannot_hold():
+    labels = {**Y, "a": Y["a"].astype("uint8")}
+    fit(data=(X, labels), missing_label={"a": -1})
+
+
+@mistake("shape")
+def labels_of_wrong_shape():
+    labels = {**Y, "a": np.ones((8, 5), "int32")}
+    fit(data=(X, labels), aggregator="sum")
+
+
+@mistake("cardinality ... 'y' sizes")
+def labels_of_wrong_number():
+    labels = {name: label[:6] for name, label in Y.items()}
+    fit(data=(X, labels), aggregator="sum")
+
+
+@pytest.mark.parametrize("make, error, pattern", MISTAKES)
+def test_is_explained(make, error, pattern):
+    with pytest.raises(error) as caught:
+        make()
+    assert re.search(pattern, str(caught.value), re.DOTALL), caught.value
+    # Not only what is wrong: what was received, or what to do.
+    assert len(str(caught.value).split()) > 5
+
+
+class TestDocumentedResults:
+    """Odd input that is no error; see also `test_model.py`."""
+
+    def test_nan_in_the_data_shows_in_the_logs(self):
+        x = X.copy()
+        x[0] = np.nan
+        history = fit(data=(x, Y), aggregator="mgda").history
+        assert np.isnan(history["loss"][0]) and np.isnan(history["a_loss"][0])
+
+    def test_no_label_at_all_is_a_loss_of_zero(self):
+        labels = {
+            "a": np.full(8, np.nan, "float32"),
+            "b": np.full((8, 1), np.nan, "float32"),
+        }
+        model = make_model()
+        before = model.get_weights()
+        history = fit(
+            model,
+            (X, labels),
+            aggregator="pcgrad",
+            missing_label=float("nan"),
+        ).history
+        assert history["loss"] == history["a_loss"] == history["b_loss"] == [0]
+        for one, other in zip(before, model.get_weights()):
+            np.testing.assert_array_equal(one, other)
+
+    def test_a_method_that_is_not_the_saved_one_is_warned_of(self, tmp_path):
+        path = tmp_path / "model.weights.h5"
+        model = make_model()
+        fit(model, aggregator=aggregators.PCGrad(seed=0))
+        model.save_weights(path)
+        other = compiled(aggregator=aggregators.Projection("a"))
+        with pytest.warns(UserWarning, match="not compiled with"):
+            other.load_weights(path)
+
+
+def test_the_table_is_long_enough():
+    assert len(MISTAKES) >= 25
+
+
+if __name__ == "__main__":
+    raise SystemExit(pytest.main([__file__]))
