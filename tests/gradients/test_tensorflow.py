@@ -3,14 +3,15 @@
 import keras
 import numpy as np
 import pytest
-
-if keras.backend.backend() != "tensorflow":
-    pytest.skip("the training step of TensorFlow", allow_module_level=True)
-
 import tensorflow as tf
 
 from keras_mtl.aggregators import Aggregator
 from keras_mtl.model import MultiTaskModel
+
+pytestmark = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow",
+    reason="the training step of TensorFlow",
+)
 
 X = np.random.default_rng(0).normal(size=(6, 3)).astype("float32")
 Y = {"a": X[:, :1] ** 2, "b": -X[:, :1]}
