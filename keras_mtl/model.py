@@ -29,6 +29,7 @@ from keras_mtl.method_state import MethodState
 from keras_mtl.missing_labels import validate_missing_label
 from keras_mtl.objectives import Objectives
 from keras_mtl.objectives import make_objectives
+from keras_mtl.registry import serialize_method
 from keras_mtl.replicas import num_replicas
 from keras_mtl.task_losses import TaskLosses
 from keras_mtl.task_losses import TaskMetrics
@@ -209,15 +210,14 @@ class MultiTaskModel(TrainStep, keras.Model):
         config = super().get_compile_config()
         if not config:
             return config
-        serialize = keras.saving.serialize_keras_object
         settings = self._settings
         operation = settings.representation
         return {
             **config,
-            "aggregator": serialize(settings.aggregator),
-            "weighting": serialize(settings.weighting),
+            "aggregator": serialize_method(settings.aggregator),
+            "weighting": serialize_method(settings.weighting),
             "representation": operation.name if operation else None,
-            "missing_label": serialize(settings.missing_label),
+            "missing_label": settings.missing_label,
             "task_names": settings.task_names,
         }
 

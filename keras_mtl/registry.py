@@ -10,6 +10,33 @@ from keras_mtl.method import Method
 from keras_mtl.method import snake_case
 
 
+def serialize_method(method: Method | None) -> dict[str, Any] | None:
+    """Serialises a method, and notices what its `get_config` forgets.
+
+    Raises:
+        NotImplementedError: If the constructor takes more than `get_config`
+            returns: a loaded method would silently have the defaults.
+    """
+    if method is None:
+        return None
+    forgotten = [
+        parameter.name
+        for parameter in inspect.signature(type(method)).parameters.values()
+        if parameter.kind
+        in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+        and parameter.name not in method.get_config()
+    ]
+    if forgotten:
+        name = type(method).__name__
+        raise NotImplementedError(
+            f"`{name}.get_config()` does not return the constructor's "
+            f"arguments {forgotten}, so a loaded {name} would not have them. "
+            "Override it: `return {**super().get_config(), "
+            f"'{forgotten[0]}': self.{forgotten[0]}}}`."
+        )
+    return keras.saving.serialize_keras_object(method)
+
+
 class Registry:
     """The methods of one kind.
 
@@ -72,7 +99,7 @@ class Registry:
 
     def serialize(self, method: Method) -> dict[str, Any]:
         """A dictionary for JSON from which `deserialize` makes an equal one."""
-        return keras.saving.serialize_keras_object(method)
+        return serialize_method(method)
 
     def deserialize(
         self,

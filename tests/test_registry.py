@@ -28,6 +28,19 @@ def test_configurations():
     assert copy.get_config() == method.get_config()
 
 
+def test_a_forgotten_argument_is_not_lost_in_silence():
+    class Scaled(Aggregator):
+        def __init__(self, factor=1.0, **kwargs):
+            super().__init__(**kwargs)
+            self.factor = factor
+
+        def weights(self, gram):
+            return gram[..., 0]
+
+    with pytest.raises(NotImplementedError, match=r"arguments \['factor'\]"):
+        REGISTRY.serialize(Scaled(3.0))
+
+
 @pytest.mark.parametrize(
     "identifier, message",
     [
