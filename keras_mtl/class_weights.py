@@ -1,5 +1,6 @@
 """Class weights of single tasks, which stock Keras has for one output only."""
 
+import math
 import numbers
 from typing import Any
 
@@ -35,12 +36,14 @@ def validate_class_weight(class_weight: dict, output_names: list[str]) -> None:
                 f"Received: {weights}"
             )
         for index, weight in weights.items():
-            if not isinstance(index, int) or index < 0:
+            is_integer = isinstance(index, numbers.Integral)
+            if not is_integer or isinstance(index, bool) or index < 0:
                 raise ValueError(
                     f"`class_weight['{name}']` should have class indices "
                     f"(integers from 0) as keys. Received: {index!r}"
                 )
-            if not (isinstance(weight, numbers.Real) and weight >= 0):
+            is_number = isinstance(weight, numbers.Real)
+            if not is_number or not 0 <= weight < math.inf:
                 raise ValueError(
                     f"`class_weight['{name}'][{index}]` should be a number "
                     f"from 0 up. Received: {weight!r}"

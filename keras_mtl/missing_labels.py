@@ -1,6 +1,7 @@
 """Missing labels: which examples of a batch a task has a label for."""
 
 import math
+import numbers
 from typing import Any
 
 import keras
@@ -17,12 +18,12 @@ def validate_missing_label(missing_label: Any) -> None:
     else:
         values = [missing_label]
     for value in values:
-        is_number = isinstance(value, (int, float))
+        is_number = isinstance(value, numbers.Real)
         if value is not None and (not is_number or isinstance(value, bool)):
             raise ValueError(
                 "`missing_label` should be `None`, `float('nan')`, a number "
                 "that marks a missing label, or a dict from task names to "
-                f"these. Received: missing_label={missing_label}"
+                f"these. Received: missing_label={missing_label!r}"
             )
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import math
 import numbers
 import weakref
 from collections.abc import Sequence
@@ -680,10 +681,11 @@ def _validate_loss_weights(loss_weights: Any, loss: Any) -> None:
                 "for weights that change. Received: "
                 f"loss_weights={loss_weights}"
             )
-        if not (isinstance(weight, numbers.Real) and weight >= 0):
+        is_number = isinstance(weight, numbers.Real)
+        if not is_number or not 0 <= weight < math.inf:
             raise ValueError(
-                "`loss_weights` should be numbers from 0 up. Received: "
-                f"loss_weights={loss_weights}"
+                "`loss_weights` should be finite numbers "
+                f"from 0 up. Received: loss_weights={loss_weights}"
             )
     both_by_name = isinstance(loss_weights, dict) and isinstance(loss, dict)
     if both_by_name and set(loss_weights) != set(loss):

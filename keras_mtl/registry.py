@@ -54,6 +54,13 @@ class Registry:
 
     def get(self, identifier: Any) -> Method | None:
         """The method that a user named; see `aggregators.get`."""
+        if isinstance(identifier, self.base) and not hasattr(
+            identifier, "name"
+        ):
+            raise ValueError(
+                f"`{type(identifier).__name__}.__init__` must call "
+                f"`super().__init__()`. Received: {self.kind} without a name"
+            )
         if identifier is None or isinstance(identifier, self.base):
             return identifier
         if isinstance(identifier, dict):

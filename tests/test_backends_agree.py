@@ -136,9 +136,9 @@ def elsewhere(start, tmp_path_factory) -> dict[str, np.ndarray]:
     return dict(np.load(result))
 
 
-@pytest.mark.parametrize("rule", RULES)
+# On JAX this runs one operation at a time, so three of them are enough.
+@pytest.mark.parametrize("rule", ["pcgrad", "mgda", "projection"])
 def test_xla_changes_nothing(rule, start, compiled):
-    # On TensorFlow this is a graph without XLA, on JAX one operation a time.
     assert_agree(compiled[rule], train(start, rule, jit_compile=False))
 
 

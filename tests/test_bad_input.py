@@ -364,17 +364,17 @@ def representation_never_called():
 # -- weights and labels -------------------------------------------------------
 
 
-@mistake("`loss_weights` should be numbers from 0 up ... -1.0")
+@mistake("`loss_weights` should be finite numbers from 0 up ... -1.0")
 def loss_weight_below_zero():
     compiled(loss_weights={"a": 1.0, "b": -1.0})
 
 
-@mistake("`loss_weights` should be numbers from 0 up ... nan")
+@mistake("`loss_weights` should be finite numbers from 0 up ... nan")
 def loss_weight_nan():
     compiled(loss_weights={"a": float("nan"), "b": 1.0})
 
 
-@mistake("`loss_weights` should be numbers from 0 up ... high")
+@mistake("`loss_weights` should be finite numbers from 0 up ... high")
 def loss_weight_of_wrong_type():
     compiled(loss_weights={"a": "high", "b": 1.0})
 
@@ -430,7 +430,7 @@ def missing_label_of_an_unknown_output():
     fit(missing_label={"c": -1})
 
 
-@mistake("`missing_label` should be ... float('nan') ... missing_label=none")
+@mistake("`missing_label` should be ... float('nan') ... missing_label='none'")
 def missing_label_of_wrong_type():
     compiled(missing_label="none")
 

@@ -34,6 +34,11 @@ def test_tells_dicts_of_tasks_from_dicts_of_classes():
     assert not is_per_task(None)
 
 
+def test_classes_as_numpy_counts_them():
+    values, counts = np.unique([0, 1, 1], return_counts=True)
+    validate_class_weight({"a": dict(zip(values, 1 / counts))}, ["a"])
+
+
 def test_multiplies_sample_weights_of_any_rank():
     labels = {"a": np.array([[0, 1], [2, 2]])[..., None], "b": np.array([0, 1])}
     given = {"a": np.array([1.0, 2.0]), "b": np.array([[3.0], [1.0]])}
@@ -67,6 +72,8 @@ def test_names_that_no_label_has_are_refused():
         ({"a": {"0": 1.0}}, "class indices"),
         ({"a": {0: -1.0}}, "from 0 up"),
         ({"a": {0: float("nan")}}, "from 0 up"),
+        ({"a": {0: float("inf")}}, "from 0 up"),
+        ({"a": {True: 1.0}}, "class indices"),
     ],
 )
 def test_mistakes(class_weight, message):

@@ -77,6 +77,11 @@ def test_one_value_for_all_outputs_or_one_each():
     assert missing_label_of({"a": -1}, "b") is None
 
 
+@pytest.mark.parametrize("value", [np.float32("nan"), np.int64(-1), None])
+def test_numbers_of_numpy_are_numbers(value):
+    validate_missing_label(value)
+
+
 @pytest.mark.parametrize("value", ["nan", True, {"a": "nan"}, [1]])
 def test_other_values_are_refused(value):
     with pytest.raises(ValueError, match="`missing_label` should be"):

@@ -55,6 +55,18 @@ def test_mistakes(identifier, message):
         REGISTRY.get(identifier)
 
 
+def test_a_constructor_that_forgets_its_base():
+    class Forgetful(Aggregator):
+        def __init__(self):
+            pass
+
+        def weights(self, gram):
+            return gram[..., 0]
+
+    with pytest.raises(ValueError, match=r"must call `super\(\).__init__"):
+        REGISTRY.get(Forgetful())
+
+
 def test_a_configuration_of_something_else():
     import keras
 

@@ -418,9 +418,6 @@ def train_until_killed(*arguments: str) -> None:
     train_with_backup(*arguments, Kill())
 
 
-@pytest.mark.skipif(
-    not ON_TENSORFLOW, reason="Keras exports from JAX with jax2tf, long gone"
-)
 @pytest.mark.parametrize("auxiliaries", [False, True])
 def test_export_serves_the_plain_outputs(auxiliaries, tmp_path):
     import tensorflow as tf

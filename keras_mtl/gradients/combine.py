@@ -57,15 +57,16 @@ def combine(
     shared = [
         v for v, column in enumerate(columns) if len(tasks_of(column)) > 1
     ]
+    num_tasks = len(columns[0]) if columns else 0
     if not shared:
         raise ValueError(
             "No variable is reached by two or more tasks, so there is nothing "
-            "to aggregate. Let the tasks share layers, or compile with "
-            "`aggregator=None`."
+            "to aggregate. Give `loss` two tasks or more that share layers "
+            "which are trainable, or compile with `aggregator=None`. "
+            f"Received: {num_tasks} task(s)"
         )
     scale = objectives.scale
     columns = [list(column) for column in columns]
-    num_tasks = len(columns[0])
     if getattr(aggregator, "uses_reference", False):
         _append_reference(aggregator, columns, shared, scale)
 
@@ -122,12 +123,13 @@ def _weights(aggregator: Any, grams: Tensor, objectives: Objectives) -> Tensor:
         weights = aggregator.weights(grams, losses=objectives.losses)
     else:
         weights = aggregator.weights(grams)
-    if tuple(weights.shape) != tuple(grams.shape[:-1]):
+    if tuple(getattr(weights, "shape", ())) != tuple(grams.shape[:-1]):
         raise ValueError(
             f"`{type(aggregator).__name__}.weights(gram)` should return one "
             "weight a task, shape [..., T], for a gram of shape [..., T, T]; "
             "leading axes are layers or variables. Received: weights of shape "
-            f"{tuple(weights.shape)} for a gram of shape {tuple(grams.shape)}"
+            f"{getattr(weights, 'shape', weights)} for a gram of shape "
+            f"{tuple(grams.shape)}"
         )
     return weights
 
