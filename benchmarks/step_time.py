@@ -73,8 +73,9 @@ _PEERS = flags.DEFINE_list(
     "PCGrad) and libmtl (the procedure of its PCGrad, written anew). Empty "
     "for none.",
 )
+# Named unlike a flag of the examples: tests run all in one process.
 _JIT_COMPILE = flags.DEFINE_boolean(
-    "jit_compile", True, "Compile with XLA on TensorFlow. JAX always does."
+    "xla", True, "Compile with XLA on TensorFlow. JAX always does."
 )
 _INPUT_DIM = flags.DEFINE_integer(
     "input_dim", 64, "Features of an example.", lower_bound=1
