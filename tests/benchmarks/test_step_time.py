@@ -60,7 +60,7 @@ def test_the_program_prints_and_writes_each_table(tiny, capsys, tmp_path):
         rounds=2,
         methods=["sum"],
         peers=[""],
-        jit_compile=False,
+        xla=False,
         output=str(path),
         optimizer="sgd",
     ):
