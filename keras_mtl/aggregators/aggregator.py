@@ -1,12 +1,14 @@
 """Base of the methods that turn T task gradients into one."""
 
 import inspect
+from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
 
 from keras import ops
 
 from keras_mtl.method import Method
+from keras_mtl.solvers.absent_tasks import stand_aside
 from keras_mtl.solvers.gram import Tensor
 from keras_mtl.solvers.gram import to_gram
 
@@ -122,10 +124,8 @@ class Aggregator(Method):
             jacobian = ops.stack(columns[0])
             weights = self.tracked_weights
         gram = to_gram(ops.matmul(jacobian, ops.transpose(jacobian)))
-        wanted = inspect.signature(weights).parameters
-        kwargs = {"losses": losses} if "losses" in wanted else {}
-        factors = ops.cast(weights(gram, **kwargs), jacobian.dtype)
-        return ops.matmul(factors, jacobian)
+        factors = call_weights(weights, gram, losses)
+        return ops.matmul(ops.cast(factors, jacobian.dtype), jacobian)
 
     # -- memory of the inner products -----------------------------------------
 
@@ -248,6 +248,25 @@ class Aggregator(Method):
 
     def get_config(self) -> dict[str, Any]:
         return {"granularity": self.granularity, **super().get_config()}
+
+
+def call_weights(
+    weights: Callable[..., Tensor],
+    gram: Tensor,
+    losses: Tensor | None = None,
+    present: Tensor | None = None,
+) -> Tensor:
+    """Calls `weights` or `tracked_weights` with the arguments that it names.
+
+    Where it does not ask who is present, absent tasks stand aside.
+    """
+    wanted = inspect.signature(weights).parameters
+    kwargs = {"losses": losses} if "losses" in wanted else {}
+    if "present" in wanted:
+        kwargs["present"] = present
+    elif present is not None:
+        gram = stand_aside(gram, present)
+    return weights(gram, **kwargs)
 
 
 def _square(shape: tuple[int, ...]) -> tuple[int, ...]:

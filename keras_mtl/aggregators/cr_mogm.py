@@ -1,15 +1,14 @@
 """CR-MOGM: a moving average of the weights of another method."""
 
-import inspect
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
+from keras_mtl.aggregators import slots
 from keras_mtl.aggregators.aggregator import Aggregator
+from keras_mtl.aggregators.aggregator import call_weights
 from keras_mtl.registry import serialize_method
-from keras_mtl.solvers.absent_tasks import stand_aside
 from keras_mtl.solvers.gram import Tensor
 from keras_mtl.solvers.gram import to_gram
 
@@ -85,11 +84,9 @@ class CRMOGM(Aggregator):
     ) -> None:
         """Makes the averages `[..., T]`, and what the other method needs."""
         self.aggregator.build_groups(group_shape, num_tasks)
-        zeros = np.zeros((*group_shape, num_tasks), "float32")
-        self.averages, self.seen = (
-            keras.Variable(zeros, trainable=False, dtype="float32", name=name)
-            for name in ("averages", "seen")
-        )
+        shape = (*group_shape, num_tasks)
+        self.averages = slots.make_state("averages", shape)
+        self.seen = slots.make_state("seen", shape)
 
     def weights(
         self,
@@ -111,7 +108,9 @@ class CRMOGM(Aggregator):
         """
         gram = to_gram(gram)
         self.build_groups(gram.shape[:-2], gram.shape[-1])
-        new = self._new_weights(gram, losses, present)
+        new = ops.convert_to_tensor(
+            call_weights(self.aggregator.weights, gram, losses, present)
+        )
         old = ops.cast(self.averages, new.dtype)
         seen = self.seen > 0.5
         average = self.decay * old + (1 - self.decay) * new
@@ -125,18 +124,6 @@ class CRMOGM(Aggregator):
         self.averages.assign(ops.cast(stored, self.averages.dtype))
         self.seen.assign(ops.cast(seen | moves, self.seen.dtype))
         return average
-
-    def _new_weights(
-        self, gram: Tensor, losses: Tensor | None, present: Tensor | None
-    ) -> Tensor:
-        """The weights of the other method."""
-        wanted = inspect.signature(self.aggregator.weights).parameters
-        kwargs = {"losses": losses} if "losses" in wanted else {}
-        if "present" in wanted:
-            kwargs["present"] = present
-        elif present is not None:
-            gram = stand_aside(gram, present)
-        return ops.convert_to_tensor(self.aggregator.weights(gram, **kwargs))
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()

@@ -3,13 +3,15 @@
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
+from keras_mtl.aggregators import slots
 from keras_mtl.aggregators.aggregator import Aggregator
+from keras_mtl.solvers.cosines import to_cosines
 from keras_mtl.solvers.gram import Tensor
 from keras_mtl.solvers.gram import diagonal
 from keras_mtl.solvers.gram import divisor
+from keras_mtl.solvers.gram import epsilon_of
 from keras_mtl.solvers.gram import normalize
 from keras_mtl.solvers.gram import to_gram
 from keras_mtl.solvers.permutation import random_orders
@@ -87,11 +89,8 @@ class GradVac(Aggregator):
         self, group_shape: tuple[int, ...], num_tasks: int
     ) -> None:
         """Makes the target cosines, `[..., T, T]`."""
-        self.targets = keras.Variable(
-            np.zeros((*group_shape, num_tasks, num_tasks), "float32"),
-            trainable=False,
-            dtype="float32",
-            name="targets",
+        self.targets = slots.make_state(
+            "targets", (*group_shape, num_tasks, num_tasks)
         )
 
     def weights(self, gram: Tensor, present: Tensor | None = None) -> Tensor:
@@ -144,10 +143,8 @@ def raise_cosines(
         is above the target, `[..., T, T]`.
     """
     size = gram.shape[-1]
-    norms = ops.sqrt(diagonal(gram))
-    scales = divisor(norms)
-    cosines = gram / scales[..., :, None] / scales[..., None, :]
-    long = norms > 0
+    cosines, scales = to_cosines(gram)
+    long = diagonal(gram) > 0
     visits = ops.transpose(orders)
 
     def visit(turn, mix, dots, surprise):
@@ -188,8 +185,6 @@ def _step(cosine: Tensor, target: Tensor) -> Tensor:
 
 def _norms(mix: Tensor, dots: Tensor) -> tuple[Tensor, Tensor]:
     """Lengths `[..., T]`, and whether they are more than rounding."""
-    precise = keras.backend.standardize_dtype(mix.dtype) == "float64"
-    epsilon = 2.0**-52 if precise else 2.0**-23
     square = ops.sum(mix * dots, axis=-1)
-    noise = 4 * epsilon * ops.square(ops.sum(ops.abs(mix), axis=-1))
+    noise = 4 * epsilon_of(mix) * ops.square(ops.sum(ops.abs(mix), axis=-1))
     return ops.sqrt(ops.maximum(square, 0.0)), square > noise

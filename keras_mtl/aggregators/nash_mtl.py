@@ -7,9 +7,8 @@ from keras import ops
 
 from keras_mtl.aggregators.aggregator import Aggregator
 from keras_mtl.solvers.bargaining import bargaining_weights
+from keras_mtl.solvers.cosines import to_cosines
 from keras_mtl.solvers.gram import Tensor
-from keras_mtl.solvers.gram import diagonal
-from keras_mtl.solvers.gram import divisor
 from keras_mtl.solvers.gram import to_gram
 
 
@@ -84,8 +83,7 @@ class NashMTL(Aggregator):
             return weights
         # Lengths of weighted gradients are near one: their squares stay in
         # the range of float32, where those of weights and gradients may not.
-        lengths = divisor(ops.sqrt(diagonal(gram)))
-        cosines = gram / lengths[..., :, None] / lengths[..., None, :]
+        cosines, lengths = to_cosines(gram)
         shares = weights * lengths
         square = shares[..., :, None] * cosines * shares[..., None, :]
         norm = ops.sqrt(ops.maximum(ops.sum(square, axis=(-2, -1)), 0.0))

@@ -3,7 +3,6 @@
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 from keras_mtl.aggregators.aggregator import Aggregator
@@ -13,6 +12,7 @@ from keras_mtl.solvers.gram import divisor
 from keras_mtl.solvers.gram import normalize
 from keras_mtl.solvers.gram import to_gram
 from keras_mtl.solvers.permutation import random_orders
+from keras_mtl.solvers.permutation import seed_generator
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
@@ -53,12 +53,8 @@ class PCGrad(Aggregator):
         name: str | None = None,
     ):
         super().__init__(granularity=granularity, name=name)
-        if seed is not None and not isinstance(seed, (int, np.integer)):
-            raise ValueError(
-                f"`seed` must be an integer or None. Received: seed={seed!r}"
-            )
         self.seed = seed
-        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.seed_generator = seed_generator(seed)
 
     def weights(self, gram: Tensor) -> Tensor:
         """Task weights; each call draws new orders.

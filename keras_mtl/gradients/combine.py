@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from keras import ops
 
+from keras_mtl.aggregators.aggregator import call_weights
 from keras_mtl.gradients.gram import Column
 from keras_mtl.gradients.gram import group_indices
 from keras_mtl.gradients.gram import grouped_gram
@@ -16,7 +17,6 @@ from keras_mtl.gradients.gram import tasks_of
 from keras_mtl.gradients.gram import total
 from keras_mtl.gradients.gram import weighted_sum
 from keras_mtl.objectives import Objectives
-from keras_mtl.solvers.absent_tasks import stand_aside
 
 Tensor = Any
 
@@ -152,15 +152,9 @@ def _weights(aggregator: Any, grams: Tensor, objectives: Objectives) -> Tensor:
     function = aggregator.weights
     if aggregator.tracks_rows:
         function = aggregator.tracked_weights
-    wanted = inspect.signature(function).parameters
-    kwargs = {}
-    if "losses" in wanted:
-        kwargs["losses"] = objectives.losses
-    if "present" in wanted:
-        kwargs["present"] = objectives.present
-    elif objectives.present is not None:
-        grams = stand_aside(grams, objectives.present)
-    weights = function(grams, **kwargs)
+    weights = call_weights(
+        function, grams, objectives.losses, objectives.present
+    )
     if tuple(getattr(weights, "shape", ())) != tuple(grams.shape[:-1]):
         raise ValueError(
             f"`{type(aggregator).__name__}.weights(gram)` should return one "

@@ -69,6 +69,44 @@ def advance(
     return moved, leaving, blocked
 
 
+def exchange(
+    matrix: Tensor,
+    basis: Tensor,
+    active: Tensor,
+    solution: Tensor,
+    gain: Tensor,
+    leaving: Tensor,
+    blocked: Tensor,
+    tolerance: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Lets the variable out that stops the way, or the one in that gains most.
+
+    Args:
+        matrix: A.
+        basis: W.
+        active: Ones `[..., T]` for the active variables, zeros for others.
+        solution: The best point of the active variables, `[..., T]`.
+        gain: What each other variable gains by coming in, `[..., T]`.
+        leaving: Unit vector of the variable that stops the way.
+        blocked: Whether there is one, `[..., 1]`.
+        tolerance: Up to which a gain is rounding, relative to the solution.
+
+    Returns:
+        Whether any problem of the batch moves, the new basis and the new
+        active variables.
+    """
+    noise = tolerance * (1 + ops.max(solution, axis=-1, keepdims=True))
+    falls = ops.max(gain, axis=-1, keepdims=True) > noise
+    entering = unit(gain, ops.argmax) * ops.cast(falls, gain.dtype)
+    basis = ops.where(
+        blocked[..., None],
+        shrink(basis, leaving),
+        grow(matrix, basis, entering, tolerance),
+    )
+    active = active + ops.where(blocked, -leaving, entering)
+    return ops.any(ops.logical_or(blocked, falls)), basis, active
+
+
 def grow(
     matrix: Tensor, basis: Tensor, unit: Tensor, tolerance: float
 ) -> Tensor:

@@ -4,8 +4,8 @@ from keras import ops
 
 from keras_mtl.solvers.active_set import advance
 from keras_mtl.solvers.active_set import dot
+from keras_mtl.solvers.active_set import exchange
 from keras_mtl.solvers.active_set import grow
-from keras_mtl.solvers.active_set import shrink
 from keras_mtl.solvers.active_set import solve
 from keras_mtl.solvers.active_set import times
 from keras_mtl.solvers.active_set import unit
@@ -99,16 +99,9 @@ def _pushes(
         # How far each task falls short of the gain of the active ones.
         short = level * inverse - means - times(matrix, solution)
         short = short * (1 - active) * eligible
-        noise = tolerance * (1 + ops.max(solution, axis=-1, keepdims=True))
-        falls = ops.max(short, axis=-1, keepdims=True) > noise
-        entering = unit(short, ops.argmax) * ops.cast(falls, short.dtype)
-        basis = ops.where(
-            blocked[..., None],
-            shrink(basis, leaving),
-            grow(matrix, basis, entering, tolerance),
+        moves, basis, active = exchange(
+            matrix, basis, active, solution, short, leaving, blocked, tolerance
         )
-        active = active + ops.where(blocked, -leaving, entering)
-        moves = ops.any(ops.logical_or(blocked, falls))
         return moves, basis, active, point, best
 
     zeros = ops.zeros_like(means)

@@ -3,11 +3,9 @@
 from keras import ops
 
 from keras_mtl.solvers.active_set import advance
-from keras_mtl.solvers.active_set import grow
-from keras_mtl.solvers.active_set import shrink
+from keras_mtl.solvers.active_set import exchange
 from keras_mtl.solvers.active_set import solve
 from keras_mtl.solvers.active_set import times
-from keras_mtl.solvers.active_set import unit
 from keras_mtl.solvers.gram import Tensor
 from keras_mtl.solvers.gram import epsilon_of
 
@@ -45,16 +43,10 @@ def nonnegative_quadratic(matrix: Tensor, vector: Tensor) -> Tensor:
         solution = solve(matrix, vector, basis)
         point, leaving, blocked = advance(point, solution, active)
         slope = (vector - times(matrix, solution)) * (1 - active)
-        noise = tolerance * (1 + ops.max(solution, axis=-1, keepdims=True))
-        falls = ops.max(slope, axis=-1, keepdims=True) > noise
-        entering = unit(slope, ops.argmax) * ops.cast(falls, slope.dtype)
-        basis = ops.where(
-            blocked[..., None],
-            shrink(basis, leaving),
-            grow(matrix, basis, entering, tolerance),
+        moves, basis, active = exchange(
+            matrix, basis, active, solution, slope, leaving, blocked, tolerance
         )
-        active = active + ops.where(blocked, -leaving, entering)
-        return ops.any(ops.logical_or(blocked, falls)), basis, active, point
+        return moves, basis, active, point
 
     zeros = ops.zeros_like(vector)
     # As many as there are vectors, which may share a matrix.
