@@ -28,6 +28,17 @@ def number_from_zero(argument: str, value: Any) -> float:
     return float(value)
 
 
+def integer_from(low: int, argument: str, value: Any) -> int:
+    """The value as an int, if it is an integer from `low` up."""
+    is_integer = isinstance(value, numbers.Integral)
+    if not is_integer or isinstance(value, bool) or value < low:
+        raise ValueError(
+            f"`{argument}` must be an integer from {low} up. Received: "
+            f"{argument}={value!r}"
+        )
+    return int(value)
+
+
 def numbers_by_task(argument: str, given: Any) -> Any:
     """What a user gave for the tasks, as `get_config` can return it.
 
