@@ -5,9 +5,10 @@ or variables give at granularity="layer" or "variable"), it prints microseconds
 as part of a compiled program and as a compiled call of its own, those of
 TorchJD's weighting where that has the method, and how often the first goes into
 these; medians over rounds in which all run in turns. A training step is one
-program, so the first is what a method adds to it: it is the mean of 20 in a
-row, each waiting for the one before. TorchJD takes one matrix at a time, so 100
-of them are 100 calls.
+program, so the first is what a method adds to it: what 19 more in a row take,
+each waiting for the one before. TorchJD's is the mean of as many calls in a
+row, with as many threads as PyTorch takes by itself. It takes one matrix at a
+time, so 100 of them are 100 calls.
 
   python -m benchmarks.weights_time
   KERAS_BACKEND=jax python -m benchmarks.weights_time --num_tasks=8 --batches=1
@@ -97,6 +98,9 @@ def their_call(
         function = pair.theirs(aggregation, num_tasks)
         arguments = [torch.tensor(matrix) for matrix in grams]
 
+    if len(arguments) == 1:
+        arguments = arguments * REPEATS
+
     def call() -> None:
         for argument in arguments:
             function(argument)
@@ -127,13 +131,14 @@ def measure(num_tasks: int, batch: int, names: list[str], rounds: int) -> str:
     for name in names:
         if name not in seconds:
             continue
-        ours = seconds[name] / REPEATS
         alone = seconds[f"{name} alone"]
+        ours = (seconds[name] - alone) / (REPEATS - 1)
         theirs = seconds.get(f"{name} torchjd")
         row = f"| {name} | {1e6 * np.median(ours):.0f} "
         row += f"| {1e6 * np.median(alone):.0f} |"
         if theirs is not None:
-            ratio = np.median(theirs / ours)
+            theirs = theirs / (REPEATS if batch == 1 else 1)
+            ratio = np.median(theirs) / np.median(ours)
             row += f" {1e6 * np.median(theirs):.0f} | {ratio:.1f} |"
         else:
             row += " | |"

@@ -115,7 +115,8 @@ def _orthogonal(rows: Tensor) -> Tensor:
     half = (size + 1) // 2
     if size % 2:
         rows = ops.concatenate([rows, ops.zeros_like(rows[..., :1, :])], -2)
-    enough = tolerance_of(rows)
+    # A sweep that meets cosines of at most c leaves some of about c squared.
+    enough = tolerance_of(rows) ** 0.5 / 3
 
     def turn(_, state):
         upper, lower, gap = state
