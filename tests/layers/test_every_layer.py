@@ -1,0 +1,151 @@
+"""What every layer has to do in a model: train, be saved, be served."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import keras_mtl
+from tests.layers.cases import CASES
+from tests.layers.cases import TASKS
+
+ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
+
+LOAD_AND_PREDICT = """
+import sys
+import keras
+import numpy as np
+import keras_mtl
+
+folder = sys.argv[1]
+x = np.load(f"{folder}/x.npy")
+for name in sys.argv[2:]:
+    model = keras.saving.load_model(f"{folder}/{name}.keras")
+    np.savez(f"{folder}/{name}.npz", **model.predict(x, verbose=0))
+"""
+
+
+def make_model(name: str) -> keras_mtl.MultiTaskModel:
+    inputs = keras.Input((8,))
+    outputs = {
+        task: keras.layers.Dense(1, dtype="float32", name=task)(tensor)
+        for task, tensor in CASES[name](inputs).items()
+    }
+    assert tuple(sorted(outputs)) == TASKS
+    return keras_mtl.MultiTaskModel(inputs, outputs)
+
+
+def make_data() -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(32, 8)).astype("float32")
+    slopes = rng.normal(size=(8, 2))
+    y = np.tanh(x @ slopes).astype("float32")
+    return x, {task: y[:, t : t + 1] for t, task in enumerate(TASKS)}
+
+
+def numpy_weights(model: keras.Model) -> dict[str, np.ndarray]:
+    return {v.path: np.array(v) for v in model.trainable_variables}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_trains_under_pcgrad_compiled_by_xla(name):
+    model = make_model(name)
+    model.compile("adam", "mse", aggregator="pcgrad", jit_compile=True)
+    x, y = make_data()
+    before = numpy_weights(model)
+    history = model.fit(x, y, batch_size=16, epochs=4, verbose=0).history
+    assert np.isfinite(history["loss"]).all()
+    assert history["loss"][-1] < history["loss"][0]
+    after = numpy_weights(model)
+    unmoved = [p for p in before if np.array_equal(before[p], after[p])]
+    assert not unmoved
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_trains_in_mixed_precision(name):
+    keras.config.set_dtype_policy("mixed_float16")
+    model = make_model(name)
+    model.compile(keras.optimizers.Adam(0.01), "mse", aggregator="pcgrad")
+    x, y = make_data()
+    model.fit(x, y, batch_size=16, epochs=2, verbose=0)
+    for variable in model.variables:
+        if keras.backend.is_float_dtype(variable.dtype):
+            assert variable.dtype == "float32", variable.path
+            assert np.isfinite(np.array(variable)).all(), variable.path
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory) -> Path:
+    """Predictions of each model, saved here and loaded by a new process."""
+    folder = tmp_path_factory.mktemp("every_layer")
+    x, y = make_data()
+    np.save(folder / "x.npy", x)
+    for name in CASES:
+        keras.utils.set_random_seed(1)
+        model = make_model(name)
+        model.compile("sgd", "mse")
+        # State that training makes is saved too.
+        model.train_on_batch(x, y)
+        model.save(folder / f"{name}.keras")
+        np.savez(folder / f"{name}-here.npz", **model.predict(x, verbose=0))
+    subprocess.run(
+        [sys.executable, "-c", LOAD_AND_PREDICT, str(folder), *CASES],
+        check=True,
+        cwd=Path(__file__).absolute().parents[2],
+    )
+    return folder
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_loads_in_a_new_process_without_custom_objects(name, loaded):
+    here = np.load(loaded / f"{name}-here.npz")
+    there = np.load(loaded / f"{name}.npz")
+    for task in TASKS:
+        np.testing.assert_allclose(there[task], here[task], atol=1e-6)
+
+
+@pytest.mark.skipif(not ON_TENSORFLOW, reason="reads a SavedModel back")
+@pytest.mark.parametrize("name", CASES)
+def test_exports(name, tmp_path):
+    import tensorflow as tf
+
+    model = make_model(name)
+    x, _ = make_data()
+    model.export(tmp_path, verbose=False)
+    # Variables go with the object that was loaded.
+    loaded = tf.saved_model.load(str(tmp_path))
+    served = loaded.serve(x)
+    expected = model.predict(x, verbose=0)
+    for task in TASKS:
+        np.testing.assert_allclose(served[task], expected[task], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_configuration_makes_the_same_layers_again(name):
+    model = make_model(name)
+    again = type(model).from_config(model.get_config())
+    again.set_weights(model.get_weights())
+    x, _ = make_data()
+    expected = model.predict(x, verbose=0)
+    for task, prediction in again.predict(x, verbose=0).items():
+        np.testing.assert_allclose(prediction, expected[task], atol=1e-6)
+
+
+def test_every_layer_has_a_case():
+    made = set()
+    for name in CASES:
+        model = make_model(name)
+        made |= {type(layer) for layer in model._flatten_layers()}
+    public = {
+        value
+        for value in vars(keras_mtl.layers).values()
+        if isinstance(value, type) and issubclass(value, keras.layers.Layer)
+    }
+    assert public <= made, public - made
+
+
+if __name__ == "__main__":
+    raise SystemExit(pytest.main([__file__]))
