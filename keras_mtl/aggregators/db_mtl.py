@@ -9,6 +9,8 @@ from keras import ops
 from keras_mtl.aggregators import slots
 from keras_mtl.aggregators.aggregator import Aggregator
 from keras_mtl.aggregators.aggregator import Column
+from keras_mtl.arguments import number_from_zero
+from keras_mtl.arguments import number_to_one
 from keras_mtl.solvers.gram import Tensor
 from keras_mtl.solvers.gram import diagonal
 from keras_mtl.solvers.gram import divisor
@@ -69,13 +71,9 @@ class DBMTL(Aggregator):
         name: str | None = None,
     ):
         super().__init__(granularity=granularity, name=name)
-        self.beta = slots.check_number("beta", beta, high=1)
-        if self.beta == 1:
-            raise ValueError(
-                "`beta` must be below 1, or no gradient would ever count. "
-                f"Received: beta={beta!r}"
-            )
-        self.beta_sigma = slots.check_number("beta_sigma", beta_sigma)
+        # At 1 no gradient would ever count.
+        self.beta = number_to_one("beta", beta, one=False)
+        self.beta_sigma = number_from_zero("beta_sigma", beta_sigma)
         self.averages: list[keras.Variable] = []
 
     @property

@@ -3,11 +3,13 @@
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 from keras_mtl.aggregators import slots
 from keras_mtl.aggregators.double_sampling import DoubleSampling
+from keras_mtl.arguments import integer_from
+from keras_mtl.arguments import number_from_zero
+from keras_mtl.arguments import number_to_one
 from keras_mtl.solvers.gram import Tensor
 from keras_mtl.solvers.gram import divisor
 from keras_mtl.solvers.simplex_projection import simplex_projection
@@ -82,19 +84,10 @@ class SDMGrad(DoubleSampling):
         name: str | None = None,
     ):
         super().__init__(granularity=granularity, name=name)
-        self.lambda_ = slots.check_number("lambda_", lambda_)
-        self.learning_rate = slots.check_number("learning_rate", learning_rate)
-        self.momentum = slots.check_number("momentum", momentum, high=1)
-        if (
-            isinstance(num_iterations, bool)
-            or not isinstance(num_iterations, (int, np.integer))
-            or num_iterations < 1
-        ):
-            raise ValueError(
-                "`num_iterations` must be an integer, 1 or more. Received: "
-                f"num_iterations={num_iterations!r}"
-            )
-        self.num_iterations = int(num_iterations)
+        self.lambda_ = number_from_zero("lambda_", lambda_)
+        self.learning_rate = number_from_zero("learning_rate", learning_rate)
+        self.momentum = number_to_one("momentum", momentum)
+        self.num_iterations = integer_from(1, "num_iterations", num_iterations)
 
     def moved_weights(
         self, held: Tensor, products: Tensor, norms: Tensor, learning: Tensor

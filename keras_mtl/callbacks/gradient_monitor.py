@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_mtl.arguments import integer_from
 from keras_mtl.callbacks.gradient_history import GradientHistory
 from keras_mtl.callbacks.plot_gradients import plot_gradients
 from keras_mtl.callbacks.scalar_writer import ScalarWriter
@@ -64,14 +65,8 @@ class GradientMonitor(keras.callbacks.Callback):
                 "`log_dir` should be a path or `None`. Received: "
                 f"log_dir={log_dir!r}"
             )
-        is_integer = isinstance(every_n_steps, (int, np.integer))
-        if not is_integer or every_n_steps < 1:
-            raise ValueError(
-                "`every_n_steps` should be an integer from 1 up. Received: "
-                f"every_n_steps={every_n_steps!r}"
-            )
         self.log_dir = log_dir
-        self.every_n_steps = int(every_n_steps)
+        self.every_n_steps = integer_from(1, "every_n_steps", every_n_steps)
         self._writer: ScalarWriter | None = None
         self._task_names: list[str] = []
         self._steps: list[int] = []

@@ -5,9 +5,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_mtl.solvers.permutation import random_normals
-from keras_mtl.solvers.permutation import random_uniforms
-from keras_mtl.solvers.permutation import seed_generator
+from keras_mtl.solvers.random_numbers import random_normals
+from keras_mtl.solvers.random_numbers import random_uniforms
+from keras_mtl.solvers.random_numbers import seed_generator
 from keras_mtl.weightings.weighting import Weighting
 
 Tensor = Any
