@@ -50,6 +50,12 @@ class Weighting(Method):
 
         Returns:
             float tensor of shape `(num_tasks,)`.
+
+        A subclass may name one more argument, and the model passes it:
+        `present`, booleans of shape `(num_tasks,)` that are false for a task
+        without labels in the batch (its loss is zero) or with a loss weight of
+        zero, or `None` where all tasks take part. Such a task takes no part in
+        the step, whatever its weight.
         """
         raise NotImplementedError(
             f"{type(self).__name__} should implement `weights(losses)` or "
