@@ -40,6 +40,8 @@ class PreferenceAggregator(Aggregator):
     def preference_of(self, gram: Tensor, default: float) -> Tensor:
         """The preference `[T]`, `default` for each task if there is none."""
         size = gram.shape[-1]
+        if isinstance(self.preference, dict):
+            self.check_built()
         if self.preference is None:
             values = [default] * size
         else:

@@ -93,6 +93,7 @@ class DynamicWeightAverage(Weighting):
 
     def weights(self, losses: Tensor) -> Tensor:
         del losses
+        self.check_built()
         ratio = ops.convert_to_tensor(self.ratio)
         return ratio.shape[0] * ops.softmax(ratio / self.temperature)
 

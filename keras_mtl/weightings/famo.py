@@ -101,6 +101,7 @@ class FAMO(Weighting):
             self.steps = zeros("steps")
 
     def weights(self, losses: Tensor, present: Tensor | None = None) -> Tensor:
+        self.check_built()
         losses = ops.convert_to_tensor(losses)
         takes_part = losses > self._bounds
         if present is not None:

@@ -100,6 +100,7 @@ class GradNorm(Weighting):
 
     def weights(self, losses: Tensor) -> Tensor:
         del losses
+        self.check_built()
         return ops.convert_to_tensor(self.task_weights)
 
     def update(self, losses: Tensor, gradient_norms: Tensor) -> None:

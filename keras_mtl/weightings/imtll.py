@@ -70,6 +70,7 @@ class IMTLL(Weighting):
 
     def weights(self, losses: Tensor) -> Tensor:
         del losses
+        self.check_built()
         return ops.exp(ops.convert_to_tensor(self.scale))
 
     def weighted_losses(self, losses: Tensor) -> Tensor:

@@ -53,8 +53,10 @@ class Scalarization(Weighting):
     def _by_task(
         self, argument: str, losses: Tensor, default: float | None = None
     ) -> np.ndarray:
-        names = self.task_names or range(losses.shape[0])
         given = getattr(self, argument)
+        if isinstance(given, dict):
+            self.check_built()
+        names = self.task_names or range(losses.shape[0])
         return np.array(spread_over_tasks(argument, given, names, default))
 
     def get_config(self) -> dict[str, Any]:

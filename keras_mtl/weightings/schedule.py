@@ -89,6 +89,7 @@ class Schedule(Weighting):
 
     def weights(self, losses: Tensor) -> Tensor:
         del losses
+        self.check_built()
         step = ops.convert_to_tensor(self.step)
         values = [
             schedule(step) if callable(schedule) else schedule

@@ -79,6 +79,7 @@ class SVDWeights(Weighting):
         check_task_names("task_weights", self.task_weights, task_names)
 
     def weights(self, losses: Tensor) -> Tensor:
+        self.check_built()
         values = [self.task_weights.get(name, 1.0) for name in self.task_names]
         return ops.convert_to_tensor(values, dtype=losses.dtype)
 

@@ -101,6 +101,7 @@ class Uncertainty(Weighting):
 
     def weights(self, losses: Tensor) -> Tensor:
         del losses
+        self.check_built()
         factors = [
             0.5 if name in self.regression_tasks else 1.0
             for name in self.task_names

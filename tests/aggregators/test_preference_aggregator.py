@@ -55,6 +55,10 @@ class TestPreference:
         with pytest.raises(ValueError, match="no tasks of the model"):
             method(preference={"a": 1, "c": 1}).build(["a", "b"])
 
+    def test_names_wait_for_the_tasks(self, method):
+        with pytest.raises(ValueError, match="does not know its tasks yet"):
+            weights_of(method(preference={"a": 1, "b": 2}))
+
     def test_has_no_state(self, method):
         assert method().variables == []
 

@@ -1,6 +1,7 @@
 """What every weighting must do: train, forget nothing, survive overflow."""
 
 import copy
+import re
 
 import keras
 import numpy as np
@@ -76,6 +77,17 @@ def fit(model, epochs=1):
 
 def values_of(weighting):
     return [ops.convert_to_numpy(v).copy() for v in weighting.variables]
+
+
+@pytest.mark.parametrize("name", MAKE)
+def test_without_a_model_it_works_or_says_what_is_missing(name):
+    losses = ops.convert_to_tensor(np.array([1.0, 2.0], "float32"))
+    try:
+        weights = MAKE[name]().weights(losses)
+    except ValueError as error:
+        assert re.search(r"call `build\(task_names\)`", str(error))
+    else:
+        assert weights.shape == (2,)
 
 
 @pytest.mark.parametrize("name", MAKE)
