@@ -564,13 +564,15 @@ class MultiTaskModel(TrainStep, keras.Model):
                 "tasks of `loss`, but `loss` is None. Give a loss for each "
                 "task."
             )
-        if weighting is not None and num_replicas() > 1:
+        looks_at_losses = weighting is not None and weighting.looks_at_losses
+        if looks_at_losses and num_replicas() > 1:
             raise ValueError(
-                "`weighting` needs the losses of the whole batch, which a "
-                "replica of `tf.distribute` does not have. Use `loss_weights`, "
-                "or train on one device. Received: "
-                f"weighting={type(weighting).__name__} on {num_replicas()} "
-                "replicas"
+                f"{type(weighting).__name__} needs the losses of the whole "
+                "batch, which a replica of `tf.distribute` does not have. Use "
+                "`loss_weights` or a weighting that looks at no losses "
+                "(Schedule, SVDWeights, RandomLossWeighting), or train on one "
+                "device. Received: "
+                f"weighting={weighting!r} on {num_replicas()} replicas"
             )
         if representation is None:
             return

@@ -49,6 +49,8 @@ class RandomLossWeighting(Weighting):
         Multi-Task Learning](https://arxiv.org/abs/2111.10603), Lin et al. 2021
     """
 
+    looks_at_losses = False
+
     def __init__(
         self,
         seed: int | None = None,

@@ -66,6 +66,8 @@ class Schedule(Weighting):
     ```
     """
 
+    looks_at_losses = False
+
     def __init__(self, schedules: dict[str, Any], name: str | None = None):
         super().__init__(name=name)
         if not isinstance(schedules, dict):

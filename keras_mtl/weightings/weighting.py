@@ -23,6 +23,9 @@ class Weighting(Method):
     weighting receives the losses after these have been applied. Logs show the
     losses as they were before it, so that runs can be compared.
 
+    Under `tf.distribute` with several replicas, weightings that look at the
+    losses are refused. One that does not says so: `looks_at_losses = False`.
+
     Args:
         name: string. Defaults to the class name in snake case.
 
@@ -38,6 +41,9 @@ class Weighting(Method):
     ```
     """
 
+    # Whether weights or state depend on the losses. What does not may be used
+    # under `tf.distribute`, where each replica sees losses of its own.
+    looks_at_losses = True
     # Where `gradient_norms` are taken, for weightings that ask for them.
     norm_layer: str | None = None
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from keras_mtl import model as model_module
 from keras_mtl.model import MultiTaskModel
 from keras_mtl.testing import compiled
 from keras_mtl.weightings import deserialize
@@ -132,6 +133,17 @@ def assert_equal(left, right):
     assert len(left) == len(right)
     for one, other in zip(left, right):
         np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", MAKE)
+def test_replicas(name, monkeypatch):
+    monkeypatch.setattr(model_module, "num_replicas", lambda: 2)
+    if name in ("random", "schedule", "svd_weights"):
+        assert not make_model(name, None).weighting.looks_at_losses
+    else:
+        message = "needs the losses of the whole batch.*Use `loss_weights`"
+        with pytest.raises(ValueError, match=message):
+            make_model(name, None)
 
 
 # Losses, losses after the step, norms of gradients: labels missing, overflow.
