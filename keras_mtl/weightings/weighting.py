@@ -98,7 +98,8 @@ class Weighting(Method):
           more forward pass.
         - `gradient_norms`: the norms of the gradients of the weighted losses,
           taken at the layer that the attribute `norm_layer` names (`None`: at
-          the last one that tasks share; with `representation`, there).
+          the last one with a kernel that tasks share; with `representation`,
+          there).
 
         Args:
             losses: float tensor of shape `(num_tasks,)`.
