@@ -7,10 +7,11 @@ from keras import ops
 from keras_mtl.aggregators.aligned_mtl import AlignedMTL
 from keras_mtl.aggregators.con_fig import ConFIG
 from keras_mtl.aggregators.dual_proj import DualProj
+from keras_mtl.aggregators.sdm_grad import SDMGrad
 from keras_mtl.aggregators.upgrad import UPGrad
 
 GRAM = np.array([[18.0, -22.0], [-22.0, 38.0]], "float32")
-METHODS = [AlignedMTL, ConFIG, DualProj, UPGrad]
+METHODS = [AlignedMTL, ConFIG, DualProj, SDMGrad, UPGrad]
 
 
 def weights_of(aggregator):
