@@ -38,8 +38,10 @@ class DBMTL(Aggregator):
     adds nothing and changes nothing; a tiny one is stretched like any other.
 
     With `beta=0` there are no averages and no state. Else they take T times the
-    memory of the model. A task without labels in a batch takes no part in the
-    step, and keeps its average and its count k.
+    memory of the model, and what the logs and `GradientMonitor` show
+    (conflicts, cosines, norms) is of the averages, which this method arbitrates
+    between. A task without labels in a batch takes no part in the step, and
+    keeps its average and its count k.
 
     Args:
         beta: Share of the old average, in [0, 1). 0 means no averages.

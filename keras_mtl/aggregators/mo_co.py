@@ -40,6 +40,10 @@ class MoCo(Aggregator):
     scale, and with very long gradients one task takes all the weight. A task
     whose gradient is zero draws the weight slowly, as it does in MGDA.
 
+    What the logs and `GradientMonitor` show (conflicts, cosines, norms) is of
+    the averages, which this method arbitrates between: without the noise of
+    single batches, and late by some 1 / beta_k steps.
+
     The tracked gradients take T times the memory of the model. A task without
     labels in a batch takes no part in the step, and keeps its average, its
     count k and its weight.

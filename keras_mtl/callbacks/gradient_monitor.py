@@ -19,9 +19,10 @@ class GradientMonitor(keras.callbacks.Callback):
     Every `every_n_steps` training steps it reads what the aggregator of a
     `keras_mtl.MultiTaskModel` saw and decided: the cosine of each pair of task
     gradients, the norm of each, and the weight that each got. These are the
-    gradients of the batch of that step, over the variables that tasks share,
-    or at the `representation` where the model was compiled with one. Other
-    steps cost nothing: no state is read, and the device is not waited for.
+    gradients of the batch of that step (the averages, where `MoCo` or `DBMTL`
+    puts these in their place), over the variables that tasks share, or at the
+    `representation` where the model was compiled with one. Other steps cost
+    nothing: no state is read, and the device is not waited for.
 
     With `log_dir` it writes scalars for TensorBoard to `log_dir/train`, where
     `keras.callbacks.TensorBoard(log_dir)` writes too:
