@@ -1,6 +1,7 @@
 """What every weighting must do: train, forget nothing, survive overflow."""
 
 import copy
+import inspect
 import re
 
 import keras
@@ -9,6 +10,7 @@ import pytest
 from keras import ops
 
 from keras_mtl import model as model_module
+from keras_mtl import weightings
 from keras_mtl.model import MultiTaskModel
 from keras_mtl.testing import compiled
 from keras_mtl.weightings import deserialize
@@ -27,6 +29,8 @@ from keras_mtl.weightings.stch import STCH
 from keras_mtl.weightings.svd_weights import SVDWeights
 from keras_mtl.weightings.tchebycheff import Tchebycheff
 from keras_mtl.weightings.uncertainty import Uncertainty
+from tests.weightings import methods
+from tests.weightings.methods import WEIGHTINGS
 
 HALVED = keras.optimizers.schedules.ExponentialDecay(1.0, 2, 0.5)
 MAKE = {
@@ -144,6 +148,47 @@ def test_replicas(name, monkeypatch):
         message = "needs the losses of the whole batch.*Use `loss_weights`"
         with pytest.raises(ValueError, match=message):
             make_model(name, None)
+
+
+def test_table_has_every_weighting():
+    classes = {
+        name
+        for name in weightings.__all__
+        if inspect.isclass(getattr(weightings, name)) and name != "Weighting"
+    }
+    made = {type(entry.make()).__name__ for entry in WEIGHTINGS.values()}
+    assert classes == made
+
+
+@pytest.mark.parametrize("name", WEIGHTINGS)
+def test_table(name):
+    """What its weights add up to, and their signs."""
+    entry = WEIGHTINGS[name]
+    size = len(methods.NAMES)
+    weighting = methods.built(entry)
+    rng = np.random.default_rng(0)
+    totals, lowest = [], []
+    for losses in rng.uniform(0.01, 1.0, (20, size)).astype("float32"):
+        losses = ops.convert_to_tensor(losses)
+        weights = ops.convert_to_numpy(weighting.weights(losses))
+        totals.append(weights.sum())
+        lowest.append(weights.min())
+        observed = dict.fromkeys(weighting.observes, 0.9 * losses)
+        weighting.update(losses, **observed)
+        weighting.on_epoch_end()
+    assert (min(lowest) < 0) == entry.negative
+    wanted = {
+        methods.TASKS: size,
+        methods.ONE: 1,
+        methods.SHARE: 1 / size,
+        methods.ROOT: size**0.5,
+    }
+    if entry.total in wanted:
+        np.testing.assert_allclose(totals, wanted[entry.total], rtol=1e-5)
+    if entry.total == methods.OPEN and not weighting.variables:
+        assert np.ptp(totals) > 1e-3
+    parameters = inspect.signature(type(weighting)).parameters
+    assert set(entry.published) <= set(parameters)
 
 
 # Losses, losses after the step, norms of gradients: labels missing, overflow.
