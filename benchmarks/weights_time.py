@@ -30,7 +30,7 @@ from absl import flags
 from keras import ops
 
 from benchmarks import timing
-from benchmarks.step_time import environment
+from benchmarks.environment import environment
 from benchmarks.torchjd_methods import PAIRS
 from benchmarks.torchjd_methods import SMALLEST
 from benchmarks.torchjd_methods import jacobian
@@ -38,6 +38,7 @@ from keras_mtl import testing
 
 _TASKS = flags.DEFINE_list("num_tasks", ["2", "8", "32"], "Numbers of tasks.")
 _BATCHES = flags.DEFINE_list("batches", ["1", "100"], "Numbers of matrices.")
+# Named unlike a flag of `step_time`: tests run both in one process.
 _ROUNDS = flags.DEFINE_integer(
     "weight_rounds", 50, "Rounds of one call each.", lower_bound=1
 )

@@ -46,7 +46,8 @@ def choose(
         module: `keras_mtl.aggregators` or `keras_mtl.weightings`.
         tasks: Names of the tasks.
         arguments: By name of a method, its arguments; those that are not named
-            have none. Random methods get a seed of 0.
+            have none. Random methods get a seed of 0, and where there is a
+            main task, it is the first.
     """
     choice = Choice({}, {})
     for name in names(module):
@@ -64,15 +65,21 @@ def choose(
 
 
 def make(module: ModuleType, name: str, arguments: Mapping[str, Any]) -> Method:
-    """Makes a method.
+    """Makes a method, with a seed of 0 and the first task as the main one.
+
+    Args:
+        module: `keras_mtl.aggregators` or `keras_mtl.weightings`.
+        name: Its name.
+        arguments: Its arguments, before those.
 
     Raises:
         ValueError: If it needs arguments that are not there.
     """
     cls = _classes(module)[name]
     arguments = dict(arguments)
-    if "seed" in inspect.signature(cls).parameters:
-        arguments.setdefault("seed", 0)
+    for argument in ("seed", "main_task"):
+        if argument in inspect.signature(cls).parameters:
+            arguments.setdefault(argument, 0)
     # Without arguments the registry says which are needed.
     return cls(**arguments) if arguments else module.get(name)
 

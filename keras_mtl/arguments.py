@@ -8,9 +8,30 @@ from typing import Any
 import numpy as np
 
 
+def is_number(value: Any) -> bool:
+    """Whether it is a finite real number; true and false are none."""
+    is_real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    return is_real and math.isfinite(value)
+
+
+def is_integer(value: Any) -> bool:
+    """Whether it is an integer; true and false are none."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def finite_number(argument: str, value: Any) -> float:
+    """The value as a float, if it is a finite number."""
+    if not is_number(value):
+        raise ValueError(
+            f"`{argument}` must be a finite number. Received: "
+            f"{argument}={value!r}"
+        )
+    return float(value)
+
+
 def number_above_zero(argument: str, value: Any) -> float:
     """The value as a float, if it is a finite number above zero."""
-    if not _is_number(value) or value <= 0:
+    if not is_number(value) or value <= 0:
         raise ValueError(
             f"`{argument}` must be a number above 0. Received: "
             f"{argument}={value!r}"
@@ -20,7 +41,7 @@ def number_above_zero(argument: str, value: Any) -> float:
 
 def number_from_zero(argument: str, value: Any) -> float:
     """The value as a float, if it is a finite number from zero up."""
-    if not _is_number(value) or value < 0:
+    if not is_number(value) or value < 0:
         raise ValueError(
             f"`{argument}` must be a number from 0 up. Received: "
             f"{argument}={value!r}"
@@ -28,10 +49,31 @@ def number_from_zero(argument: str, value: Any) -> float:
     return float(value)
 
 
+def number_to_one(
+    argument: str, value: Any, zero: bool = True, one: bool = True
+) -> float:
+    """The value as a float, if it is a number from zero to one.
+
+    Args:
+        argument: Name of the argument, for the error message.
+        value: What the user gave.
+        zero: Whether it may be zero.
+        one: Whether it may be one.
+    """
+    inside = is_number(value) and 0 <= value <= 1
+    if not inside or (value == 0 and not zero) or (value == 1 and not one):
+        low = "from 0 up" if zero else "above 0"
+        high = "at most 1" if one else "below 1"
+        raise ValueError(
+            f"`{argument}` must be a number {low} and {high}. Received: "
+            f"{argument}={value!r}"
+        )
+    return float(value)
+
+
 def integer_from(low: int, argument: str, value: Any) -> int:
     """The value as an int, if it is an integer from `low` up."""
-    is_integer = isinstance(value, numbers.Integral)
-    if not is_integer or isinstance(value, bool) or value < low:
+    if not is_integer(value) or value < low:
         raise ValueError(
             f"`{argument}` must be an integer from {low} up. Received: "
             f"{argument}={value!r}"
@@ -54,12 +96,12 @@ def numbers_by_task(argument: str, given: Any) -> Any:
         given = given.tolist()
     if given is None:
         return None
-    if _is_number(given):
+    if is_number(given):
         return float(given)
-    if isinstance(given, dict) and all(map(_is_number, given.values())):
+    if isinstance(given, dict) and all(map(is_number, given.values())):
         return {str(name): float(value) for name, value in given.items()}
     is_sequence = isinstance(given, Sequence) and not isinstance(given, str)
-    if is_sequence and given and all(map(_is_number, given)):
+    if is_sequence and given and all(map(is_number, given)):
         return [float(value) for value in given]
     raise ValueError(
         f"`{argument}` must be a dict from names of tasks to finite numbers, "
@@ -142,8 +184,3 @@ def check_task_names(
             f"`{argument}` names {unknown}, which are no tasks of the model. "
             f"Its tasks are {list(task_names)}."
         )
-
-
-def _is_number(value: Any) -> bool:
-    is_real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    return is_real and math.isfinite(value)

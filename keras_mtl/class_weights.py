@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_mtl.arguments import is_integer
 from keras_mtl.missing_labels import multiply_weights
 
 Tensor = Any
@@ -36,8 +37,7 @@ def validate_class_weight(class_weight: dict, output_names: list[str]) -> None:
                 f"Received: {weights}"
             )
         for index, weight in weights.items():
-            is_integer = isinstance(index, numbers.Integral)
-            if not is_integer or isinstance(index, bool) or index < 0:
+            if not is_integer(index) or index < 0:
                 raise ValueError(
                     f"`class_weight['{name}']` should have class indices "
                     f"(integers from 0) as keys. Received: {index!r}"

@@ -13,6 +13,9 @@ Tensor = Any
 class GradientConflict(keras.metrics.Metric):
     """Share of task pairs whose gradients have a negative inner product.
 
+    Of methods that put averages in place of the gradients (`MoCo`, and `DBMTL`
+    with a `beta`) the share is of the averages.
+
     Steps whose gradients are not finite do not count: loss scaling skips them.
     It also remembers what the last step saw, for callbacks to read:
     `gram`, the inner products `[T, T]` of the task gradients over all shared

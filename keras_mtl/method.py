@@ -67,6 +67,19 @@ class Method:
         self.create_state(task_names)
         self._task_names = task_names
 
+    def check_built(self) -> None:
+        """For methods that cannot do without the tasks: raises if unknown.
+
+        Raises:
+            ValueError: Before `build`.
+        """
+        if not self.built:
+            raise ValueError(
+                f"This {type(self).__name__} does not know its tasks yet. "
+                "Compile a model with it, or call `build(task_names)` with the "
+                "names of the tasks in the order of `loss`."
+            )
+
     def create_state(self, task_names: tuple[str, ...]) -> None:
         """Hook for subclasses: makes what depends on the tasks. Called once."""
         del task_names

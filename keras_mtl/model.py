@@ -510,14 +510,16 @@ class MultiTaskModel(TrainStep, keras.Model):
                 for i in arbitrated
                 if len(tasks_of([row[i] for row in rows])) > 1
             ]
+            # A kernel, or an embedding: no offset, no scale of a normalisation.
+            matrices = [i for i in shared if len(variables[i].shape) > 1]
             layers = group_variables(variables, "layer")
-            last = layers[shared[-1]] if shared else None
+            last = layers[(matrices or shared)[-1]] if shared else None
             places = [i for i in shared if layers[i] == last]
         if not any(row[i] is not None for row in rows for i in places):
             raise ValueError(
                 f"`norm_layer` of {type(self.weighting).__name__} should be "
                 "the name of a layer with trainable weights that the tasks "
-                "share; by default it is the last one. Received: "
+                "share; by default it is the last one with a kernel. Received: "
                 f"norm_layer={name!r}, which no task reaches"
             )
         return places
@@ -564,13 +566,15 @@ class MultiTaskModel(TrainStep, keras.Model):
                 "tasks of `loss`, but `loss` is None. Give a loss for each "
                 "task."
             )
-        if weighting is not None and num_replicas() > 1:
+        looks_at_losses = weighting is not None and weighting.looks_at_losses
+        if looks_at_losses and num_replicas() > 1:
             raise ValueError(
-                "`weighting` needs the losses of the whole batch, which a "
-                "replica of `tf.distribute` does not have. Use `loss_weights`, "
-                "or train on one device. Received: "
-                f"weighting={type(weighting).__name__} on {num_replicas()} "
-                "replicas"
+                f"{type(weighting).__name__} needs the losses of the whole "
+                "batch, which a replica of `tf.distribute` does not have. Use "
+                "`loss_weights` or a weighting that looks at no losses "
+                "(Schedule, SVDWeights, RandomLossWeighting), or train on one "
+                "device. Received: "
+                f"weighting={weighting!r} on {num_replicas()} replicas"
             )
         if representation is None:
             return

@@ -1,5 +1,6 @@
 """From one evaluation of a batch to the scalars that gradients are taken of."""
 
+import inspect
 from typing import Any
 from typing import NamedTuple
 
@@ -68,7 +69,7 @@ def make_objectives(
     present = _present(weights, labelled)
     tasks, factors = weighted, None
     if weighting is not None:
-        tasks, factors = _apply_weighting(weighting, weighted)
+        tasks, factors = _apply_weighting(weighting, weighted, present)
     seen = ops.stack(weighted)
     if present is not None:
         # No label, no lesson: not even for the terms of a weighting.
@@ -105,7 +106,7 @@ def _present(weights: list[float], labelled: list[Tensor | None]) -> Any:
 
 
 def _apply_weighting(
-    weighting: Any, losses: list[Tensor]
+    weighting: Any, losses: list[Tensor], present: Tensor | None
 ) -> tuple[list[Tensor], Tensor | None]:
     """Weighted losses as scalars with no path from one task to another.
 
@@ -116,7 +117,10 @@ def _apply_weighting(
     """
     constants = [ops.stop_gradient(loss) for loss in losses]
     if type(weighting).weighted_losses is Weighting.weighted_losses:
-        weights = ops.stop_gradient(weighting.weights(ops.stack(constants)))
+        wanted = inspect.signature(weighting.weights).parameters
+        kwargs = {"present": present} if "present" in wanted else {}
+        weights = weighting.weights(ops.stack(constants), **kwargs)
+        weights = ops.stop_gradient(weights)
         return [weights[t] * loss for t, loss in enumerate(losses)], weights
     weighted = []
     for t, loss in enumerate(losses):

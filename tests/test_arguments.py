@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 
+from keras_mtl.arguments import finite_number
+from keras_mtl.arguments import integer_from
 from keras_mtl.arguments import number_above_zero
 from keras_mtl.arguments import number_from_zero
+from keras_mtl.arguments import number_to_one
 from keras_mtl.arguments import numbers_by_task
 from keras_mtl.arguments import spread_over_tasks
 
@@ -22,6 +25,44 @@ def test_no_numbers_in_range(value):
         number_from_zero("x", value)
     with pytest.raises(ValueError, match="Received: x="):
         number_above_zero("x", value)
+
+
+@pytest.mark.parametrize("value", ["1", None, True, np.nan, np.inf])
+def test_no_finite_numbers(value):
+    with pytest.raises(ValueError, match="`x` must be a finite number.*x="):
+        finite_number("x", value)
+
+
+@pytest.mark.parametrize(
+    "value, zero, one, message",
+    [
+        (-0.1, True, True, "from 0 up and at most 1"),
+        (1.5, True, True, "from 0 up and at most 1"),
+        (0, False, True, "above 0 and at most 1"),
+        (1, True, False, "from 0 up and below 1"),
+        ("1", False, False, "above 0 and below 1"),
+        (True, True, True, "from 0 up and at most 1"),
+        (np.nan, True, True, "from 0 up and at most 1"),
+    ],
+)
+def test_no_numbers_to_one(value, zero, one, message):
+    with pytest.raises(ValueError, match=f"`x` must be a number {message}.*x="):
+        number_to_one("x", value, zero=zero, one=one)
+
+
+def test_numbers_to_one():
+    assert number_to_one("x", np.float32(0.5), zero=False, one=False) == 0.5
+    assert [number_to_one("x", value) for value in (0, 1)] == [0.0, 1.0]
+
+
+@pytest.mark.parametrize("value", [0, 1.0, "1", None, True, np.nan])
+def test_no_integers(value):
+    with pytest.raises(ValueError, match="`x` must be an integer from 1 up"):
+        integer_from(1, "x", value)
+
+
+def test_integers_of_numpy_are_integers():
+    assert type(integer_from(1, "x", np.int64(1))) is int
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,11 @@ One table of mistakes, then the odd cases whose result is documented instead.
 """
 
 import importlib
+import inspect
 import re
+import typing
 from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -199,7 +202,7 @@ def uncertainty_of_a_string():
     weightings.Uncertainty("b")
 
 
-@mistake("`learning_rate` should be a number above 0 ... -1")
+@mistake("`learning_rate` must be a number above 0 ... -1")
 def uncertainty_with_negative_learning_rate():
     weightings.Uncertainty(learning_rate=-1)
 
@@ -460,6 +463,56 @@ def test_is_explained(make, error, pattern):
     assert re.search(pattern, str(caught.value), re.DOTALL), caught.value
     # Not only what is wrong: what was received, or what to do.
     assert len(str(caught.value).split()) > 5
+
+
+# What methods cannot do without.
+NEEDED = {
+    "main_task": 0,
+    "weights": [1.0],
+    "task_weights": {},
+    "schedules": {},
+}
+
+
+def number_arguments() -> list[Any]:
+    """A method, an argument that takes a number, and what it must refuse."""
+    found = []
+    for module in (aggregators, weightings):
+        for cls in vars(module).values():
+            if not inspect.isclass(cls):
+                continue
+            for parameter in inspect.signature(cls).parameters.values():
+                kinds = typing.get_args(parameter.annotation)
+                kinds = set(kinds or [parameter.annotation])
+                if typing.get_origin(parameter.annotation) in (dict, Sequence):
+                    continue
+                if kinds & {int, float}:
+                    values = [True, float("nan"), [None]]
+                    values += [] if str in kinds else ["x"]
+                    name = f"{cls.__name__}-{parameter.name}"
+                    found.append(
+                        pytest.param(cls, parameter.name, values, id=name)
+                    )
+    return found
+
+
+@pytest.mark.parametrize("cls, argument, values", number_arguments())
+def test_no_method_takes_for_a_number_what_is_none(cls, argument, values):
+    needed = inspect.signature(cls).parameters.keys() & NEEDED.keys()
+    arguments = {name: NEEDED[name] for name in needed}
+    for value in values:
+        with pytest.raises(ValueError, match=f"`{argument}` (must|should)"):
+            cls(**{**arguments, argument: value})
+
+
+@pytest.mark.parametrize("value", ["x", True, [], [True], ["1.0"], 1.0, [[1]]])
+def test_constant_weights_are_numbers(value):
+    with pytest.raises(ValueError, match="`weights` must be a sequence"):
+        aggregators.Constant(value)
+
+
+def test_there_are_number_arguments():
+    assert len(number_arguments()) >= 40
 
 
 class TestDocumentedResults:

@@ -622,7 +622,10 @@ tf.config.set_logical_device_configuration(
 )
 import keras
 from keras import layers
-from keras_mtl import MultiTaskModel, aggregators
+from keras_mtl import MultiTaskModel, aggregators, weightings
+
+def late(step):
+    return keras.ops.cast(step, "float32") / 2
 
 RULES = {
     "pcgrad": lambda: {"aggregator": aggregators.PCGrad(seed=1)},
@@ -631,6 +634,12 @@ RULES = {
     "of losses": lambda: {"aggregator": aggregators.MGDA("loss")},
     "averages": lambda: {"aggregator": aggregators.DBMTL(beta=0.5)},
     "targets": lambda: {"aggregator": aggregators.GradVac(seed=1)},
+    "schedule": lambda: {"weighting": weightings.Schedule({"a": late})},
+    "svd": lambda: {"weighting": weightings.SVDWeights({"a": 0.5})},
+    "random": lambda: {
+        "weighting": weightings.RandomLossWeighting(seed=1),
+        "aggregator": "mgda",
+    },
 }
 
 def train(rule):
@@ -679,6 +688,7 @@ def test_two_replicas_equal_one_device():
     # One strategy a process is all that TensorFlow can do.
     rules = ["pcgrad", "projection", "mgda_ub"]
     rules += ["of losses", "averages", "targets"]
+    rules += ["schedule", "svd", "random"]
     done = subprocess.run(
         [sys.executable, "-c", MIRRORED, *rules],
         capture_output=True,

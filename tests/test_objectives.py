@@ -61,6 +61,17 @@ def test_a_weight_of_zero_keeps_a_task_out():
     assert values(objectives.seen) == [2.0, 1.5]
 
 
+def test_a_weighting_may_ask_who_is_present():
+    class Asking(Weighting):
+        def weights(self, losses, present=None):
+            assert present is not None
+            return 2.0 * ops.cast(present, "float32")
+
+    objectives = make(weighting=Asking(), task_weights=[0.0, 1.0])
+    assert values(objectives.tasks) == [0.0, 6.0]
+    assert values(objectives.present) == [False, True]
+
+
 def test_auxiliaries_fold_into_their_task():
     auxiliaries = SimpleNamespace(as_tasks=False, weight=2.0)
     record = make_record({1: ops.array(10.0)})

@@ -19,20 +19,9 @@ PAIRS = {
 }
 # Methods that look at the losses see equal ones.
 LOSSES = np.ones(2, "float32")
-# What methods cannot do without. The main task is the first, with the shorter
-# gradient.
-ARGUMENTS = {
-    "constant": {"weights": [0.7, 0.3]},
-    **{
-        name: {"main_task": 0}
-        for name in (
-            "projection",
-            "unweighted_cosine",
-            "weighted_cosine",
-            "orthogonal",
-        )
-    },
-}
+# What methods cannot do without. The main task, where there is one, is the
+# first, with the shorter gradient.
+ARGUMENTS = {"constant": {"weights": [0.7, 0.3]}}
 
 
 class Updates(NamedTuple):

@@ -51,15 +51,6 @@ SMALL_BOTTLENECK = {"mnist": 8, "fashion_mnist": 9}
 
 # What methods cannot do without, or have as published.
 ARGUMENTS = {
-    **{
-        name: {"main_task": "left"}
-        for name in (
-            "projection",
-            "unweighted_cosine",
-            "weighted_cosine",
-            "orthogonal",
-        )
-    },
     # Half as much again for the left task as equal weights, half for the right.
     "constant": {"weights": [1.5, 0.5]},
     # The right task comes in over the first thousand steps.

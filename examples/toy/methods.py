@@ -22,15 +22,6 @@ KINDS = {
 ARGUMENTS = {
     # Undoes the scale of the first objective.
     "constant": {"weights": [10.0, 1.0]},
-    **{
-        name: {"main_task": 0}
-        for name in (
-            "projection",
-            "unweighted_cosine",
-            "weighted_cosine",
-            "orthogonal",
-        )
-    },
     "uncertainty": {"learning_rate": 0.025},
     "imtll": {"learning_rate": 0.025},
     # There are no epochs.

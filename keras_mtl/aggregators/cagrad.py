@@ -5,6 +5,7 @@ from typing import Any
 import keras
 
 from keras_mtl.aggregators.aggregator import Aggregator
+from keras_mtl.arguments import number_from_zero
 from keras_mtl.solvers.conflict_averse import conflict_averse_weights
 from keras_mtl.solvers.gram import Tensor
 from keras_mtl.solvers.gram import to_gram
@@ -56,11 +57,7 @@ class CAGrad(Aggregator):
         name: str | None = None,
     ):
         super().__init__(granularity=granularity, name=name)
-        if not 0 <= c < float("inf"):
-            raise ValueError(
-                f"`c` must be a number, not negative. Received: c={c!r}"
-            )
-        self.c = float(c)
+        self.c = number_from_zero("c", c)
 
     def weights(self, gram: Tensor, present: Tensor | None = None) -> Tensor:
         """Task weights.

@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from keras_mtl.aggregators.aggregator import Aggregator
+from keras_mtl.arguments import is_number
 from keras_mtl.solvers.gram import Tensor
 from keras_mtl.solvers.gram import diagonal
 from keras_mtl.solvers.gram import to_gram
@@ -70,13 +71,11 @@ class Constant(Aggregator):
 
 
 def _numbers(weights: Any) -> list[float]:
-    try:
-        numbers = np.asarray(weights, "float64")
-    except (TypeError, ValueError):
-        numbers = np.full((1,), np.nan)
-    if numbers.ndim != 1 or not numbers.size or not np.isfinite(numbers).all():
+    given = weights.tolist() if isinstance(weights, np.ndarray) else weights
+    is_sequence = isinstance(given, Sequence) and len(given) > 0
+    if not is_sequence or not all(map(is_number, given)):
         raise ValueError(
             "`weights` must be a sequence of finite numbers, one for each "
             f"task. Received: weights={weights!r}"
         )
-    return numbers.tolist()
+    return [float(value) for value in given]

@@ -8,6 +8,7 @@ from keras import ops
 from keras_mtl.aggregators import slots
 from keras_mtl.aggregators.aggregator import Aggregator
 from keras_mtl.aggregators.aggregator import call_weights
+from keras_mtl.arguments import number_to_one
 from keras_mtl.registry import serialize_method
 from keras_mtl.solvers.gram import Tensor
 from keras_mtl.solvers.gram import to_gram
@@ -63,15 +64,8 @@ class CRMOGM(Aggregator):
     ):
         inner = _get(aggregator)
         super().__init__(granularity=inner.granularity, name=name)
-        if isinstance(decay, bool) or not (
-            isinstance(decay, (int, float)) and 0 <= decay < 1
-        ):
-            raise ValueError(
-                "`decay` must be a number from 0 (no smoothing) to below 1. "
-                f"Received: decay={decay!r}"
-            )
         self.aggregator = inner
-        self.decay = float(decay)
+        self.decay = number_to_one("decay", decay, one=False)
         self.averages: keras.Variable | None = None
         self.seen: keras.Variable | None = None
 

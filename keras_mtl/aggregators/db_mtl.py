@@ -9,6 +9,8 @@ from keras import ops
 from keras_mtl.aggregators import slots
 from keras_mtl.aggregators.aggregator import Aggregator
 from keras_mtl.aggregators.aggregator import Column
+from keras_mtl.arguments import number_from_zero
+from keras_mtl.arguments import number_to_one
 from keras_mtl.solvers.gram import Tensor
 from keras_mtl.solvers.gram import diagonal
 from keras_mtl.solvers.gram import divisor
@@ -36,8 +38,10 @@ class DBMTL(Aggregator):
     adds nothing and changes nothing; a tiny one is stretched like any other.
 
     With `beta=0` there are no averages and no state. Else they take T times the
-    memory of the model. A task without labels in a batch takes no part in the
-    step, and keeps its average and its count k.
+    memory of the model, and what the logs and `GradientMonitor` show
+    (conflicts, cosines, norms) is of the averages, which this method arbitrates
+    between. A task without labels in a batch takes no part in the step, and
+    keeps its average and its count k.
 
     Args:
         beta: Share of the old average, in [0, 1). 0 means no averages.
@@ -69,13 +73,9 @@ class DBMTL(Aggregator):
         name: str | None = None,
     ):
         super().__init__(granularity=granularity, name=name)
-        self.beta = slots.check_number("beta", beta, high=1)
-        if self.beta == 1:
-            raise ValueError(
-                "`beta` must be below 1, or no gradient would ever count. "
-                f"Received: beta={beta!r}"
-            )
-        self.beta_sigma = slots.check_number("beta_sigma", beta_sigma)
+        # At 1 no gradient would ever count.
+        self.beta = number_to_one("beta", beta, one=False)
+        self.beta_sigma = number_from_zero("beta_sigma", beta_sigma)
         self.averages: list[keras.Variable] = []
 
     @property

@@ -10,6 +10,8 @@ from keras import ops
 from keras_mtl.aggregators import slots
 from keras_mtl.aggregators.aggregator import Aggregator
 from keras_mtl.aggregators.aggregator import Column
+from keras_mtl.arguments import integer_from
+from keras_mtl.arguments import number_from_zero
 from keras_mtl.solvers.gram import Tensor
 from keras_mtl.solvers.gram import diagonal
 from keras_mtl.solvers.gram import divisor
@@ -72,17 +74,8 @@ class ExcessMTL(Aggregator):
         name: str | None = None,
     ):
         super().__init__(granularity=granularity, name=name)
-        self.eta = slots.check_number("eta", eta)
-        if (
-            isinstance(warmup_steps, bool)
-            or not isinstance(warmup_steps, (int, np.integer))
-            or warmup_steps < 1
-        ):
-            raise ValueError(
-                "`warmup_steps` must be an integer, 1 or more. Received: "
-                f"warmup_steps={warmup_steps!r}"
-            )
-        self.warmup_steps = int(warmup_steps)
+        self.eta = number_from_zero("eta", eta)
+        self.warmup_steps = integer_from(1, "warmup_steps", warmup_steps)
         self.squares: list[keras.Variable] = []
 
     def create_row_state(

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_mtl.aggregators.aggregator import Aggregator
+from keras_mtl.arguments import number_from_zero
 from keras_mtl.solvers.bargaining import bargaining_weights
 from keras_mtl.solvers.gram import Tensor
 from keras_mtl.solvers.gram import diagonal
@@ -63,12 +64,7 @@ class FairGrad(Aggregator):
         name: str | None = None,
     ):
         super().__init__(granularity=granularity, name=name)
-        if not 0 <= alpha < float("inf"):
-            raise ValueError(
-                "`alpha` must be a number, not negative. Received: "
-                f"alpha={alpha!r}"
-            )
-        self.alpha = float(alpha)
+        self.alpha = number_from_zero("alpha", alpha)
 
     def weights(self, gram: Tensor, present: Tensor | None = None) -> Tensor:
         """Task weights.

@@ -8,10 +8,11 @@ import numpy as np
 from keras import ops
 
 from keras_mtl.aggregators.aggregator import Aggregator
+from keras_mtl.arguments import is_number
 from keras_mtl.solvers.gram import Tensor
 from keras_mtl.solvers.gram import divisor
-from keras_mtl.solvers.permutation import random_uniforms
-from keras_mtl.solvers.permutation import seed_generator
+from keras_mtl.solvers.random_numbers import random_uniforms
+from keras_mtl.solvers.random_numbers import seed_generator
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
@@ -126,17 +127,12 @@ class GradDrop(Aggregator):
 def _shares(leak: Any) -> float | list[float] | None:
     if leak is None:
         return None
-    try:
-        shares = np.asarray(leak, "float64")
-    except (TypeError, ValueError):
-        shares = np.full((), np.nan)
-    if shares.ndim > 1 or not shares.size or not _all_shares(shares):
+    given = leak.tolist() if isinstance(leak, np.ndarray) else leak
+    shares = list(given) if isinstance(given, Sequence) else [given]
+    if not shares or not all(is_number(s) and 0 <= s <= 1 for s in shares):
         raise ValueError(
             "`leak` must be a number from 0 to 1, one for each task, or None. "
             f"Received: leak={leak!r}"
         )
-    return shares.tolist()
-
-
-def _all_shares(values: np.ndarray) -> bool:
-    return bool(((values >= 0) & (values <= 1)).all())
+    shares = [float(share) for share in shares]
+    return shares if isinstance(given, Sequence) else shares[0]

@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_mtl.aggregators import slots
 from keras_mtl.aggregators.aggregator import Aggregator
+from keras_mtl.arguments import number_to_one
 from keras_mtl.solvers.cosines import to_cosines
 from keras_mtl.solvers.gram import Tensor
 from keras_mtl.solvers.gram import diagonal
@@ -14,8 +15,8 @@ from keras_mtl.solvers.gram import divisor
 from keras_mtl.solvers.gram import epsilon_of
 from keras_mtl.solvers.gram import normalize
 from keras_mtl.solvers.gram import to_gram
-from keras_mtl.solvers.permutation import random_orders
-from keras_mtl.solvers.permutation import seed_generator
+from keras_mtl.solvers.random_numbers import random_orders
+from keras_mtl.solvers.random_numbers import seed_generator
 
 # Cosines this close to 1 are rounding, and no vector reaches 1 by adding.
 LARGEST_TARGET = 1 - 1e-6
@@ -74,13 +75,7 @@ class GradVac(Aggregator):
         name: str | None = None,
     ):
         super().__init__(granularity=granularity, name=name)
-        if isinstance(beta, bool) or not (
-            isinstance(beta, (int, float)) and 0 <= beta <= 1
-        ):
-            raise ValueError(
-                f"`beta` must be a number from 0 to 1. Received: beta={beta!r}"
-            )
-        self.beta = float(beta)
+        self.beta = number_to_one("beta", beta)
         self.seed = seed
         self.seed_generator = seed_generator(seed)
         self.targets: keras.Variable | None = None

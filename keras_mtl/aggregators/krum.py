@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_mtl.aggregators.aggregator import Aggregator
+from keras_mtl.arguments import integer_from
 from keras_mtl.solvers.gram import Tensor
 from keras_mtl.solvers.gram import diagonal
 from keras_mtl.solvers.gram import normalize
@@ -57,18 +58,8 @@ class Krum(Aggregator):
         name: str | None = None,
     ):
         super().__init__(granularity=granularity, name=name)
-        if not _is_integer(num_byzantine) or num_byzantine < 0:
-            raise ValueError(
-                "`num_byzantine` must be an integer, 0 or more. Received: "
-                f"num_byzantine={num_byzantine!r}"
-            )
-        if not _is_integer(num_selected) or num_selected < 1:
-            raise ValueError(
-                "`num_selected` must be an integer, 1 or more. Received: "
-                f"num_selected={num_selected!r}"
-            )
-        self.num_byzantine = int(num_byzantine)
-        self.num_selected = int(num_selected)
+        self.num_byzantine = integer_from(0, "num_byzantine", num_byzantine)
+        self.num_selected = integer_from(1, "num_selected", num_selected)
 
     def create_state(self, task_names: tuple[str, ...]) -> None:
         """Checks that there are enough tasks."""
@@ -127,10 +118,6 @@ class Krum(Aggregator):
             "num_selected": self.num_selected,
             **super().get_config(),
         }
-
-
-def _is_integer(value: Any) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
 def _ranks(scores: Tensor) -> Tensor:

@@ -9,6 +9,8 @@ from keras import ops
 
 from keras_mtl.aggregators.aggregator import Aggregator
 from keras_mtl.aggregators.aggregator import Column
+from keras_mtl.arguments import is_integer
+from keras_mtl.arguments import number_to_one
 from keras_mtl.solvers.gram import Tensor
 from keras_mtl.solvers.gram import to_gram
 
@@ -45,10 +47,8 @@ class MainTaskAggregator(Aggregator):
         name: str | None = None,
     ):
         super().__init__(granularity=granularity, name=name)
-        is_index = isinstance(main_task, (int, np.integer))
-        if isinstance(main_task, bool) or not (
-            is_index or isinstance(main_task, str)
-        ):
+        is_index = is_integer(main_task)
+        if not is_index and not isinstance(main_task, str):
             raise ValueError(
                 "`main_task` must be the name of a task or its index in the "
                 f"order of `loss`. Received: main_task={main_task!r}"
@@ -58,15 +58,8 @@ class MainTaskAggregator(Aggregator):
                 "`main_task` as an index counts from 0. Received: "
                 f"main_task={main_task}"
             )
-        if isinstance(smoothing, bool) or not (
-            isinstance(smoothing, (int, float)) and 0 < smoothing <= 1
-        ):
-            raise ValueError(
-                "`smoothing` must be a number above 0 and at most 1 (no "
-                f"smoothing). Received: smoothing={smoothing!r}"
-            )
         self.main_task = int(main_task) if is_index else main_task
-        self.smoothing = float(smoothing)
+        self.smoothing = number_to_one("smoothing", smoothing, zero=False)
         self.reference: list[keras.Variable] = []
 
     def create_state(self, task_names: tuple[str, ...]) -> None:

@@ -9,6 +9,8 @@ from keras import ops
 from keras_mtl.aggregators import slots
 from keras_mtl.aggregators.aggregator import Aggregator
 from keras_mtl.aggregators.aggregator import Column
+from keras_mtl.arguments import number_from_zero
+from keras_mtl.arguments import number_to_one
 from keras_mtl.solvers.gram import Tensor
 from keras_mtl.solvers.gram import divisor
 from keras_mtl.solvers.gram import to_gram
@@ -37,6 +39,10 @@ class MoCo(Aggregator):
     The step on w sees the squares of the gradients: `gamma` must suit their
     scale, and with very long gradients one task takes all the weight. A task
     whose gradient is zero draws the weight slowly, as it does in MGDA.
+
+    What the logs and `GradientMonitor` show (conflicts, cosines, norms) is of
+    the averages, which this method arbitrates between: without the noise of
+    single batches, and late by some 1 / beta_k steps.
 
     The tracked gradients take T times the memory of the model. A task without
     labels in a batch takes no part in the step, and keeps its average, its
@@ -87,11 +93,11 @@ class MoCo(Aggregator):
         name: str | None = None,
     ):
         super().__init__(granularity=granularity, name=name)
-        self.beta = slots.check_number("beta", beta, high=1, open_low=True)
-        self.gamma = slots.check_number("gamma", gamma)
-        self.rho = slots.check_number("rho", rho)
-        self.beta_sigma = slots.check_number("beta_sigma", beta_sigma)
-        self.gamma_sigma = slots.check_number("gamma_sigma", gamma_sigma)
+        self.beta = number_to_one("beta", beta, zero=False)
+        self.gamma = number_from_zero("gamma", gamma)
+        self.rho = number_from_zero("rho", rho)
+        self.beta_sigma = number_from_zero("beta_sigma", beta_sigma)
+        self.gamma_sigma = number_from_zero("gamma_sigma", gamma_sigma)
         if not isinstance(scale_to_losses, bool):
             raise ValueError(
                 "`scale_to_losses` must be true or false. Received: "

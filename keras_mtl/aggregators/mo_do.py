@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_mtl.aggregators import slots
 from keras_mtl.aggregators.double_sampling import DoubleSampling
+from keras_mtl.arguments import number_from_zero
 from keras_mtl.solvers.gram import Tensor
 from keras_mtl.solvers.simplex_projection import simplex_projection
 
@@ -66,8 +67,8 @@ class MoDo(DoubleSampling):
         name: str | None = None,
     ):
         super().__init__(granularity=granularity, name=name)
-        self.gamma = slots.check_number("gamma", gamma)
-        self.rho = slots.check_number("rho", rho)
+        self.gamma = number_from_zero("gamma", gamma)
+        self.rho = number_from_zero("rho", rho)
 
     def moved_weights(
         self, held: Tensor, products: Tensor, norms: Tensor, learning: Tensor

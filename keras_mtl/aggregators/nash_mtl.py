@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_mtl.aggregators.aggregator import Aggregator
+from keras_mtl.arguments import number_above_zero
 from keras_mtl.solvers.bargaining import bargaining_weights
 from keras_mtl.solvers.cosines import to_cosines
 from keras_mtl.solvers.gram import Tensor
@@ -58,12 +59,9 @@ class NashMTL(Aggregator):
         name: str | None = None,
     ):
         super().__init__(granularity=granularity, name=name)
-        if max_norm is not None and not 0 < max_norm < float("inf"):
-            raise ValueError(
-                "`max_norm` must be a number above zero, or None. Received: "
-                f"max_norm={max_norm!r}"
-            )
-        self.max_norm = None if max_norm is None else float(max_norm)
+        if max_norm is not None:
+            max_norm = number_above_zero("max_norm", max_norm)
+        self.max_norm = max_norm
 
     def weights(self, gram: Tensor, present: Tensor | None = None) -> Tensor:
         """Task weights.

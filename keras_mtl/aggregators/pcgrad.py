@@ -11,8 +11,8 @@ from keras_mtl.solvers.gram import diagonal
 from keras_mtl.solvers.gram import divisor
 from keras_mtl.solvers.gram import normalize
 from keras_mtl.solvers.gram import to_gram
-from keras_mtl.solvers.permutation import random_orders
-from keras_mtl.solvers.permutation import seed_generator
+from keras_mtl.solvers.random_numbers import random_orders
+from keras_mtl.solvers.random_numbers import seed_generator
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")

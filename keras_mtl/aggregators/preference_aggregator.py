@@ -38,8 +38,15 @@ class PreferenceAggregator(Aggregator):
         spread_over_tasks("preference", self.preference, task_names)
 
     def preference_of(self, gram: Tensor, default: float) -> Tensor:
-        """The preference `[T]`, `default` for each task if there is none."""
+        """The preference `[T]`, `default` for each task if there is none.
+
+        Args:
+            gram: Tensor whose last axis is that of the tasks.
+            default: Number for each task.
+        """
         size = gram.shape[-1]
+        if isinstance(self.preference, dict):
+            self.check_built()
         if self.preference is None:
             values = [default] * size
         else:

@@ -9,8 +9,8 @@ from keras_mtl.aggregators.aggregator import Aggregator
 from keras_mtl.solvers.gram import Tensor
 from keras_mtl.solvers.gram import diagonal
 from keras_mtl.solvers.gram import to_gram
-from keras_mtl.solvers.permutation import random_normals
-from keras_mtl.solvers.permutation import seed_generator
+from keras_mtl.solvers.random_numbers import random_normals
+from keras_mtl.solvers.random_numbers import seed_generator
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")

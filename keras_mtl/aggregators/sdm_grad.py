@@ -3,24 +3,28 @@
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 from keras_mtl.aggregators import slots
 from keras_mtl.aggregators.double_sampling import DoubleSampling
+from keras_mtl.aggregators.preference_aggregator import PreferenceAggregator
+from keras_mtl.arguments import integer_from
+from keras_mtl.arguments import number_from_zero
+from keras_mtl.arguments import number_to_one
 from keras_mtl.solvers.gram import Tensor
 from keras_mtl.solvers.gram import divisor
 from keras_mtl.solvers.simplex_projection import simplex_projection
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
-class SDMGrad(DoubleSampling):
+class SDMGrad(PreferenceAggregator, DoubleSampling):
     """Stochastic direction-oriented multi-objective gradient descent.
 
-    Looks for the combination of least norm of w plus `lambda_` times the mean:
-    the larger `lambda_`, the nearer the update is to the mean gradient. With
-    A_ij the inner product of the gradients of tasks i and j on two independent
-    batches, and u = (1 / T, ..., 1 / T):
+    Looks for the combination of least norm of w plus `lambda_` times a target
+    u, which is the mean or a preference: the larger `lambda_`, the nearer the
+    update is to the target. With A_ij the inner product of the gradients of
+    tasks i and j on two independent batches, and u = (1 / T, ..., 1 / T) or
+    the preference, divided by its sum:
 
         update = sum_i (w_i + lambda_ u_i) / (1 + lambda_) g_i
         `num_iterations` times:
@@ -41,7 +45,7 @@ class SDMGrad(DoubleSampling):
     step before (which are one optimizer step old) and of this step, and is the
     same in all iterations, as in the authors' code. The update has the weights
     before they move, so that its batch is independent of them. Each batch has
-    a part in two moves. The first update is the mean.
+    a part in two moves. The first update is the mean, drawn to the target.
 
     The default learning rate, from the authors' code, is so large that with
     many tasks w need not settle in `num_iterations`. It then depends on
@@ -53,10 +57,13 @@ class SDMGrad(DoubleSampling):
     its weight.
 
     Args:
-        lambda_: Pull towards the mean gradient.
+        lambda_: Pull towards the target.
         learning_rate: Step size of the weights.
         momentum: Share of the step before in each step of the weights.
         num_iterations: Steps of the weights for each batch.
+        preference: The target: numbers from 0 up, not all zero, as a dict by
+            names of tasks or a sequence in the order of `loss`. None is the
+            mean.
         granularity: `"model"` (default, as published), `"layer"` or
             `"variable"`: each with weights of its own.
         name: Name of the method.
@@ -78,31 +85,24 @@ class SDMGrad(DoubleSampling):
         learning_rate: float = 10.0,
         momentum: float = 0.5,
         num_iterations: int = 20,
+        preference: Any = None,
         granularity: str = "model",
         name: str | None = None,
     ):
-        super().__init__(granularity=granularity, name=name)
-        self.lambda_ = slots.check_number("lambda_", lambda_)
-        self.learning_rate = slots.check_number("learning_rate", learning_rate)
-        self.momentum = slots.check_number("momentum", momentum, high=1)
-        if (
-            isinstance(num_iterations, bool)
-            or not isinstance(num_iterations, (int, np.integer))
-            or num_iterations < 1
-        ):
-            raise ValueError(
-                "`num_iterations` must be an integer, 1 or more. Received: "
-                f"num_iterations={num_iterations!r}"
-            )
-        self.num_iterations = int(num_iterations)
+        super().__init__(
+            preference=preference, granularity=granularity, name=name
+        )
+        self.lambda_ = number_from_zero("lambda_", lambda_)
+        self.learning_rate = number_from_zero("learning_rate", learning_rate)
+        self.momentum = number_to_one("momentum", momentum)
+        self.num_iterations = integer_from(1, "num_iterations", num_iterations)
 
     def moved_weights(
         self, held: Tensor, products: Tensor, norms: Tensor, learning: Tensor
     ) -> Tensor:
         part = ops.where(learning, held, 0.0)
         total = slots.share_of(learning, held)
-        pull = ops.where(learning, self.lambda_ / norms.shape[-1], 0.0)
-        pull = ops.cast(pull, held.dtype)
+        pull = ops.where(learning, self._pull(held), 0.0)
         scale = divisor(self._mean_norm(norms, learning))
         # One after the other: the square of a large scale is infinite.
         products = products / scale / scale
@@ -127,8 +127,12 @@ class SDMGrad(DoubleSampling):
         return mean[..., None, None]
 
     def update_weights(self, held: Tensor) -> Tensor:
-        pull = self.lambda_ / held.shape[-1]
-        return (held + pull) / (1.0 + self.lambda_)
+        return (held + self._pull(held)) / (1.0 + self.lambda_)
+
+    def _pull(self, held: Tensor) -> Tensor:
+        """The weights `[T]` of the target, which sum to `lambda_`."""
+        target = self.preference_of(held, default=1.0)
+        return self.lambda_ * target / ops.sum(target)
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -102,33 +102,3 @@ def nan_like(weights: Tensor, gram: Tensor) -> Tensor:
     """The weights, NaN for matrices that are not finite: overflow shows."""
     finite = ops.all(ops.isfinite(gram), axis=(-2, -1))
     return ops.where(finite[..., None], weights, float("nan"))
-
-
-def check_number(
-    name: str,
-    value: float,
-    low: float = 0.0,
-    high: float = float("inf"),
-    open_low: bool = False,
-) -> float:
-    """A constructor argument as a float.
-
-    Raises:
-        ValueError: If it is no number from `low` (or, with `open_low`, above
-            it) to `high`, or not finite.
-    """
-    number = (int, float, np.integer, np.floating)
-    is_number = isinstance(value, number) and not isinstance(value, bool)
-    if (
-        not is_number
-        or not low <= value <= high
-        or abs(value) == float("inf")
-        or (open_low and value == low)
-    ):
-        bounds = f"above {low:g}" if open_low else f"{low:g} or more"
-        if high < float("inf"):
-            bounds += f" and at most {high:g}"
-        raise ValueError(
-            f"`{name}` must be a number, {bounds}. Received: {name}={value!r}"
-        )
-    return float(value)

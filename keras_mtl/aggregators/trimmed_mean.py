@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 from keras_mtl.aggregators.aggregator import Aggregator
+from keras_mtl.arguments import integer_from
 from keras_mtl.solvers.gram import Tensor
 
 
@@ -46,16 +46,7 @@ class TrimmedMean(Aggregator):
 
     def __init__(self, num_trimmed: int = 1, name: str | None = None):
         super().__init__(name=name)
-        if (
-            isinstance(num_trimmed, bool)
-            or not isinstance(num_trimmed, (int, np.integer))
-            or num_trimmed < 0
-        ):
-            raise ValueError(
-                "`num_trimmed` must be an integer, 0 or more. Received: "
-                f"num_trimmed={num_trimmed!r}"
-            )
-        self.num_trimmed = int(num_trimmed)
+        self.num_trimmed = integer_from(0, "num_trimmed", num_trimmed)
 
     def create_state(self, task_names: tuple[str, ...]) -> None:
         """Checks that something is left of all tasks."""

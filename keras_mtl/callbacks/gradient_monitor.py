@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_mtl.arguments import integer_from
 from keras_mtl.callbacks.gradient_history import GradientHistory
 from keras_mtl.callbacks.plot_gradients import plot_gradients
 from keras_mtl.callbacks.scalar_writer import ScalarWriter
@@ -18,9 +19,10 @@ class GradientMonitor(keras.callbacks.Callback):
     Every `every_n_steps` training steps it reads what the aggregator of a
     `keras_mtl.MultiTaskModel` saw and decided: the cosine of each pair of task
     gradients, the norm of each, and the weight that each got. These are the
-    gradients of the batch of that step, over the variables that tasks share,
-    or at the `representation` where the model was compiled with one. Other
-    steps cost nothing: no state is read, and the device is not waited for.
+    gradients of the batch of that step (the averages, where `MoCo` or `DBMTL`
+    puts these in their place), over the variables that tasks share, or at the
+    `representation` where the model was compiled with one. Other steps cost
+    nothing: no state is read, and the device is not waited for.
 
     With `log_dir` it writes scalars for TensorBoard to `log_dir/train`, where
     `keras.callbacks.TensorBoard(log_dir)` writes too:
@@ -64,14 +66,8 @@ class GradientMonitor(keras.callbacks.Callback):
                 "`log_dir` should be a path or `None`. Received: "
                 f"log_dir={log_dir!r}"
             )
-        is_integer = isinstance(every_n_steps, (int, np.integer))
-        if not is_integer or every_n_steps < 1:
-            raise ValueError(
-                "`every_n_steps` should be an integer from 1 up. Received: "
-                f"every_n_steps={every_n_steps!r}"
-            )
         self.log_dir = log_dir
-        self.every_n_steps = int(every_n_steps)
+        self.every_n_steps = integer_from(1, "every_n_steps", every_n_steps)
         self._writer: ScalarWriter | None = None
         self._task_names: list[str] = []
         self._steps: list[int] = []

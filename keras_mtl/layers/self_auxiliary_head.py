@@ -1,11 +1,13 @@
 """A small second head for a task, to train with and to throw away."""
 
 import math
-import numbers
 from typing import Any
 
 import keras
 from keras import ops
+
+from keras_mtl.arguments import integer_from
+from keras_mtl.arguments import number_above_zero
 
 Tensor = Any
 Shape = tuple[int | None, ...]
@@ -95,10 +97,14 @@ class SelfAuxiliaryHead(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         # Passed args.
-        self.units = _positive_integer("units", units)
-        self.pool_size = _positive_integer("pool_size", pool_size, True)
-        self.bottleneck = _positive_integer("bottleneck", bottleneck, True)
-        self.temperature = _positive_number("temperature", temperature)
+        self.units = integer_from(1, "units", units)
+        if pool_size is not None:
+            pool_size = integer_from(1, "pool_size", pool_size)
+        self.pool_size = pool_size
+        if bottleneck is not None:
+            bottleneck = integer_from(1, "bottleneck", bottleneck)
+        self.bottleneck = bottleneck
+        self.temperature = number_above_zero("temperature", temperature)
         self.activation = keras.activations.get(activation)
         self.flatten = flatten
         self.use_bias = use_bias
@@ -217,27 +223,3 @@ def _clone(initializer: Any) -> Any:
     if isinstance(initializer, keras.initializers.Initializer):
         return initializer.clone()
     return initializer
-
-
-def _positive_integer(
-    argument: str, value: Any, optional: bool = False
-) -> int | None:
-    if optional and value is None:
-        return None
-    is_integer = isinstance(value, numbers.Integral)
-    if not is_integer or isinstance(value, bool) or value <= 0:
-        raise ValueError(
-            f"`{argument}` must be a positive integer"
-            f"{' or None' if optional else ''}. Received: {argument}={value!r}"
-        )
-    return int(value)
-
-
-def _positive_number(argument: str, value: Any) -> float:
-    is_number = isinstance(value, numbers.Real)
-    if not is_number or not math.isfinite(value) or value <= 0:
-        raise ValueError(
-            f"`{argument}` must be a positive, finite number. Received: "
-            f"{argument}={value!r}"
-        )
-    return float(value)

@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from keras_mtl.arguments import is_integer
+
 
 def svd_task_weights(
     features: Any,
@@ -67,8 +69,7 @@ def svd_task_weights(
     }
     thetas = {name: features.T @ values for name, values in columns.items()}
     stacked = np.concatenate(list(thetas.values()), axis=1)
-    is_integer = isinstance(rank, (int, np.integer))
-    if not is_integer or not 1 <= rank <= stacked.shape[1]:
+    if not is_integer(rank) or not 1 <= rank <= stacked.shape[1]:
         raise ValueError(
             "`rank` must be an integer from 1 to the number of columns of the "
             f"labels, {stacked.shape[1]}. Received: rank={rank!r}"

@@ -6,7 +6,9 @@ import keras
 from keras import ops
 
 from keras_mtl.arguments import number_from_zero
+from keras_mtl.solvers.gram import divisor
 from keras_mtl.weightings.scalarization import Scalarization
+from keras_mtl.weightings.scalarization import of_present
 
 Tensor = Any
 
@@ -27,8 +29,8 @@ class COSMOS(Scalarization):
 
     and p where all losses are zero. Weights can be negative: a task that is
     ahead of the preferred direction is held back. As the losses shrink, the
-    second term grows beyond the first. A task without labels in a batch counts
-    as one whose loss is zero.
+    second term grows beyond the first. A task without labels in a batch takes
+    no part: S is that of the others.
 
     Of a negative weight an aggregator sees the reversed gradient, and protects
     the ascent of that task: compose this with none.
@@ -65,10 +67,10 @@ class COSMOS(Scalarization):
         super().__init__(preference=preference, name=name)
         self.penalty = number_from_zero("penalty", penalty)
 
-    def weights(self, losses: Tensor) -> Tensor:
-        losses = ops.convert_to_tensor(losses)
-        preference = self.preference_of(losses)
-        unit = preference / ops.norm(preference)
+    def weights(self, losses: Tensor, present: Tensor | None = None) -> Tensor:
+        losses = of_present(ops.convert_to_tensor(losses), present)
+        preference = self.preference_of(losses, present)
+        unit = preference / divisor(ops.norm(preference))
         # Squares of the largest and of the smallest losses stay in range.
         largest = ops.maximum(ops.max(ops.abs(losses)), 1e-30)
         scaled = losses / largest

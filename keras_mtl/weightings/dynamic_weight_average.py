@@ -3,9 +3,9 @@
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
+from keras_mtl.arguments import is_integer
 from keras_mtl.arguments import number_above_zero
 from keras_mtl.solvers.gram import divisor
 from keras_mtl.weightings.weighting import Weighting
@@ -60,15 +60,13 @@ class DynamicWeightAverage(Weighting):
     ):
         super().__init__(name=name)
         self.temperature = number_above_zero("temperature", temperature)
-        is_integer = isinstance(window, (int, np.integer))
-        if isinstance(window, bool) or not (
-            window == "epoch" or (is_integer and window > 0)
-        ):
+        by_steps = is_integer(window)
+        if window != "epoch" and not (by_steps and window > 0):
             raise ValueError(
                 "`window` must be 'epoch' or a number of steps, an integer "
                 f"above 0. Received: window={window!r}"
             )
-        self.window = int(window) if is_integer else window
+        self.window = int(window) if by_steps else window
         self.ratio: keras.Variable | None = None
 
     def create_state(self, task_names: tuple[str, ...]) -> None:
@@ -95,6 +93,7 @@ class DynamicWeightAverage(Weighting):
 
     def weights(self, losses: Tensor) -> Tensor:
         del losses
+        self.check_built()
         ratio = ops.convert_to_tensor(self.ratio)
         return ratio.shape[0] * ops.softmax(ratio / self.temperature)
 

@@ -100,9 +100,12 @@ class FAMO(Weighting):
             # By task: one without labels does not move.
             self.steps = zeros("steps")
 
-    def weights(self, losses: Tensor) -> Tensor:
+    def weights(self, losses: Tensor, present: Tensor | None = None) -> Tensor:
+        self.check_built()
         losses = ops.convert_to_tensor(losses)
         takes_part = losses > self._bounds
+        if present is not None:
+            takes_part = ops.logical_and(takes_part, present)
         logits = ops.convert_to_tensor(self.logits)
         scores = logits - ops.log(self._above_bounds(losses))
         scores = ops.where(takes_part, scores, -1e30)

@@ -44,7 +44,8 @@ class GradNorm(Weighting):
             paper has 1.5 for tasks that differ much, 0.12 for similar ones.
         learning_rate: Step size of the weights, above 0; the paper's is 0.025.
         norm_layer: Name of the layer at which norms are taken. None is the
-            last one that tasks share, as published.
+            last one with a kernel that tasks share, as published: a
+            normalisation after it does not count.
         name: Name of the method.
 
     Example:
@@ -100,6 +101,7 @@ class GradNorm(Weighting):
 
     def weights(self, losses: Tensor) -> Tensor:
         del losses
+        self.check_built()
         return ops.convert_to_tensor(self.task_weights)
 
     def update(self, losses: Tensor, gradient_norms: Tensor) -> None:

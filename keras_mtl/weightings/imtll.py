@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_mtl.arguments import finite_number
 from keras_mtl.arguments import number_above_zero
 from keras_mtl.weightings.weighting import Weighting
 
@@ -54,7 +55,7 @@ class IMTLL(Weighting):
         super().__init__(name=name)
         if learning_rate is not None:
             learning_rate = number_above_zero("learning_rate", learning_rate)
-        self.initial_scale = float(initial_scale)
+        self.initial_scale = finite_number("initial_scale", initial_scale)
         self.learning_rate = learning_rate
         self.scale: keras.Variable | None = None
 
@@ -69,6 +70,7 @@ class IMTLL(Weighting):
 
     def weights(self, losses: Tensor) -> Tensor:
         del losses
+        self.check_built()
         return ops.exp(ops.convert_to_tensor(self.scale))
 
     def weighted_losses(self, losses: Tensor) -> Tensor:

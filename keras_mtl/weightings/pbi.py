@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_mtl.arguments import number_from_zero
+from keras_mtl.solvers.gram import divisor
 from keras_mtl.weightings.scalarization import ReferenceScalarization
 
 Tensor = Any
@@ -27,7 +28,7 @@ class PBI(ReferenceScalarization):
 
     The ratio of the losses tends to that of the preference. Weights can be
     negative: a task that is ahead is held back until the others follow. A task
-    without labels in a batch counts as one whose loss is zero.
+    without labels in a batch takes no part: S is that of the others.
 
     Of a negative weight an aggregator sees the reversed gradient, and protects
     the ascent of that task: compose this with none.
@@ -67,11 +68,11 @@ class PBI(ReferenceScalarization):
         super().__init__(preference=preference, reference=reference, name=name)
         self.theta = number_from_zero("theta", theta)
 
-    def weights(self, losses: Tensor) -> Tensor:
+    def weights(self, losses: Tensor, present: Tensor | None = None) -> Tensor:
         losses = ops.convert_to_tensor(losses)
-        preference = self.preference_of(losses)
-        unit = preference / ops.norm(preference)
-        distances = self.distances(losses)
+        preference = self.preference_of(losses, present)
+        unit = preference / divisor(ops.norm(preference))
+        distances = self.distances(losses, present)
         # Squares of the largest and of the smallest losses stay in range.
         largest = ops.maximum(ops.max(ops.abs(distances)), 1e-30)
         distances = distances / largest

@@ -5,9 +5,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_mtl.solvers.permutation import random_normals
-from keras_mtl.solvers.permutation import random_uniforms
-from keras_mtl.solvers.permutation import seed_generator
+from keras_mtl.solvers.random_numbers import random_normals
+from keras_mtl.solvers.random_numbers import random_uniforms
+from keras_mtl.solvers.random_numbers import seed_generator
 from keras_mtl.weightings.weighting import Weighting
 
 Tensor = Any
@@ -48,6 +48,8 @@ class RandomLossWeighting(Weighting):
     - [Reasonable Effectiveness of Random Weighting: A Litmus Test for
         Multi-Task Learning](https://arxiv.org/abs/2111.10603), Lin et al. 2021
     """
+
+    looks_at_losses = False
 
     def __init__(
         self,

@@ -8,6 +8,7 @@ from keras import ops
 from keras_mtl.arguments import numbers_by_task
 from keras_mtl.arguments import preference_by_task
 from keras_mtl.arguments import spread_over_tasks
+from keras_mtl.solvers.gram import divisor
 from keras_mtl.weightings.weighting import Weighting
 
 Tensor = Any
@@ -21,6 +22,8 @@ class Scalarization(Weighting):
     `weights`, so that S also composes with an aggregator.
 
     The preference is divided by its sum: the papers take it from the simplex.
+    A task without labels in a batch stands aside: S is that of the others,
+    with their preferences divided by their own sum.
 
     Args:
         preference: Numbers from 0 up, not all zero: a dict by names of tasks,
@@ -36,16 +39,24 @@ class Scalarization(Weighting):
         """Checks that the preference fits the tasks."""
         spread_over_tasks("preference", self.preference, task_names)
 
-    def preference_of(self, losses: Tensor) -> Tensor:
-        """The preference `[T]`, which sums to one."""
+    def preference_of(
+        self, losses: Tensor, present: Tensor | None = None
+    ) -> Tensor:
+        """The preference `[T]`, which sums to one; zero for absent tasks."""
         values = self._by_task("preference", losses)
-        return constant(values / values.sum(), losses)
+        preference = constant(values / values.sum(), losses)
+        if present is None:
+            return preference
+        preference = of_present(preference, present)
+        return preference / divisor(ops.sum(preference))
 
     def _by_task(
         self, argument: str, losses: Tensor, default: float | None = None
     ) -> np.ndarray:
-        names = self.task_names or range(losses.shape[0])
         given = getattr(self, argument)
+        if isinstance(given, dict):
+            self.check_built()
+        names = self.task_names or range(losses.shape[0])
         return np.array(spread_over_tasks(argument, given, names, default))
 
     def get_config(self) -> dict[str, Any]:
@@ -77,10 +88,12 @@ class ReferenceScalarization(Scalarization):
         super().create_state(task_names)
         spread_over_tasks("reference", self.reference, task_names, default=0.0)
 
-    def distances(self, losses: Tensor) -> Tensor:
-        """How far the losses are from the reference, `[T]`."""
+    def distances(
+        self, losses: Tensor, present: Tensor | None = None
+    ) -> Tensor:
+        """How far losses are from the reference, `[T]`; 0 for absent tasks."""
         reference = self._by_task("reference", losses, default=0.0)
-        return losses - constant(reference, losses)
+        return of_present(losses - constant(reference, losses), present)
 
     def get_config(self) -> dict[str, Any]:
         return {"reference": self.reference, **super().get_config()}
@@ -89,3 +102,12 @@ class ReferenceScalarization(Scalarization):
 def constant(values: np.ndarray, like: Tensor) -> Tensor:
     """The values as a tensor of the other tensor's dtype."""
     return ops.convert_to_tensor(values, dtype=like.dtype)
+
+
+def of_present(
+    values: Tensor, present: Tensor | None, other: float = 0.0
+) -> Tensor:
+    """The values `[T]`, with another for tasks that have no labels."""
+    if present is None:
+        return values
+    return ops.where(present, values, ops.full_like(values, other))

@@ -66,6 +66,8 @@ class Schedule(Weighting):
     ```
     """
 
+    looks_at_losses = False
+
     def __init__(self, schedules: dict[str, Any], name: str | None = None):
         super().__init__(name=name)
         if not isinstance(schedules, dict):
@@ -89,6 +91,7 @@ class Schedule(Weighting):
 
     def weights(self, losses: Tensor) -> Tensor:
         del losses
+        self.check_built()
         step = ops.convert_to_tensor(self.step)
         values = [
             schedule(step) if callable(schedule) else schedule

@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_mtl.arguments import number_above_zero
 from keras_mtl.weightings.scalarization import ReferenceScalarization
+from keras_mtl.weightings.scalarization import of_present
 
 Tensor = Any
 
@@ -25,7 +26,7 @@ class STCH(ReferenceScalarization):
     weights; a small one gives `Tchebycheff`, the worst task alone.
 
     The losses should be of one scale, for example by `loss_weights`. A task
-    without labels in a batch counts as one whose loss is zero.
+    without labels in a batch takes no part: S is that of the others.
 
     Args:
         mu: Number above 0. The paper tries 0.01, 0.1, 0.5 and 1 and finds
@@ -64,11 +65,12 @@ class STCH(ReferenceScalarization):
         super().__init__(preference=preference, reference=reference, name=name)
         self.mu = number_above_zero("mu", mu)
 
-    def weights(self, losses: Tensor) -> Tensor:
+    def weights(self, losses: Tensor, present: Tensor | None = None) -> Tensor:
         losses = ops.convert_to_tensor(losses)
-        preference = self.preference_of(losses)
-        scores = preference * self.distances(losses)
-        return preference * ops.softmax(scores / self.mu)
+        preference = self.preference_of(losses, present)
+        scores = preference * self.distances(losses, present)
+        scores = of_present(scores / self.mu, present, other=-1e30)
+        return preference * ops.softmax(scores)
 
     def get_config(self) -> dict[str, Any]:
         return {"mu": self.mu, **super().get_config()}

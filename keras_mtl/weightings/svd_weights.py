@@ -43,6 +43,8 @@ class SVDWeights(Weighting):
         https://arxiv.org/abs/2005.00944), Wu, Zhang and Re 2020, algorithm 2
     """
 
+    looks_at_losses = False
+
     def __init__(self, task_weights: dict[str, float], name: str | None = None):
         super().__init__(name=name)
         if not isinstance(task_weights, dict):
@@ -79,6 +81,7 @@ class SVDWeights(Weighting):
         check_task_names("task_weights", self.task_weights, task_names)
 
     def weights(self, losses: Tensor) -> Tensor:
+        self.check_built()
         values = [self.task_weights.get(name, 1.0) for name in self.task_names]
         return ops.convert_to_tensor(values, dtype=losses.dtype)
 

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_mtl.weightings.scalarization import ReferenceScalarization
+from keras_mtl.weightings.scalarization import of_present
 
 Tensor = Any
 
@@ -24,8 +25,8 @@ class Tchebycheff(ReferenceScalarization):
     the worst task changes from step to step: `STCH` is the smooth form.
 
     Tasks whose weight is zero take no part in the step, so an aggregator has
-    nothing to do but where tasks tie. A task without labels in a batch counts
-    as one whose loss is zero.
+    nothing to do but where tasks tie. Nor does a task without labels in a
+    batch: S is that of the others.
 
     Args:
         preference: Numbers from 0 up, not all zero: a dict by names of tasks,
@@ -47,9 +48,10 @@ class Tchebycheff(ReferenceScalarization):
         https://arxiv.org/abs/2402.19078), Lin et al. 2024, section 2
     """
 
-    def weights(self, losses: Tensor) -> Tensor:
+    def weights(self, losses: Tensor, present: Tensor | None = None) -> Tensor:
         losses = ops.convert_to_tensor(losses)
-        preference = self.preference_of(losses)
-        scores = preference * self.distances(losses)
+        preference = self.preference_of(losses, present)
+        scores = preference * self.distances(losses, present)
+        scores = of_present(scores, present, other=-1e38)
         worst = ops.cast(ops.equal(scores, ops.max(scores)), losses.dtype)
         return preference * worst / ops.sum(worst)

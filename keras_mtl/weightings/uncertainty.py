@@ -6,6 +6,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_mtl.arguments import finite_number
+from keras_mtl.arguments import number_above_zero
 from keras_mtl.weightings.weighting import Weighting
 
 Tensor = Any
@@ -65,21 +67,20 @@ class Uncertainty(Weighting):
                 f"['{regression_tasks}']. Received: "
                 f"regression_tasks={regression_tasks!r}"
             )
-        bounds = (min_log_variance, max_log_variance)
-        if None not in bounds and min_log_variance >= max_log_variance:
+        if learning_rate is not None:
+            learning_rate = number_above_zero("learning_rate", learning_rate)
+        self.regression_tasks = list(regression_tasks)
+        self.initial_log_variance = finite_number(
+            "initial_log_variance", initial_log_variance
+        )
+        self.min_log_variance = _bound("min_log_variance", min_log_variance)
+        self.max_log_variance = _bound("max_log_variance", max_log_variance)
+        bounds = (self.min_log_variance, self.max_log_variance)
+        if None not in bounds and bounds[0] >= bounds[1]:
             raise ValueError(
                 "`min_log_variance` should be less than `max_log_variance`. "
                 f"Received: {min_log_variance} and {max_log_variance}"
             )
-        if learning_rate is not None and not learning_rate > 0:
-            raise ValueError(
-                "`learning_rate` should be a number above 0, or `None`. "
-                f"Received: learning_rate={learning_rate}"
-            )
-        self.regression_tasks = list(regression_tasks)
-        self.initial_log_variance = initial_log_variance
-        self.min_log_variance = min_log_variance
-        self.max_log_variance = max_log_variance
         self.learning_rate = learning_rate
         self.log_variance: keras.Variable | None = None
 
@@ -100,6 +101,7 @@ class Uncertainty(Weighting):
 
     def weights(self, losses: Tensor) -> Tensor:
         del losses
+        self.check_built()
         factors = [
             0.5 if name in self.regression_tasks else 1.0
             for name in self.task_names
@@ -137,3 +139,7 @@ class Uncertainty(Weighting):
             "max_log_variance": self.max_log_variance,
             "learning_rate": self.learning_rate,
         }
+
+
+def _bound(argument: str, value: Any) -> float | None:
+    return None if value is None else finite_number(argument, value)

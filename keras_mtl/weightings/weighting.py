@@ -23,6 +23,9 @@ class Weighting(Method):
     weighting receives the losses after these have been applied. Logs show the
     losses as they were before it, so that runs can be compared.
 
+    Under `tf.distribute` with several replicas, weightings that look at the
+    losses are refused. One that does not says so: `looks_at_losses = False`.
+
     Args:
         name: string. Defaults to the class name in snake case.
 
@@ -38,6 +41,9 @@ class Weighting(Method):
     ```
     """
 
+    # Whether weights or state depend on the losses. What does not may be used
+    # under `tf.distribute`, where each replica sees losses of its own.
+    looks_at_losses = True
     # Where `gradient_norms` are taken, for weightings that ask for them.
     norm_layer: str | None = None
 
@@ -50,6 +56,12 @@ class Weighting(Method):
 
         Returns:
             float tensor of shape `(num_tasks,)`.
+
+        A subclass may name one more argument, and the model passes it:
+        `present`, booleans of shape `(num_tasks,)` that are false for a task
+        without labels in the batch (its loss is zero) or with a loss weight of
+        zero, or `None` where all tasks take part. Such a task takes no part in
+        the step, whatever its weight.
         """
         raise NotImplementedError(
             f"{type(self).__name__} should implement `weights(losses)` or "
@@ -86,7 +98,8 @@ class Weighting(Method):
           more forward pass.
         - `gradient_norms`: the norms of the gradients of the weighted losses,
           taken at the layer that the attribute `norm_layer` names (`None`: at
-          the last one that tasks share; with `representation`, there).
+          the last one with a kernel that tasks share; with `representation`,
+          there).
 
         Args:
             losses: float tensor of shape `(num_tasks,)`.

@@ -8,10 +8,15 @@ from pathlib import Path
 
 from tests.aggregators.methods import METHODS
 from tests.aggregators.methods import Entry
+from tests.weightings import methods as weighting_methods
+from tests.weightings.methods import WEIGHTINGS
 
 PATH = Path(__file__).resolve().parents[2] / "docs" / "methods.md"
 TEXT = """\
-# The aggregators, side by side
+# The methods, side by side
+
+First the aggregators, then [the weightings](#the-weightings), then what both
+look like.
 
 Made by `python -m tests.aggregators.make_methods_table` of the table that
 `tests/aggregators/test_every_aggregator.py` holds every method to, on a zoo of
@@ -47,6 +52,24 @@ that of the weights that they share.
   than the other, where all others are orthogonal to it.
 
 {behaviours}
+
+## The weightings
+
+They act on the losses before gradients are taken, and compose with every
+aggregator. `tests/weightings/test_every_weighting.py` holds them to this table.
+
+- **Looks at**: nothing, the losses of the batch, these once more after the
+  step, or the norms of the task gradients at one layer. Under `tf.distribute`
+  those that look at nothing can be used.
+- **Remembers**: numbers kept from step to step; trained ones belong to the
+  model's optimizer.
+- **Costs**: beside the plain step, with one backward pass for the sum. The
+  backward passes are from the losses down to that layer; with an aggregator
+  they are there anyway.
+- **Weights add up to**: what the learning rate has to suit.
+- **Defaults**: as published, but for those marked as ours.
+
+{weightings}
 
 ## What they look like
 
@@ -109,6 +132,31 @@ def remembers(entry: Entry) -> str:
     return names[largest]
 
 
+def weightings_table() -> str:
+    lines = [
+        [
+            linked(name, entry.paper),
+            weighting_methods.looks_at(entry),
+            weighting_methods.remembers(entry),
+            weighting_methods.costs(entry),
+            entry.total + (", of any sign" if entry.negative else ""),
+            weighting_methods.defaults(entry),
+        ]
+        for name, entry in WEIGHTINGS.items()
+    ]
+    return table(
+        [
+            "method",
+            "Looks at",
+            "Remembers",
+            "Costs",
+            "Weights add up to",
+            "Defaults",
+        ],
+        lines,
+    )
+
+
 def text() -> str:
     """What docs/methods.md should be."""
     promises, behaviours, notes = [], [], []
@@ -129,6 +177,7 @@ def text() -> str:
         promises=table(["method", *PROMISES.values()], promises),
         notes="\n".join(f"{n}. {note}" for n, note in enumerate(notes, 1)),
         behaviours=table(header, behaviours),
+        weightings=weightings_table(),
     )
 
 

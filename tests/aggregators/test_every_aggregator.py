@@ -148,9 +148,6 @@ def test_table_has_every_aggregator():
 @pytest.mark.parametrize("name", METHODS)
 def test_structure(name):
     for size in sizes_of(METHODS[name]):
-        if not METHODS[name].has_weights:
-            check_updates(METHODS[name].make(size), zoo(size))
-            continue
         method = subject(name, size)
         testing.check_aggregator(method, [testing.assert_structure], zoo(size))
         # Of gradients that cancel, some weights are large and of rounding.
@@ -160,6 +157,16 @@ def test_structure(name):
             if not matrix.startswith(("opposed", "stationary"))
         }
         testing.check_aggregator(method, [testing.assert_batched], apart)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_public_check_by_default(name):
+    rows = {kind: zoo(5)[kind] for kind in ("normal_5", "conflicting_5")}
+    try:
+        testing.check_aggregator(subject(name, 5), matrices=rows)
+    except AssertionError as error:
+        assert METHODS[name].scale == methods.NO
+        assert "fails assert_scale_invariant" in str(error)
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -182,14 +189,6 @@ def test_document_is_up_to_date():
     assert text == make_methods_table.text(), (
         "Run python -m tests.aggregators.make_methods_table"
     )
-
-
-def check_updates(method, matrices):
-    """Of a method that has no weights outside of a model."""
-    for rows in matrices.values():
-        update = ops.convert_to_numpy(combine(method, rows))
-        assert update.shape == rows.shape[1:]
-        assert np.isfinite(update).all()
 
 
 @pytest.mark.parametrize("prop", PROPERTIES)

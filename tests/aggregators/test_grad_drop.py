@@ -9,7 +9,7 @@ from keras import ops
 from keras_mtl import MultiTaskModel
 from keras_mtl import testing
 from keras_mtl.aggregators.grad_drop import GradDrop
-from keras_mtl.solvers.permutation import random_uniforms
+from keras_mtl.solvers.random_numbers import random_uniforms
 
 # A few small steps are faster without a graph on TensorFlow.
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"

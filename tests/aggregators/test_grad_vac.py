@@ -11,7 +11,7 @@ from keras_mtl import testing
 from keras_mtl.aggregators import PCGrad
 from keras_mtl.aggregators.grad_vac import GradVac
 from keras_mtl.aggregators.grad_vac import raise_cosines
-from keras_mtl.solvers.permutation import random_orders
+from keras_mtl.solvers.random_numbers import random_orders
 
 # Compiled once for each shape, in all tests.
 run = testing.compiled(raise_cosines, jit_compile=False)

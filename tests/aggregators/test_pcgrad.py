@@ -8,7 +8,7 @@ from keras import ops
 from keras_mtl import testing
 from keras_mtl.aggregators import PCGrad
 from keras_mtl.aggregators.pcgrad import project_conflicts
-from keras_mtl.solvers.permutation import random_orders
+from keras_mtl.solvers.random_numbers import random_orders
 
 # Compiled once for each shape, in all tests.
 project = testing.compiled(project_conflicts, jit_compile=False)

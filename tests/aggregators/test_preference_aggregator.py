@@ -7,10 +7,11 @@ from keras import ops
 from keras_mtl.aggregators.aligned_mtl import AlignedMTL
 from keras_mtl.aggregators.con_fig import ConFIG
 from keras_mtl.aggregators.dual_proj import DualProj
+from keras_mtl.aggregators.sdm_grad import SDMGrad
 from keras_mtl.aggregators.upgrad import UPGrad
 
 GRAM = np.array([[18.0, -22.0], [-22.0, 38.0]], "float32")
-METHODS = [AlignedMTL, ConFIG, DualProj, UPGrad]
+METHODS = [AlignedMTL, ConFIG, DualProj, SDMGrad, UPGrad]
 
 
 def weights_of(aggregator):
@@ -54,6 +55,10 @@ class TestPreference:
             weights_of(method(preference=[1, 2, 3]))
         with pytest.raises(ValueError, match="no tasks of the model"):
             method(preference={"a": 1, "c": 1}).build(["a", "b"])
+
+    def test_names_wait_for_the_tasks(self, method):
+        with pytest.raises(ValueError, match="does not know its tasks yet"):
+            weights_of(method(preference={"a": 1, "b": 2}))
 
     def test_has_no_state(self, method):
         assert method().variables == []

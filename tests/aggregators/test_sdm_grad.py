@@ -36,11 +36,13 @@ def project(values):
 def reference(steps, method):
     """Updates of the algorithm with consecutive batches, in float64."""
     num_tasks = len(steps[0])
-    uniform = np.full(num_tasks, 1 / num_tasks)
-    weights = uniform
+    weights = np.full(num_tasks, 1 / num_tasks)
+    target = weights
+    if method.preference is not None:
+        target = np.array(method.preference) / np.sum(method.preference)
     updates, previous = [], None
     for rows in steps:
-        mix = (weights + method.lambda_ * uniform) / (1 + method.lambda_)
+        mix = (weights + method.lambda_ * target) / (1 + method.lambda_)
         updates.append(mix @ rows)
         if previous is not None:
             norms = np.linalg.norm(previous, axis=1)
@@ -48,7 +50,7 @@ def reference(steps, method):
             products = previous @ rows.T / norms.mean() ** 2
             velocity = 0
             for _ in range(method.num_iterations):
-                slopes = products @ (weights + method.lambda_ * uniform)
+                slopes = products @ (weights + method.lambda_ * target)
                 velocity = method.momentum * velocity + slopes
                 weights = project(weights - method.learning_rate * velocity)
         previous = rows
@@ -62,10 +64,14 @@ class TestAgainstTheAlgorithm:
             {"learning_rate": 0.1},
             {"learning_rate": 0.05, "lambda_": 2.0, "momentum": 0.0},
             {"learning_rate": 0.3, "lambda_": 0.0, "num_iterations": 3},
+            {"learning_rate": 0.1, "preference": [3.0, 0.0, 1.0, 2.0, 6.0]},
         ],
     )
     @pytest.mark.parametrize("num_tasks", [2, 5])
     def test_updates(self, arguments, num_tasks):
+        if "preference" in arguments:
+            preference = arguments["preference"][:num_tasks]
+            arguments = {**arguments, "preference": preference}
         method = SDMGrad(**arguments)
         steps = make_steps(10, num_tasks)
         actual = [update_of(method, rows) for rows in steps]
@@ -94,6 +100,13 @@ class TestAgainstTheAlgorithm:
             weights = ops.convert_to_numpy(method.task_weights)
             np.testing.assert_allclose(weights.sum(), 1, rtol=1e-5)
             assert (weights >= 0).all()
+
+    def test_a_strong_pull_is_the_preferred_sum(self):
+        method = SDMGrad(lambda_=1e4, preference=[3, 1, 0])
+        for rows in make_steps(3):
+            np.testing.assert_allclose(
+                update_of(method, rows), [0.75, 0.25, 0] @ rows, atol=1e-3
+            )
 
     def test_first_two_updates_are_the_mean(self):
         method = SDMGrad()

@@ -7,7 +7,6 @@ from keras import layers
 from keras import ops
 
 from keras_mtl import MultiTaskModel
-from keras_mtl.aggregators import slots
 from keras_mtl.aggregators.db_mtl import DBMTL
 from keras_mtl.aggregators.excess_mtl import ExcessMTL
 from keras_mtl.aggregators.mo_co import MoCo
@@ -265,24 +264,6 @@ class TestInAModel:
                 aggregator=make(name),
                 representation="first",
             )
-
-
-class TestNumbers:
-    @pytest.mark.parametrize(
-        "value", [-0.1, 1.5, "1", None, True, float("nan"), float("inf")]
-    )
-    def test_refused(self, value):
-        with pytest.raises(
-            ValueError,
-            match="`a` must be a number, 0 or more and at most 1.*a=",
-        ):
-            slots.check_number("a", value, high=1)
-
-    def test_taken(self):
-        assert slots.check_number("a", np.float32(0.5), high=1) == 0.5
-        assert slots.check_number("a", 3) == 3.0
-        with pytest.raises(ValueError, match="above 0. Received: a=0"):
-            slots.check_number("a", 0, open_low=True)
 
 
 if __name__ == "__main__":

@@ -26,8 +26,8 @@ class TestNames:
 class TestChoose:
     def test_says_why_a_method_is_left_out(self):
         choice = every_method.choose(keras_mtl.aggregators, ("a", "b"), {})
-        assert "main_task=..." in choice.left_out["projection"]
-        assert "projection" not in choice.makers
+        assert "weights=..." in choice.left_out["constant"]
+        assert "constant" not in choice.makers
         assert isinstance(choice.makers["mgda"](), MGDA)
 
     def test_arguments_make_a_place(self):
@@ -52,6 +52,13 @@ class TestMake:
         module = keras_mtl.aggregators
         assert every_method.make(module, "pcgrad", {}).seed == 0
         assert every_method.make(module, "pcgrad", {"seed": 3}).seed == 3
+
+    def test_the_main_task_is_the_first(self):
+        module = keras_mtl.aggregators
+        for name in ("projection", "orthogonal", "weighted_cosine"):
+            assert every_method.make(module, name, {}).main_task == 0
+        named = every_method.make(module, "projection", {"main_task": "b"})
+        assert named.main_task == "b"
 
 
 if __name__ == "__main__":

@@ -138,7 +138,7 @@ def test_follows_its_dtype_policy():
 @pytest.mark.parametrize("argument", ["units", "pool_size", "bottleneck"])
 @pytest.mark.parametrize("value", [0, -3, 2.5, "4", True])
 def test_refuses_sizes_that_are_no_positive_integers(argument, value):
-    with pytest.raises(ValueError, match=f"{argument}.*positive integer"):
+    with pytest.raises(ValueError, match=f"{argument}.*an integer from 1 up"):
         SelfAuxiliaryHead(**{"units": 3, argument: value})
 
 

@@ -207,6 +207,27 @@ class TestCheckAggregator:
         ):
             testing.check_aggregator(Weights(inverse_norms), matrices=SMALL)
 
+    def test_passes_over_weights_that_are_not_to_be_had(self):
+        class Tracking(Aggregator):
+            def track(self, columns, losses, present=None):
+                return columns
+
+            def weights(self, gram):
+                raise NotImplementedError("Call `combine(jacobian)`.")
+
+            def tracked_weights(self, gram):
+                return ops.ones_like(diagonal(gram))
+
+        testing.check_aggregator(Tracking(), matrices=SMALL)
+
+    def test_an_update_that_is_not_to_be_had_is_no_pass(self):
+        class Unfinished(Aggregator):
+            def weights(self, gram):
+                raise NotImplementedError("To do.")
+
+        with pytest.raises(NotImplementedError, match="To do."):
+            testing.check_aggregator(Unfinished(), matrices=SMALL)
+
     def test_own_properties(self):
         seen = []
 

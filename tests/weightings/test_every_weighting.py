@@ -1,12 +1,16 @@
 """What every weighting must do: train, forget nothing, survive overflow."""
 
 import copy
+import inspect
+import re
 
 import keras
 import numpy as np
 import pytest
 from keras import ops
 
+from keras_mtl import model as model_module
+from keras_mtl import weightings
 from keras_mtl.model import MultiTaskModel
 from keras_mtl.testing import compiled
 from keras_mtl.weightings import deserialize
@@ -25,6 +29,8 @@ from keras_mtl.weightings.stch import STCH
 from keras_mtl.weightings.svd_weights import SVDWeights
 from keras_mtl.weightings.tchebycheff import Tchebycheff
 from keras_mtl.weightings.uncertainty import Uncertainty
+from tests.weightings import methods
+from tests.weightings.methods import WEIGHTINGS
 
 HALVED = keras.optimizers.schedules.ExponentialDecay(1.0, 2, 0.5)
 MAKE = {
@@ -79,6 +85,17 @@ def values_of(weighting):
 
 
 @pytest.mark.parametrize("name", MAKE)
+def test_without_a_model_it_works_or_says_what_is_missing(name):
+    losses = ops.convert_to_tensor(np.array([1.0, 2.0], "float32"))
+    try:
+        weights = MAKE[name]().weights(losses)
+    except ValueError as error:
+        assert re.search(r"call `build\(task_names\)`", str(error))
+    else:
+        assert weights.shape == (2,)
+
+
+@pytest.mark.parametrize("name", MAKE)
 def test_trains_alone(name):
     model = make_model(name, None)
     start = values_of(model.weighting)
@@ -120,6 +137,58 @@ def assert_equal(left, right):
     assert len(left) == len(right)
     for one, other in zip(left, right):
         np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", MAKE)
+def test_replicas(name, monkeypatch):
+    monkeypatch.setattr(model_module, "num_replicas", lambda: 2)
+    if name in ("random", "schedule", "svd_weights"):
+        assert not make_model(name, None).weighting.looks_at_losses
+    else:
+        message = "needs the losses of the whole batch.*Use `loss_weights`"
+        with pytest.raises(ValueError, match=message):
+            make_model(name, None)
+
+
+def test_table_has_every_weighting():
+    classes = {
+        name
+        for name in weightings.__all__
+        if inspect.isclass(getattr(weightings, name)) and name != "Weighting"
+    }
+    made = {type(entry.make()).__name__ for entry in WEIGHTINGS.values()}
+    assert classes == made
+
+
+@pytest.mark.parametrize("name", WEIGHTINGS)
+def test_table(name):
+    """What its weights add up to, and their signs."""
+    entry = WEIGHTINGS[name]
+    size = len(methods.NAMES)
+    weighting = methods.built(entry)
+    rng = np.random.default_rng(0)
+    totals, lowest = [], []
+    for losses in rng.uniform(0.01, 1.0, (20, size)).astype("float32"):
+        losses = ops.convert_to_tensor(losses)
+        weights = ops.convert_to_numpy(weighting.weights(losses))
+        totals.append(weights.sum())
+        lowest.append(weights.min())
+        observed = dict.fromkeys(weighting.observes, 0.9 * losses)
+        weighting.update(losses, **observed)
+        weighting.on_epoch_end()
+    assert (min(lowest) < 0) == entry.negative
+    wanted = {
+        methods.TASKS: size,
+        methods.ONE: 1,
+        methods.SHARE: 1 / size,
+        methods.ROOT: size**0.5,
+    }
+    if entry.total in wanted:
+        np.testing.assert_allclose(totals, wanted[entry.total], rtol=1e-5)
+    if entry.total == methods.OPEN and not weighting.variables:
+        assert np.ptp(totals) > 1e-3
+    parameters = inspect.signature(type(weighting)).parameters
+    assert set(entry.published) <= set(parameters)
 
 
 # Losses, losses after the step, norms of gradients: labels missing, overflow.

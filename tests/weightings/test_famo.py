@@ -104,6 +104,13 @@ def test_a_loss_at_its_bound_takes_no_part():
     np.testing.assert_allclose(weights, [0.5, 0, 0.5], rtol=1e-6)
 
 
+def test_an_absent_task_takes_no_part_above_a_negative_bound():
+    weighting = built(min_losses=-1.0)
+    losses = ops.convert_to_tensor(np.array([2.0, 0.0, 2.0], "float32"))
+    weights = weighting.weights(losses, present=np.array([True, False, True]))
+    np.testing.assert_allclose(weights, [0.5, 0.0, 0.5])
+
+
 def test_all_losses_at_their_bounds():
     weights = built().weights(np.zeros(3, "float32"))
     np.testing.assert_array_equal(ops.convert_to_numpy(weights), 0)

@@ -41,12 +41,14 @@ class Watching(Weighting):
         self.seen.assign(ops.stack([losses, losses_after, gradient_norms]))
 
 
-def make_model(weighting, **arguments):
+def make_model(weighting, normalized=False, **arguments):
     keras.utils.set_random_seed(1)
     inputs = keras.Input((3,))
     first = layers.Dense(4, name="first")(inputs)
     first = layers.BatchNormalization(name="normalization")(first)
     shared = layers.Dense(4, name="shared")(first)
+    if normalized:
+        shared = layers.BatchNormalization(name="last")(shared)
     outputs = {name: layers.Dense(1, name=name)(shared) for name in "ab"}
     model = MultiTaskModel(inputs, outputs)
     model.compile(
@@ -62,11 +64,11 @@ def seen(model):
     return ops.convert_to_numpy(model.weighting.seen)
 
 
-def task_gradient_norms(layer):
+def task_gradient_norms(layer, normalized=False):
     """By stock Keras and SGD: what a step subtracts is the gradient."""
     norms = []
     for name, factor in (("a", 2.0), ("b", 1.0)):
-        model = make_model(None)
+        model = make_model(None, normalized)
         stock = keras.Model(model.input, model.output)
         zero = {other: 0.0 for other in "ab"}
         stock.compile(
@@ -121,6 +123,25 @@ def test_gradient_norms_at_the_last_shared_layer(setting):
     np.testing.assert_allclose(
         seen(model)[2], task_gradient_norms("shared"), rtol=1e-4
     )
+
+
+def test_gradient_norms_at_a_kernel_and_not_at_a_normalization():
+    model = make_model(Watching(), normalized=True)
+    model.train_on_batch(X, Y)
+    np.testing.assert_allclose(
+        seen(model)[2], task_gradient_norms("shared", True), rtol=1e-3
+    )
+
+
+def test_gradient_norms_where_tasks_share_no_kernel():
+    inputs = keras.Input((3,))
+    shared = layers.BatchNormalization(name="shared")(inputs)
+    model = MultiTaskModel(
+        inputs, {name: layers.Dense(1, name=name)(shared) for name in "ab"}
+    )
+    model.compile("sgd", {"a": "mse", "b": "mse"}, weighting=Watching())
+    model.train_on_batch(X, Y)
+    assert (seen(model)[2] > 0).all()
 
 
 def test_gradient_norms_at_a_named_layer():

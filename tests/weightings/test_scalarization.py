@@ -87,6 +87,51 @@ def test_weights_are_finite(name, losses):
     assert np.isfinite(weights_of(CASES[name][0], losses)).all()
 
 
+OTHERS = [0, 2]
+REST = P[OTHERS] / P[OTHERS].sum()
+OF_OTHERS = {"preference": list(REST), "reference": list(Z[OTHERS])}
+WITHOUT_THE_SECOND = {
+    "stch": STCH(0.3, **OF_OTHERS),
+    "tchebycheff": Tchebycheff(**OF_OTHERS),
+    "pbi": PBI(**OF_OTHERS),
+    "cosmos": COSMOS(preference=list(REST)),
+}
+
+
+@pytest.mark.parametrize("name", WITHOUT_THE_SECOND)
+class TestAbsentTasks:
+    def weights(self, name, losses, present):
+        losses = ops.convert_to_tensor(np.asarray(losses, "float32"))
+        weights = CASES[name][0].weights(losses, present=np.array(present))
+        return ops.convert_to_numpy(weights)
+
+    @pytest.mark.parametrize("losses", [LOSSES, [-3.0, 0.0, -5.0]])
+    def test_are_as_if_they_did_not_exist(self, name, losses):
+        losses = np.where([True, False, True], losses, 0.0)
+        weights = self.weights(name, losses, [True, False, True])
+        expected = weights_of(WITHOUT_THE_SECOND[name], losses[OTHERS])
+        np.testing.assert_allclose(weights[OTHERS], expected, rtol=1e-5)
+        assert weights[1] == 0
+
+    def test_all(self, name):
+        np.testing.assert_array_equal(
+            self.weights(name, [0.0, 0.0, 0.0], [False] * 3), np.zeros(3)
+        )
+
+    def test_all_that_are_preferred(self, name):
+        weighting = type(CASES[name][0])(preference=[0.0, 1.0, 0.0])
+        losses = ops.convert_to_tensor(np.asarray(LOSSES, "float32"))
+        weights = weighting.weights(losses, present=np.array([1, 0, 1], bool))
+        assert np.isfinite(ops.convert_to_numpy(weights)).all()
+
+    def test_none_is_absent(self, name):
+        np.testing.assert_allclose(
+            self.weights(name, LOSSES, [True] * 3),
+            weights_of(CASES[name][0], LOSSES),
+            rtol=1e-6,
+        )
+
+
 class TestPreference:
     def test_by_name_is_by_order(self):
         by_name = STCH(0.3, {"c": 3.0, "a": 5, "b": 2}, {"c": 0.4, "a": 0.1})

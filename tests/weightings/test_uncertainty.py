@@ -98,7 +98,7 @@ def test_config_round_trip():
     [
         ({"regression_tasks": "a"}, "sequence of task names"),
         ({"min_log_variance": 1.0, "max_log_variance": 0.0}, "less than"),
-        ({"learning_rate": 0.0}, "`learning_rate` should be a number above 0"),
+        ({"learning_rate": 0.0}, "`learning_rate` must be a number above 0"),
     ],
 )
 def test_bad_arguments(arguments, message):

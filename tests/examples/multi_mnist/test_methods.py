@@ -117,7 +117,7 @@ class TestBuildModel:
         assert isinstance(build("mgda_ub").aggregator, aggregators.MGDA)
         projection = build("projection").aggregator
         assert isinstance(projection, aggregators.Projection)
-        assert projection.main_task == "left"
+        assert projection.main_task == 0
 
     def test_only_mgda_ub_works_at_the_representation(self):
         for name in ("pcgrad", "mgda", "mgda_ub", "projection"):
@@ -134,7 +134,7 @@ class TestBuildModel:
     def test_methods_from_the_registry(self):
         built = build("unweighted_cosine")
         assert isinstance(built.aggregator, aggregators.UnweightedCosine)
-        assert built.aggregator.main_task == "left"
+        assert built.aggregator.main_task == 0
         assert isinstance(build("mean").aggregator, aggregators.Mean)
 
     @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_mtl.arguments import is_integer
 from keras_mtl.solvers.gram import Tensor
 
 
@@ -13,7 +14,7 @@ def seed_generator(seed: int | None) -> keras.random.SeedGenerator:
     Raises:
         ValueError: If the seed is neither an integer nor None.
     """
-    if seed is not None and not isinstance(seed, (int, np.integer)):
+    if seed is not None and not is_integer(seed):
         raise ValueError(
             f"`seed` must be an integer or None. Received: seed={seed!r}"
         )

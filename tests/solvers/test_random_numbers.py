@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_mtl.solvers.permutation import random_bits
-from keras_mtl.solvers.permutation import random_normals
-from keras_mtl.solvers.permutation import random_orders
-from keras_mtl.solvers.permutation import random_uniforms
-from keras_mtl.solvers.permutation import seed_generator
+from keras_mtl.solvers.random_numbers import random_bits
+from keras_mtl.solvers.random_numbers import random_normals
+from keras_mtl.solvers.random_numbers import random_orders
+from keras_mtl.solvers.random_numbers import random_uniforms
+from keras_mtl.solvers.random_numbers import seed_generator
 from keras_mtl.testing import compiled
 
 # The same on every backend, compiled or not: a change of these breaks the
