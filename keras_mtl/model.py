@@ -706,8 +706,10 @@ class MultiTaskModel(TrainStep, keras.Model):
             losses = TaskLosses(self.loss, None, self.output_names)
             losses.build(self._outputs_struct, self._outputs_struct)
         for t in self._auxiliary_tasks(losses):
-            tracker = keras.metrics.Mean(f"{losses.task_names[t]}_aux_loss")
-            settings.auxiliary_trackers[t] = tracker
+            name = losses.task_names[t]
+            tracker = keras.metrics.Mean(f"{name}_aux_loss")
+            # By name: on TensorFlow, `self.loss` gives another order.
+            settings.auxiliary_trackers[task_names.index(name)] = tracker
             settings.training_metrics.append(tracker)
 
 
