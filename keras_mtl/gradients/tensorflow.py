@@ -69,7 +69,7 @@ class TrainStep:
                 tap(self._representation, cut)
             )
         if self.auxiliaries is not None:
-            taps["auxiliaries"] = self._open_auxiliary_tap(stack, taps)
+            taps["auxiliaries"] = self._open_auxiliary_taps(stack, taps)
         return taps
 
     def _aggregate(
