@@ -327,14 +327,17 @@ class MultiTaskModel(TrainStep, keras.Model):
             open_tap, self.auxiliaries.representation
         )
 
+    def _predict_auxiliaries(self, tapped: Any) -> dict[str, Tensor]:
+        """What the auxiliaries predict from what was tapped, by output."""
+        if self.auxiliaries is None:
+            return {}
+        features = keras.tree.map_structure(lambda t: t.outlet, tapped)
+        return self.auxiliaries(features, training=True)
+
     def _evaluate(
-        self, x: Any, y: Any, y_pred: Any, sample_weight: Any, tapped: Any
+        self, x: Any, y: Any, y_pred: Any, sample_weight: Any, predictions: dict
     ) -> tuple[Tensor, Objectives]:
         """Evaluates the losses once: what is logged and what is minimised."""
-        predictions = {}
-        if self.auxiliaries is not None:
-            features = keras.tree.map_structure(lambda t: t.outlet, tapped)
-            predictions = self.auxiliaries(features, training=True)
         with self._compile_loss.recording(predictions) as record:
             loss = self._compute_loss(
                 x=x,
@@ -475,7 +478,10 @@ class MultiTaskModel(TrainStep, keras.Model):
             if self.auxiliaries is not None:
                 tapped = self._open_auxiliary_taps(stack, {})
             y_pred = self(x, **kwargs)
-            _, objectives = self._evaluate(x, y, y_pred, sample_weight, tapped)
+            predictions = self._predict_auxiliaries(tapped)
+            _, objectives = self._evaluate(
+                x, y, y_pred, sample_weight, predictions
+            )
         return objectives.seen
 
     def _gradient_norms(
