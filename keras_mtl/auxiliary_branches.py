@@ -128,7 +128,9 @@ def add_auxiliary_branches(
         for tensor in tensors:
             check_leads_to("taps", tensor, task, outputs[task])
     with undisturbed_randomness():
-        adapters = _adapters(adapter, tasks, names)
+        adapters, last = _adapters(adapter, tasks, names)
+        # As the features of the last tap, so the fused ones.
+        features = last(keras.KerasTensor(shapes[-1])).shape
         heads = _given_heads(head, tasks)
         others = [task for task in tasks if task not in heads]
         kinds = activations(activation, others, outputs)
@@ -139,7 +141,7 @@ def add_auxiliary_branches(
                 heads[task] = linear_head(
                     task,
                     outputs[task],
-                    (f"`taps` {names}", _fused_like(adapters[task], shapes)),
+                    (f"`taps` {names}", features),
                     activation=kinds[task],
                     name="head",
                     dtype=dtype,
@@ -183,25 +185,29 @@ def _tapped_tensors(model: keras.Model, taps: Any) -> list[keras.KerasTensor]:
 
 def _adapters(
     adapter: Any, tasks: list[str], taps: list[str]
-) -> dict[str, list[keras.layers.Layer] | None]:
-    """A list of adapters a task, one a tap; `None` for the default ones."""
+) -> tuple[dict[str, list[keras.layers.Layer] | None], keras.layers.Layer]:
+    """A list of adapters a task, one a tap; `None` for the default ones.
+
+    And one more for the last tap, to see what shape it gives.
+    """
     if adapter is None:
-        return dict.fromkeys(tasks)
-    names = [f"{task}_{tap}" for task in tasks for tap in taps]
-    if isinstance(adapter, (list, tuple)):
-        if len(adapter) != len(taps):
-            raise ValueError(
-                f"`adapter` should be a list with one for each of the taps "
-                f"{taps}, or one layer to be copied. Received: "
-                f"{len(adapter)} of them"
-            )
+        return dict.fromkeys(tasks), keras.layers.Identity()
+    names = [[f"{task}_{tap}" for task in (*tasks, "probe")] for tap in taps]
+    if not isinstance(adapter, (list, tuple)):
+        made = iter(make_layers("adapter", adapter, sum(names, [])))
+        columns = [[next(made) for _ in column] for column in names]
+    elif len(adapter) == len(taps):
         columns = [
-            make_layers("adapter", given, [f"{task}_{tap}" for task in tasks])
-            for given, tap in zip(adapter, taps)
+            make_layers("adapter", given, column)
+            for given, column in zip(adapter, names)
         ]
-        return {task: list(row) for task, row in zip(tasks, zip(*columns))}
-    made = iter(make_layers("adapter", adapter, names))
-    return {task: [next(made) for _ in taps] for task in tasks}
+    else:
+        raise ValueError(
+            f"`adapter` should be a list with one for each of the taps {taps}, "
+            f"or one layer to be copied. Received: {len(adapter)} of them"
+        )
+    *rows, probes = zip(*columns)
+    return dict(zip(tasks, map(list, rows))), probes[-1]
 
 
 def _given_heads(head: Any, tasks: list[str]) -> dict[str, keras.layers.Layer]:
@@ -220,13 +226,6 @@ def _given_heads(head: Any, tasks: list[str]) -> dict[str, keras.layers.Layer]:
         task: make_layers("head", given, [f"{task}_head"])[0]
         for task, given in head.items()
     }
-
-
-def _fused_like(adapters: list | None, shapes: list[tuple]) -> tuple:
-    """A shape of the rank and of the size that fused features will have."""
-    if adapters is None:
-        return shapes[-1]
-    return tuple(adapters[-1].compute_output_shape(shapes[-1]))
 
 
 def _check_prediction(

@@ -125,13 +125,13 @@ class AuxiliaryBranch(keras.layers.Layer):
                 for index in range(len(shapes))
             ]
         self._check_number(shapes)
-        for adapter, shape in zip(self.adapters, shapes):
-            if not adapter.built:
-                adapter.build(shape)
-        adapted = self._adapted_shapes(shapes)
+        # Calling a layer builds it, also one that builds as it is called.
+        adapted = [
+            adapter(self._symbolic(shape)).shape
+            for adapter, shape in zip(self.adapters, shapes)
+        ]
         self.fuse.build(adapted)
-        if not self.head.built:
-            self.head.build(self.fuse.compute_output_shape(adapted))
+        self.head(self._symbolic(self.fuse.compute_output_shape(adapted)))
 
     def call(self, inputs: Any) -> Tensor:
         taps = inputs if isinstance(inputs, (list, tuple)) else [inputs]
@@ -141,9 +141,12 @@ class AuxiliaryBranch(keras.layers.Layer):
     def compute_output_shape(self, input_shape: Any) -> Shape:
         shapes = _listed(input_shape)
         self._check_number(shapes)
-        adapted = self._adapted_shapes(shapes)
-        fused = self.fuse.compute_output_shape(adapted)
-        return tuple(self.head.compute_output_shape(fused))
+        adapted = [
+            adapter.compute_output_spec(self._symbolic(shape)).shape
+            for adapter, shape in zip(self.adapters, shapes)
+        ]
+        fused = self._symbolic(self.fuse.compute_output_shape(adapted))
+        return tuple(self.head.compute_output_spec(fused).shape)
 
     def compute_mask(self, inputs: Any, previous_mask: Any) -> None:
         # The head has put the mask on its prediction.
@@ -176,11 +179,8 @@ class AuxiliaryBranch(keras.layers.Layer):
             )
         return super().from_config(config)
 
-    def _adapted_shapes(self, shapes: list[Shape]) -> list[Shape]:
-        return [
-            tuple(adapter.compute_output_shape(shape))
-            for adapter, shape in zip(self.adapters, shapes)
-        ]
+    def _symbolic(self, shape: Shape) -> keras.KerasTensor:
+        return keras.KerasTensor(shape, dtype=self.compute_dtype)
 
     def _check_number(self, shapes: list[Shape]) -> None:
         if len(shapes) != len(self.adapters):
