@@ -9,12 +9,14 @@ from keras_mtl import transfer
 from keras_mtl import weightings
 from keras_mtl.auxiliaries import add_self_auxiliaries
 from keras_mtl.auxiliaries import strip_auxiliaries
+from keras_mtl.auxiliary_branches import add_auxiliary_branches
 from keras_mtl.model import MultiTaskModel
 from keras_mtl.version import __version__
 
 __all__ = [
     "MultiTaskModel",
     "__version__",
+    "add_auxiliary_branches",
     "add_self_auxiliaries",
     "aggregators",
     "callbacks",

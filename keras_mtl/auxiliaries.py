@@ -1,24 +1,27 @@
 """Self-auxiliaries for a model that somebody already has."""
 
-import contextlib
-import math
-import numbers
-import random
-from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 
-from keras_mtl.layers import SelfAuxiliaryHead
+from keras_mtl.arguments import number_from_zero
+from keras_mtl.auxiliary_heads import activations
+from keras_mtl.auxiliary_heads import dtype_policy
+from keras_mtl.auxiliary_heads import head_name
+from keras_mtl.auxiliary_heads import linear_head
+from keras_mtl.auxiliary_heads import task_names
+from keras_mtl.auxiliary_heads import undisturbed_randomness
+from keras_mtl.layers.copies import deserialize_layers
+from keras_mtl.layers.copies import serialize_layers
 from keras_mtl.model import MultiTaskModel
-from keras_mtl.output_activation import output_activation
 from keras_mtl.symbolic_graph import has_graph
 from keras_mtl.symbolic_graph import named_outputs
-from keras_mtl.symbolic_graph import nodes_before
 from keras_mtl.symbolic_graph import operation_of
 from keras_mtl.symbolic_graph import symbolic_inputs
 from keras_mtl.symbolic_graph import symbolic_outputs
+from keras_mtl.tapped_tensor import check_leads_to
+from keras_mtl.tapped_tensor import tapped_tensor
 
 Tensor = Any
 
@@ -27,12 +30,15 @@ Tensor = Any
 class SelfAuxiliaries(keras.layers.Layer):
     """The auxiliary heads of a model, which only its training step calls.
 
-    `add_self_auxiliaries` makes it. It is an attribute of the model and not
-    part of its graph, so `predict`, `evaluate` and `export` do not compute it.
+    `add_self_auxiliaries` and `add_auxiliary_branches` make it. It is an
+    attribute of the model and not part of its graph, so `predict`, `evaluate`
+    and `export` do not compute it.
 
     Args:
-        representation: str. Name of the layer whose output the heads read.
-        heads: Dict from task names to `SelfAuxiliaryHead`s.
+        representation: Name of the layer whose output the heads read, or a
+            list of names where they read several.
+        heads: Dict from task names to layers that predict the tasks, such as
+            `SelfAuxiliaryHead`; `AuxiliaryBranch` for several layers.
         weight: float >= 0. Weight of a head's loss beside its task's loss.
         as_tasks: bool. Whether each head is a task of its own,
             `"<task>_aux"`, for aggregator and weighting, in place of being
@@ -40,7 +46,7 @@ class SelfAuxiliaries(keras.layers.Layer):
         **kwargs: Base layer keyword arguments.
 
     Call arguments:
-        inputs: Tensor, the representation.
+        inputs: Tensor, the representation; a list of them for a list of names.
 
     Returns:
         Dict from task names to the predictions of their heads.
@@ -57,46 +63,48 @@ class SelfAuxiliaries(keras.layers.Layer):
 
     def __init__(
         self,
-        representation: str,
-        heads: dict[str, SelfAuxiliaryHead],
+        representation: str | Sequence[str],
+        heads: dict[str, keras.layers.Layer],
         weight: float,
         as_tasks: bool = False,
         **kwargs: Any,
     ):
         # Each head casts to its own type: not twice.
         super().__init__(autocast=False, **kwargs)
-        self.representation = representation
+        is_name = isinstance(representation, str)
+        self.representation = representation if is_name else [*representation]
         self.heads = dict(heads)
-        self.weight = _weight(weight)
+        self.weight = number_from_zero("weight", weight)
         self.as_tasks = as_tasks
         self.supports_masking = True
 
-    def build(self, input_shape: tuple) -> None:
+    def build(self, input_shape: Any) -> None:
         for head in self.heads.values():
             if not head.built:
                 head.build(input_shape)
 
     def call(
-        self, inputs: Tensor, training: bool | None = None
+        self, inputs: Any, training: bool | None = None
     ) -> dict[str, Tensor]:
         return {
             task: head(inputs, training=training)
             for task, head in self.heads.items()
         }
 
-    def compute_mask(self, inputs: Tensor, previous_mask: Any) -> None:
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> None:
         # The heads have put the mask on their predictions.
         return None
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
+        names = self.representation
+        several = not isinstance(names, str)
+        heads = serialize_layers(list(self.heads.values()))
         config.update(
             {
-                "representation": self.representation,
-                "heads": {
-                    task: _serialize_unbuilt(head)
-                    for task, head in self.heads.items()
-                },
+                # No list that Keras watches.
+                "representation": list(names) if several else names,
+                "heads": dict(zip(self.heads, heads)),
                 "weight": self.weight,
                 "as_tasks": self.as_tasks,
             }
@@ -107,20 +115,9 @@ class SelfAuxiliaries(keras.layers.Layer):
     def from_config(
         cls, config: dict[str, Any], custom_objects: Any = None
     ) -> "SelfAuxiliaries":
-        heads = {
-            task: keras.saving.deserialize_keras_object(
-                head, custom_objects=custom_objects
-            )
-            for task, head in config["heads"].items()
-        }
+        heads = deserialize_layers(config["heads"].values(), custom_objects)
+        heads = dict(zip(config["heads"], heads))
         return super().from_config({**config, "heads": heads})
-
-
-def _serialize_unbuilt(layer: keras.layers.Layer) -> dict[str, Any]:
-    """Leaves building to the owner, which gives its name to the variables."""
-    config = keras.saving.serialize_keras_object(layer)
-    config.pop("build_config", None)
-    return config
 
 
 def add_self_auxiliaries(
@@ -203,35 +200,39 @@ def add_self_auxiliaries(
     - Wang et al., "Small Towers Make Big Differences", 2020
       ([arXiv:2008.05808](https://arxiv.org/abs/2008.05808))
     """
-    _check_model(model)
-    weight = _weight(weight)
+    weight = number_from_zero("weight", weight)
+    check_model(model)
     outputs = named_outputs(model)
-    tasks = _task_names(tasks, outputs)
-    tensor = _representation_tensor(model, representation)
-    activations = _activations(activation, tasks, outputs)
-    with _undisturbed_randomness():
+    tasks = task_names(tasks, outputs)
+    tensor = tapped_tensor("representation", model, representation)
+    kinds = activations(activation, tasks, outputs)
+    name = operation_of(tensor).name
+    with undisturbed_randomness():
         heads = {}
         for task in tasks:
-            _check_depends(task, outputs[task], tensor)
-            heads[task] = SelfAuxiliaryHead(
-                outputs[task].shape[-1],
+            check_leads_to("representation", tensor, task, outputs[task])
+            heads[task] = linear_head(
+                task,
+                outputs[task],
+                (f"`representation` '{name}'", tensor.shape),
+                activation=kinds[task],
                 pool_size=pool_size,
                 bottleneck=bottleneck,
                 temperature=temperature,
-                activation=activations[task],
-                flatten=_needs_flattening(task, outputs[task], tensor),
-                # A slash has a meaning in the names of variables.
-                name=f"{task}_aux".replace("/", "_"),
-                dtype=_dtype_policy(outputs[task], model),
+                name=head_name(task),
+                dtype=dtype_policy(outputs[task], model),
             )
         auxiliaries = SelfAuxiliaries(
-            operation_of(tensor).name,
-            heads,
-            weight,
-            as_tasks=as_tasks,
-            name="self_auxiliaries",
+            name, heads, weight, as_tasks=as_tasks, name="self_auxiliaries"
         )
         auxiliaries.build(tensor.shape)
+    return with_auxiliaries(model, auxiliaries)
+
+
+def with_auxiliaries(
+    model: keras.Model, auxiliaries: SelfAuxiliaries
+) -> MultiTaskModel:
+    """A `MultiTaskModel` on the layers of a model, with these auxiliaries."""
     new_model = MultiTaskModel(**_same_graph(model))
     new_model.auxiliaries = auxiliaries
     return new_model
@@ -276,7 +277,8 @@ def _same_graph(model: keras.Model) -> dict[str, Any]:
     return arguments
 
 
-def _check_model(model: Any) -> None:
+def check_model(model: Any) -> None:
+    """Raises unless auxiliaries can be added to the model."""
     _check_has_graph(model)
     if getattr(model, "auxiliaries", None) is not None:
         raise ValueError(
@@ -300,165 +302,3 @@ def _check_has_graph(model: Any) -> None:
         "`model` must be a functional or a built Sequential model, with a "
         f"graph from inputs to outputs. {advice} Received: model={model!r}"
     )
-
-
-def _weight(weight: Any) -> float:
-    is_number = isinstance(weight, numbers.Real)
-    if not is_number or not math.isfinite(weight) or weight < 0:
-        raise ValueError(
-            "`weight` of the auxiliaries must be a finite number from 0 up. "
-            f"Received: weight={weight!r}"
-        )
-    return float(weight)
-
-
-def _task_names(tasks: Any, outputs: dict[str, Any]) -> list[str]:
-    if tasks is None:
-        return list(outputs)
-    names = [tasks] if isinstance(tasks, str) else list(tasks)
-    unknown = [name for name in names if name not in outputs]
-    if unknown or not names or len(set(names)) < len(names):
-        raise ValueError(
-            "`tasks` must name outputs of the model, each once and at least "
-            f"one of {list(outputs)}. Received: tasks={tasks!r}"
-        )
-    return names
-
-
-def _representation_tensor(
-    model: keras.Model, representation: Any
-) -> keras.KerasTensor:
-    """The one tensor of the graph that the heads shall read."""
-    tensor = representation
-    nodes = list(nodes_before(*model.outputs))
-    if isinstance(representation, str):
-        found = [n for n in nodes if n.operation.name == representation]
-    elif isinstance(representation, keras.KerasTensor):
-        found = [n for n in nodes if any(t is tensor for t in n.output_tensors)]
-        if found:
-            name = found[0].operation.name
-            found = [n for n in nodes if n.operation.name == name]
-    else:
-        raise ValueError(
-            "`representation` must be the name of a layer, or a tensor of the "
-            f"functional model. Received: representation={representation!r}"
-        )
-    if not found:
-        names = [n.operation.name for n in reversed(nodes)]
-        raise ValueError(
-            "`representation` is no layer that the outputs of the model "
-            f"'{model.name}' depend on. Its layers are {names}. Received: "
-            f"representation={representation!r}"
-        )
-    return _only_output(found, representation)
-
-
-def _only_output(nodes: list[Any], representation: Any) -> keras.KerasTensor:
-    operation = nodes[0].operation
-    tensors = [tensor for node in nodes for tensor in node.output_tensors]
-    if len(tensors) > 1:
-        raise ValueError(
-            "`representation` must stand for one tensor, but "
-            f"'{operation.name}' stands for {len(tensors)}, of {len(nodes)} "
-            "calls. Put the tensor that you mean through "
-            "`keras.layers.Identity(name=...)` and give that name. Received: "
-            f"representation={representation!r}"
-        )
-    tensor = tensors[0]
-    if isinstance(operation, keras.layers.InputLayer):
-        raise ValueError(
-            f"`representation` is the input '{operation.name}': there is "
-            "nothing before it that the auxiliary heads could train. Name a "
-            f"layer. Received: representation={representation!r}"
-        )
-    if not keras.backend.is_float_dtype(tensor.dtype):
-        raise ValueError(
-            "`representation` must be of a floating-point type, through which "
-            f"gradients flow, but '{operation.name}' gives {tensor.dtype}. "
-            f"Received: representation={representation!r}"
-        )
-    return tensor
-
-
-def _check_depends(
-    task: str, output: keras.KerasTensor, representation: keras.KerasTensor
-) -> None:
-    operation = operation_of(representation)
-    if all(n.operation is not operation for n in nodes_before(output)):
-        raise ValueError(
-            f"`representation` '{operation.name}' is not on the way to the "
-            f"output '{task}', so a head on it would not help that task. Name "
-            "a layer that all tasks share, or leave the task out of `tasks`."
-        )
-
-
-def _needs_flattening(
-    task: str, output: keras.KerasTensor, representation: keras.KerasTensor
-) -> bool:
-    """Whether a head must flatten, to give predictions of the right shape."""
-    shape, target = representation.shape, output.shape
-    if len(target) == 2 and target[-1] is not None:
-        return len(shape) > 2
-    between = zip(shape[1:-1], target[1:-1])
-    if (
-        len(shape) != len(target)
-        or len(target) < 2
-        or target[-1] is None
-        or any(a != b for a, b in between if None not in (a, b))
-    ):
-        raise ValueError(
-            f"No head on `representation` '{operation_of(representation).name}'"
-            f", of shape {shape}, can predict the task '{task}', of shape "
-            f"{target}: that takes equal axes but for the last, or an output "
-            "of shape (batch, units). Choose another representation, or leave "
-            "the task out of `tasks`."
-        )
-    return False
-
-
-def _activations(
-    activation: Any, tasks: list[str], outputs: dict[str, Any]
-) -> dict[str, Any]:
-    """The activation for each task's head: given, or that of the output."""
-    given = activation if isinstance(activation, dict) else {}
-    unknown = sorted(set(given) - set(tasks))
-    if unknown:
-        raise ValueError(
-            f"`activation` has entries {unknown} that are not among the tasks "
-            f"{tasks}. Received: activation={activation}"
-        )
-    if activation is not None and not isinstance(activation, dict):
-        given = dict.fromkeys(tasks, activation)
-    found = {
-        task: given[task] if task in given else output_activation(outputs[task])
-        for task in tasks
-    }
-    for task in tasks:
-        if found[task] is None:
-            operation = operation_of(outputs[task])
-            raise ValueError(
-                f"Cannot tell what kind of output '{task}' is: '"
-                f"{operation.name}', a {type(operation).__name__}, makes it. "
-                "Say which activation its head needs for the same loss to "
-                f"fit, e.g. `activation={{'{task}': 'softmax'}}`, or 'linear' "
-                "for none."
-            )
-    return found
-
-
-def _dtype_policy(output: keras.KerasTensor, model: keras.Model) -> Any:
-    return getattr(operation_of(output), "dtype_policy", model.dtype_policy)
-
-
-@contextlib.contextmanager
-def _undisturbed_randomness() -> Iterator[None]:
-    """Draws initial weights, and leaves the run as it would have been.
-
-    Initializers take seeds from Python's generator, which also shuffles some
-    kinds of data: with and without auxiliaries shall see the same batches.
-    """
-    state = random.getstate()
-    try:
-        yield
-    finally:
-        random.setstate(state)

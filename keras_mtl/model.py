@@ -82,7 +82,7 @@ class MultiTaskModel(TrainStep, keras.Model):
     ```
     """
 
-    # Training-only heads, set by `keras_mtl.add_self_auxiliaries`.
+    # Training-only heads, set by `add_self_auxiliaries` and its like.
     auxiliaries = None
 
     def __new__(cls, *args: Any, **kwargs: Any) -> "MultiTaskModel":
@@ -314,19 +314,30 @@ class MultiTaskModel(TrainStep, keras.Model):
     def _representation(self) -> Any:
         return self._settings.representation
 
-    def _open_auxiliary_tap(self, stack: Any, taps: dict[str, Any]) -> Any:
-        operation = find_operation(self, self.auxiliaries.representation)
-        if operation is self._representation and taps:
-            return taps["representation"]
-        return stack.enter_context(tap(operation))
+    def _open_auxiliary_taps(self, stack: Any, taps: dict[str, Any]) -> Any:
+        """Taps what the auxiliaries read: a tap, or a list of taps."""
+
+        def open_tap(name: str) -> Any:
+            operation = find_operation(self, name)
+            if operation is self._representation and taps:
+                return taps["representation"]
+            return stack.enter_context(tap(operation))
+
+        return keras.tree.map_structure(
+            open_tap, self.auxiliaries.representation
+        )
+
+    def _predict_auxiliaries(self, tapped: Any) -> dict[str, Tensor]:
+        """What the auxiliaries predict from what was tapped, by output."""
+        if self.auxiliaries is None:
+            return {}
+        features = keras.tree.map_structure(lambda t: t.outlet, tapped)
+        return self.auxiliaries(features, training=True)
 
     def _evaluate(
-        self, x: Any, y: Any, y_pred: Any, sample_weight: Any, tapped: Any
+        self, x: Any, y: Any, y_pred: Any, sample_weight: Any, predictions: dict
     ) -> tuple[Tensor, Objectives]:
         """Evaluates the losses once: what is logged and what is minimised."""
-        predictions = {}
-        if self.auxiliaries is not None:
-            predictions = self.auxiliaries(tapped.outlet, training=True)
         with self._compile_loss.recording(predictions) as record:
             loss = self._compute_loss(
                 x=x,
@@ -465,9 +476,12 @@ class MultiTaskModel(TrainStep, keras.Model):
             stack.enter_context(keras.StatelessScope(values))
             tapped = None
             if self.auxiliaries is not None:
-                tapped = self._open_auxiliary_tap(stack, {})
+                tapped = self._open_auxiliary_taps(stack, {})
             y_pred = self(x, **kwargs)
-            _, objectives = self._evaluate(x, y, y_pred, sample_weight, tapped)
+            predictions = self._predict_auxiliaries(tapped)
+            _, objectives = self._evaluate(
+                x, y, y_pred, sample_weight, predictions
+            )
         return objectives.seen
 
     def _gradient_norms(
@@ -710,8 +724,10 @@ class MultiTaskModel(TrainStep, keras.Model):
             losses = TaskLosses(self.loss, None, self.output_names)
             losses.build(self._outputs_struct, self._outputs_struct)
         for t in self._auxiliary_tasks(losses):
-            tracker = keras.metrics.Mean(f"{losses.task_names[t]}_aux_loss")
-            settings.auxiliary_trackers[t] = tracker
+            name = losses.task_names[t]
+            tracker = keras.metrics.Mean(f"{name}_aux_loss")
+            # By name: on TensorFlow, `self.loss` gives another order.
+            settings.auxiliary_trackers[task_names.index(name)] = tracker
             settings.training_metrics.append(tracker)
 
 

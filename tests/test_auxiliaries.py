@@ -280,6 +280,19 @@ class TestTraining:
         assert set(history) == expected | {"left_aux_loss"}
         assert set(model.evaluate(x, y, return_dict=True, verbose=0)) == names
 
+    def test_logs_tell_tasks_apart_in_any_order(self):
+        x, y = make_data()
+        model = fresh(1.0)
+        shared = keras.Model(model.input, model.get_layer("shared").output)
+        prediction = model.auxiliaries(shared(x))["right"]
+        expected = np.mean(
+            (keras.ops.convert_to_numpy(prediction) - y["right"]) ** 2
+        )
+        loss = {"right": "mse", "left": CROSS_ENTROPY}
+        model.compile("sgd", loss, run_eagerly=EAGERLY)
+        logs = model.train_on_batch(x, y, return_dict=True)
+        np.testing.assert_allclose(logs["right_aux_loss"], expected, rtol=1e-4)
+
     def test_frozen_heads_still_teach_the_trunk(self):
         steps = {}
         for weight in (None, 1.0):

@@ -73,7 +73,9 @@ class TrainStep:
         logs, state = super().test_step(state, data)
         return self._drop_training_logs(logs), state
 
-    def _stateless(self, state: tuple) -> keras.StatelessScope:
+    def _stateless(
+        self, state: tuple, collect_losses: bool = False
+    ) -> keras.StatelessScope:
         """A scope in which all variables of the step have these values."""
         owners = (
             self.trainable_variables,
@@ -86,7 +88,9 @@ class TrainStep:
             for own, values in zip(owners, state)
             for pair in zip(own, values)
         ]
-        return keras.StatelessScope(state_mapping=mapping)
+        return keras.StatelessScope(
+            state_mapping=mapping, collect_losses=collect_losses
+        )
 
     def _forward(
         self, state: tuple, nudges: list | None, x: Any, y: Any, sw: Any
@@ -108,10 +112,11 @@ class TrainStep:
         state = (trainable, non_trainable, optimizer_state, metrics)
         self._losses_override.clear()
         self._losses_override = losses
-        with self._stateless(state) as scope:
-            loss, objectives = self._evaluate(
-                x, y, y_pred, sw, taps.get("auxiliaries")
-            )
+        with self._stateless(state, collect_losses=True) as scope:
+            predictions = self._predict_auxiliaries(taps.get("auxiliaries"))
+            # Auxiliaries run after the model, and may have losses too.
+            self._losses_override.extend(scope.losses)
+            loss, objectives = self._evaluate(x, y, y_pred, sw, predictions)
         self._losses_override.clear()
         rest = [] if objectives.rest is None else [objectives.rest]
         cut = taps.get("representation")
@@ -144,7 +149,7 @@ class TrainStep:
                 tap(self._representation, cut)
             )
         if self.auxiliaries is not None:
-            taps["auxiliaries"] = self._open_auxiliary_tap(stack, taps)
+            taps["auxiliaries"] = self._open_auxiliary_taps(stack, taps)
         return taps
 
     def _aggregate(self, passes: "_BackwardPasses", objectives: Any) -> list:

@@ -29,8 +29,9 @@ class TrainStep:
                     {"training": True} if self._call_has_training_arg else {}
                 )
                 y_pred = self(x, **kwargs)
+            predictions = self._predict_auxiliaries(taps.get("auxiliaries"))
             loss, objectives = self._evaluate(
-                x, y, y_pred, sample_weight, taps.get("auxiliaries")
+                x, y, y_pred, sample_weight, predictions
             )
         self._loss_tracker.update_state(
             unscale_loss_for_distribution(loss),
@@ -69,7 +70,7 @@ class TrainStep:
                 tap(self._representation, cut)
             )
         if self.auxiliaries is not None:
-            taps["auxiliaries"] = self._open_auxiliary_tap(stack, taps)
+            taps["auxiliaries"] = self._open_auxiliary_taps(stack, taps)
         return taps
 
     def _aggregate(

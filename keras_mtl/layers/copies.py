@@ -70,12 +70,9 @@ def serialize_layers(
 
     Building is left to the owner, which gives its name to the variables.
     """
-    configs = []
-    for layer in layers:
-        config = keras.saving.serialize_keras_object(layer)
-        config.pop("build_config", None)
-        configs.append(config)
-    return configs
+    return [
+        _unbuilt(keras.saving.serialize_keras_object(layer)) for layer in layers
+    ]
 
 
 def deserialize_layers(
@@ -136,6 +133,22 @@ def _shift_seeds(config: Any, index: int) -> Any:
         }
     if isinstance(config, (list, tuple)):
         return type(config)(_shift_seeds(value, index) for value in config)
+    return config
+
+
+def _unbuilt(config: dict[str, Any]) -> dict[str, Any]:
+    """A configuration without what would build the layer as it is made."""
+    config = {k: v for k, v in config.items() if k != "build_config"}
+    if (config["module"], config["class_name"]) == ("keras", "Sequential"):
+        # It got its input, as far as it has one, when it was built.
+        inner = dict(config["config"])
+        inner.pop("build_input_shape", None)
+        inner["layers"] = [
+            _unbuilt(layer)
+            for layer in inner["layers"]
+            if layer["class_name"] != "InputLayer"
+        ]
+        config["config"] = inner
     return config
 
 

@@ -87,6 +87,23 @@ def test_serialized_layers_come_back_unbuilt():
     assert not any(layer.built for layer in back)
 
 
+def test_serialized_sequential_models_come_back_unbuilt():
+    given = keras.Sequential([keras.Sequential([keras.layers.Dense(3)])])
+    layers = make_layers("tower", given, NAMES)
+    for layer in layers:
+        layer.build((None, 4))
+    back = deserialize_layers(serialize_layers(layers))
+    assert not any(layer.built for layer in back)
+    with keras.name_scope("owner"):
+        back[0].build((None, 4))
+    [kernel, _] = back[0].weights
+    assert kernel.path.startswith("owner/left/")
+    back[0].set_weights(layers[0].get_weights())
+    x = np.ones((2, 4), "float32")
+    for values in zip(back[0](x), layers[0](x)):
+        np.testing.assert_allclose(*map(keras.ops.convert_to_numpy, values))
+
+
 class NoConfig(keras.layers.Layer):
     def __init__(self, units, **kwargs):
         super().__init__(**kwargs)
