@@ -2,3 +2,5 @@
 
 from keras_mtl.layers.cross_stitch import CrossStitch
 from keras_mtl.layers.self_auxiliary_head import SelfAuxiliaryHead
+from keras_mtl.layers.sluice import LayerMixture
+from keras_mtl.layers.sluice import Sluice
