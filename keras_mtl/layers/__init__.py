@@ -1,6 +1,7 @@
 """Layers that decide what tasks share: ordinary Keras layers."""
 
 from keras_mtl.layers.cross_stitch import CrossStitch
+from keras_mtl.layers.gated_sharing import GatedSharing
 from keras_mtl.layers.self_auxiliary_head import SelfAuxiliaryHead
 from keras_mtl.layers.sluice import LayerMixture
 from keras_mtl.layers.sluice import Sluice
