@@ -68,12 +68,48 @@ def ple(x: Tensor) -> Heads:
     )(x)
 
 
+def networks(x: Tensor, units: int = 4) -> Heads:
+    dense = {t: keras.layers.Dense(units, activation="tanh") for t in TASKS}
+    return {task: dense[task](x) for task in TASKS}
+
+
+def cross_stitch(x: Tensor) -> Heads:
+    stitch = layers.CrossStitch(per_channel=True, learning_rate_multiplier=10.0)
+    return stitch(networks(x))
+
+
+def sluice(x: Tensor) -> Heads:
+    first = layers.Sluice()(networks(x))
+    dense = {t: keras.layers.Dense(4, activation="tanh") for t in TASKS}
+    second = layers.Sluice(initializer="imbalanced")(
+        {t: dense[t](first[t]) for t in TASKS}
+    )
+    return layers.LayerMixture()({t: [first[t], second[t]] for t in TASKS})
+
+
+def gated_sharing(x: Tensor) -> Heads:
+    return layers.GatedSharing(gate="scalar")(
+        layers.GatedSharing()(networks(x))
+    )
+
+
+def sub_network_routing(x: Tensor) -> Heads:
+    low = [keras.layers.Dense(4, activation="tanh")(x) for _ in range(2)]
+    low = layers.SubNetworkRouting(2, "transform", seed=0)(low)
+    routing = layers.SubNetworkRouting(tasks=TASKS, strength=1e-3, seed=1)
+    return routing(low)
+
+
 # Each turns features `(batch, 8)` into a tensor for each task.
 CASES: dict[str, Callable[[Tensor], Heads]] = {
     "auxiliary_branch": auxiliary_branch,
     "cgc": cgc,
+    "cross_stitch": cross_stitch,
     "d_select_k": d_select_k,
+    "gated_sharing": gated_sharing,
     "mmoe": mmoe,
     "ple": ple,
     "self_auxiliary_head": self_auxiliary_head,
+    "sluice": sluice,
+    "sub_network_routing": sub_network_routing,
 }
