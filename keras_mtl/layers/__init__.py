@@ -11,3 +11,4 @@ from keras_mtl.layers.self_auxiliary_head import SelfAuxiliaryHead
 from keras_mtl.layers.sluice import LayerMixture
 from keras_mtl.layers.sluice import Sluice
 from keras_mtl.layers.sub_network_routing import SubNetworkRouting
+from keras_mtl.layers.task_attention import TaskAttention

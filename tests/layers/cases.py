@@ -100,6 +100,18 @@ def sub_network_routing(x: Tensor) -> Heads:
     return routing(low)
 
 
+def task_attention(x: Tensor) -> Heads:
+    before = keras.layers.Dense(6, activation="relu")(x)
+    after = keras.layers.Dense(5, activation="relu")(before)
+    picked = layers.TaskAttention(TASKS)(before, after)
+    return layers.TaskAttention(
+        TASKS,
+        hidden_units=3,
+        transition=keras.layers.Dense(2),
+        batch_normalization=False,
+    )(after, keras.layers.Dense(5)(after), picked)
+
+
 # Each turns features `(batch, 8)` into a tensor for each task.
 CASES: dict[str, Callable[[Tensor], Heads]] = {
     "auxiliary_branch": auxiliary_branch,
@@ -112,4 +124,5 @@ CASES: dict[str, Callable[[Tensor], Heads]] = {
     "self_auxiliary_head": self_auxiliary_head,
     "sluice": sluice,
     "sub_network_routing": sub_network_routing,
+    "task_attention": task_attention,
 }
