@@ -45,7 +45,7 @@ class SDMGrad(PreferenceAggregator, DoubleSampling):
     step before (which are one optimizer step old) and of this step, and is the
     same in all iterations, as in the authors' code. The update has the weights
     before they move, so that its batch is independent of them. Each batch has
-    a part in two moves. The first update is the mean, drawn to the target.
+    a part in two moves. The first update has equal w.
 
     The default learning rate, from the authors' code, is so large that with
     many tasks w need not settle in `num_iterations`. It then depends on
