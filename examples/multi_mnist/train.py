@@ -1,7 +1,6 @@
 """One resumable MultiMNIST run, with its results in one JSON file."""
 
 import dataclasses
-import json
 import os
 import pathlib
 import time
@@ -12,6 +11,10 @@ import numpy as np
 
 from examples.multi_mnist import methods
 from examples.multi_mnist.results import summarize
+from examples.runs import Batches
+from examples.runs import default_jit
+from examples.runs import open_record
+from examples.runs import write_json
 from keras_mtl.datasets import multi_mnist
 
 Arrays = tuple[np.ndarray, dict[str, np.ndarray]]
@@ -41,33 +44,6 @@ class Config:
     @property
     def name(self) -> str:
         return f"{self.source}-{self.size}-{self.method}-seed{self.seed}"
-
-
-class Batches(keras.utils.PyDataset):
-    """Shuffled batches whose order depends on seed and epoch alone.
-
-    An order that a resumed run can compute again is what lets it end exactly
-    where an uninterrupted one does.
-    """
-
-    def __init__(self, data: Arrays, batch_size: int, seed: int):
-        super().__init__()
-        self.x, self.y = data
-        self.batch_size = batch_size
-        self.seed = seed
-        self.set_epoch(0)
-
-    def set_epoch(self, epoch: int) -> None:
-        rng = np.random.default_rng((self.seed, epoch))
-        self.order = rng.permutation(len(self.x))
-
-    def __len__(self) -> int:
-        return -(-len(self.x) // self.batch_size)
-
-    def __getitem__(self, index: int) -> Arrays:
-        start = index * self.batch_size
-        rows = self.order[start : start + self.batch_size]
-        return self.x[rows], {task: y[rows] for task, y in self.y.items()}
 
 
 class Recorder(keras.callbacks.Callback):
@@ -193,56 +169,3 @@ def _fit(
         ],
         verbose=verbose,
     )
-
-
-def open_record(path: pathlib.Path, config: Config) -> dict[str, Any]:
-    """Reads a run's file, or starts one.
-
-    Raises:
-        ValueError: The file is of a run with another configuration.
-    """
-    wanted = dataclasses.asdict(config)
-    if not path.exists():
-        return {"config": wanted, "environment": environment(), "history": []}
-    record = json.loads(path.read_text())
-    changed = {
-        key: (record["config"].get(key), value)
-        for key, value in wanted.items()
-        if key != "epochs" and record["config"].get(key) != value
-    }
-    if changed:
-        raise ValueError(
-            f"`output_dir` holds {path.name} of a run with another "
-            "configuration. Choose another `output_dir` or remove it. "
-            f"Received (there, now): {changed}"
-        )
-    record["config"] = wanted
-    return record
-
-
-def default_jit() -> bool | str:
-    """XLA where it helps."""
-    if keras.backend.backend() != "tensorflow":
-        return "auto"
-    import tensorflow as tf
-
-    return "auto" if tf.config.list_physical_devices("GPU") else False
-
-
-def environment() -> dict[str, Any]:
-    """Versions and device that a timing depends on."""
-    return {
-        "backend": keras.backend.backend(),
-        "keras": keras.version(),
-        "devices": keras.distribution.list_devices(),
-        "cores": len(os.sched_getaffinity(0)),
-        "started": time.strftime("%Y-%m-%d %H:%M:%S"),
-    }
-
-
-def write_json(path: pathlib.Path, record: dict[str, Any]) -> None:
-    """Writes a file as a whole, or not at all when killed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".json.tmp")
-    temporary.write_text(json.dumps(record, indent=1))
-    os.replace(temporary, path)

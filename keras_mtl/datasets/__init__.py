@@ -1,6 +1,19 @@
 """Data sets with several named labels."""
 
+from keras_mtl.datasets.census_income import CensusIncome
+from keras_mtl.datasets.census_income import load_census_income
 from keras_mtl.datasets.multi_mnist import multi_mnist
 from keras_mtl.datasets.synthetic import synthetic_sine
+from keras_mtl.datasets.text_tasks import TextTasks
+from keras_mtl.datasets.text_tasks import load_clinc
+from keras_mtl.datasets.text_tasks import load_trec
 
-__all__ = ["multi_mnist", "synthetic_sine"]
+__all__ = [
+    "CensusIncome",
+    "TextTasks",
+    "load_census_income",
+    "load_clinc",
+    "load_trec",
+    "multi_mnist",
+    "synthetic_sine",
+]

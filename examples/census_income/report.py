@@ -1,0 +1,36 @@
+"""The table and the figure of all runs in a folder."""
+
+import os
+import pathlib
+
+from examples.architecture_report import plot
+from examples.architecture_report import table
+from examples.architecture_runs import load_runs
+from examples.census_income.model import ARCHITECTURES
+
+
+def write_report(output_dir: str | os.PathLike) -> str:
+    """Writes `results.md` and `auc.png` of all finished runs.
+
+    Args:
+        output_dir: The folder with the JSON files of `train`.
+
+    Returns:
+        The table of test AUC, in Markdown.
+    """
+    folder = pathlib.Path(output_dir)
+    runs = load_runs(folder, ARCHITECTURES)
+    if not runs:
+        raise FileNotFoundError(
+            f"`output_dir` holds no finished run. Received: {folder}"
+        )
+    text = table(runs) + "\n"
+    (folder / "results.md").write_text(text)
+    plot(
+        runs,
+        folder / "auc.png",
+        title="Census-Income, networks of equal size",
+        xlabel="test AUC, income (%)",
+        ylabel="test AUC, never married (%)",
+    )
+    return text
