@@ -73,6 +73,25 @@ def networks(x: Tensor, units: int = 4) -> Heads:
     return {task: dense[task](x) for task in TASKS}
 
 
+def per_task(x: Tensor) -> Heads:
+    tower = keras.Sequential(
+        [keras.layers.Dense(4, activation="tanh"), keras.layers.Dropout(0.1)]
+    )
+    return layers.PerTask(tower, TASKS)(x)
+
+
+def soft_sharing(x: Tensor) -> Heads:
+    tower = keras.layers.Dense(4, activation="tanh")
+    near = layers.SoftSharing(tower, TASKS, strength=1e-3)(x)
+    return layers.SoftSharing(tower, TASKS, strength=1e-3, norm="trace")(near)
+
+
+def multilinear_relationship(x: Tensor) -> Heads:
+    return layers.MultilinearRelationship(
+        4, TASKS, activation="tanh", strength=1e-3, update_every=2
+    )(x)
+
+
 def cross_stitch(x: Tensor) -> Heads:
     stitch = layers.CrossStitch(per_channel=True, learning_rate_multiplier=10.0)
     return stitch(networks(x))
@@ -120,9 +139,12 @@ CASES: dict[str, Callable[[Tensor], Heads]] = {
     "d_select_k": d_select_k,
     "gated_sharing": gated_sharing,
     "mmoe": mmoe,
+    "multilinear_relationship": multilinear_relationship,
+    "per_task": per_task,
     "ple": ple,
     "self_auxiliary_head": self_auxiliary_head,
     "sluice": sluice,
+    "soft_sharing": soft_sharing,
     "sub_network_routing": sub_network_routing,
     "task_attention": task_attention,
 }
