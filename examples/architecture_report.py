@@ -73,6 +73,7 @@ def plot(
         fontsize="small",
         title="large: mean; small: seeds\nup and right is better",
         title_fontsize="small",
+        markerscale=0.6,
     )
     save_figure(figure, path)
 
