@@ -11,8 +11,13 @@ from examples.figures import save_figure
 from examples.figures import styles
 
 
-def table(runs: Runs) -> str:
-    """Mean and standard deviation over the seeds, in percent, in Markdown."""
+def table(runs: Runs, digits: int = 2) -> str:
+    """Mean and standard deviation over the seeds, in percent, in Markdown.
+
+    Args:
+        runs: What `load_runs` returned.
+        digits: How many after the decimal point.
+    """
     tasks = next(iter(runs.values()))[0]["tasks"]
     heads = [
         "model",
@@ -31,8 +36,8 @@ def table(runs: Runs) -> str:
         results = [run["result"] for run in seeds]
         cells = [
             name,
-            *(_spread(values) for values in points.T),
-            _spread(points.mean(axis=1)),
+            *(_spread(values, digits) for values in points.T),
+            _spread(points.mean(axis=1), digits),
             _range([run["parameters"] for run in seeds]),
             _range([run["width"] for run in seeds]),
             _range([run["config"]["learning_rate"] for run in seeds]),
@@ -68,6 +73,7 @@ def plot(
         fontsize="small",
         title="large: mean; small: seeds\nup and right is better",
         title_fontsize="small",
+        markerscale=0.6,
     )
     save_figure(figure, path)
 
@@ -76,9 +82,11 @@ def _line(cells: list[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def _spread(values: np.ndarray) -> str:
-    mean = f"{np.mean(values):.2f}"
-    return mean if len(values) < 2 else f"{mean} ± {np.std(values, ddof=1):.2f}"
+def _spread(values: np.ndarray, digits: int) -> str:
+    mean = f"{np.mean(values):.{digits}f}"
+    if len(values) < 2:
+        return mean
+    return f"{mean} ± {np.std(values, ddof=1):.{digits}f}"
 
 
 def _range(values: list[float]) -> str:

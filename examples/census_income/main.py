@@ -39,7 +39,9 @@ _SEED = flags.DEFINE_list(
     "seed", ["0", "1", "2"], "Of initial weights and batches, one run for each."
 )
 _LEARNING_RATE = flags.DEFINE_list(
-    "learning_rate", ["1e-3"], "Of Adam, one run for each."
+    "learning_rate",
+    [f"{train.Config.learning_rate:g}"],
+    "Of Adam, one run for each.",
 )
 _BUDGET = flags.DEFINE_integer(
     "budget",

@@ -24,7 +24,7 @@ class Config:
     budget: int = 50_000
     epochs: int = 50
     patience: int = 5
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
     batch_size: int = 1024
     seed: int = 0
     limit: int | None = None

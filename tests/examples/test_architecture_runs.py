@@ -76,6 +76,8 @@ class TestLoadRuns:
                     learning_rate=rate,
                     seed=seed,
                 )
+        # One lucky seed is not enough.
+        self.write(tmp_path, [0.99], [0.99], epochs=1, learning_rate=1e-1)
         self.write(tmp_path, [0.5], [0.5], "single", epochs=1)
         self.write(tmp_path, [0.9], [0.9], "ple", epochs=2)  # not finished
         found = runs.load_runs(tmp_path, ["single", "mmoe", "ple"])

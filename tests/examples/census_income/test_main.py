@@ -22,7 +22,7 @@ class TestMain:
         ]
         run_example("census_income", *arguments)
         assert "| mmoe |" in capsys.readouterr().out
-        record = json.loads((output / "mmoe-lr0.001-seed3.json").read_text())
+        record = json.loads((output / "mmoe-lr0.003-seed3.json").read_text())
         assert abs(record["parameters"] - 60_000) <= 1200
 
         run_example("census_income", f"--output_dir={output}", "--report")

@@ -34,7 +34,7 @@ class TestWriteReport:
         write_run(tmp_path, "single", 0, 0.9)
         text = report.write_report(tmp_path)
         assert (tmp_path / "results.md").read_text() == text
-        assert "| mmoe | 94.00 ± 1.41 | 96.00 ± 1.41 |" in text
+        assert "| mmoe | 94.000 ± 1.414 | 96.000 ± 1.414 |" in text
         assert (tmp_path / "auc.png").read_bytes().startswith(b"\x89PNG")
 
     def test_nothing_to_report(self, tmp_path):
