@@ -31,9 +31,11 @@ for name in sys.argv[2:]:
 
 def make_model(name: str) -> keras_mtl.MultiTaskModel:
     inputs = keras.Input((8,))
+    # Something for an aggregator to do, where tasks else share no gradient.
+    shared = keras.layers.Dense(8, activation="tanh")(inputs)
     outputs = {
         task: keras.layers.Dense(1, dtype="float32", name=task)(tensor)
-        for task, tensor in CASES[name](inputs).items()
+        for task, tensor in CASES[name](shared).items()
     }
     assert tuple(sorted(outputs)) == TASKS
     return keras_mtl.MultiTaskModel(inputs, outputs)
