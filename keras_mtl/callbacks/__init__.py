@@ -1,7 +1,17 @@
-"""Callbacks for `fit` that show what the task gradients do."""
+"""Callbacks for `fit` that show what tasks do to each other, and pictures."""
 
 from keras_mtl.callbacks.gradient_history import GradientHistory
 from keras_mtl.callbacks.gradient_monitor import GradientMonitor
 from keras_mtl.callbacks.plot_gradients import plot_gradients
+from keras_mtl.callbacks.plot_sharing import plot_sharing
+from keras_mtl.callbacks.sharing_monitor import SharingHistory
+from keras_mtl.callbacks.sharing_monitor import SharingMonitor
 
-__all__ = ["GradientHistory", "GradientMonitor", "plot_gradients"]
+__all__ = [
+    "GradientHistory",
+    "GradientMonitor",
+    "SharingHistory",
+    "SharingMonitor",
+    "plot_gradients",
+    "plot_sharing",
+]

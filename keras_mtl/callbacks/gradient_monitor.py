@@ -11,6 +11,7 @@ from keras_mtl.arguments import integer_from
 from keras_mtl.callbacks.gradient_history import GradientHistory
 from keras_mtl.callbacks.plot_gradients import plot_gradients
 from keras_mtl.callbacks.scalar_writer import ScalarWriter
+from keras_mtl.callbacks.scalar_writer import check_log_dir
 
 
 class GradientMonitor(keras.callbacks.Callback):
@@ -61,12 +62,7 @@ class GradientMonitor(keras.callbacks.Callback):
         every_n_steps: int = 100,
     ):
         super().__init__()
-        if log_dir is not None and not isinstance(log_dir, (str, os.PathLike)):
-            raise ValueError(
-                "`log_dir` should be a path or `None`. Received: "
-                f"log_dir={log_dir!r}"
-            )
-        self.log_dir = log_dir
+        self.log_dir = check_log_dir(log_dir)
         self.every_n_steps = integer_from(1, "every_n_steps", every_n_steps)
         self._writer: ScalarWriter | None = None
         self._task_names: list[str] = []

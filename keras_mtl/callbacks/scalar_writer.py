@@ -52,3 +52,17 @@ class ScalarWriter:
     def _append(self, **fields: Any) -> None:
         event = self._tf.compat.v1.Event(wall_time=time.time(), **fields)
         self._file.write(event.SerializeToString())
+
+
+def check_log_dir(log_dir: Any) -> str | os.PathLike | None:
+    """The folder for TensorBoard that a user gave, or `None`.
+
+    Raises:
+        ValueError: If it is no path.
+    """
+    if log_dir is not None and not isinstance(log_dir, (str, os.PathLike)):
+        raise ValueError(
+            "`log_dir` should be a path or `None`. Received: "
+            f"log_dir={log_dir!r}"
+        )
+    return log_dir

@@ -63,6 +63,16 @@ def copy_layer(
         ) from error
 
 
+def clone_initializer(initializer: Any) -> Any:
+    """An initializer that draws values of its own.
+
+    One without a seed gives equal values to all variables that share it.
+    """
+    if isinstance(initializer, keras.initializers.Initializer):
+        return initializer.clone()
+    return initializer
+
+
 def serialize_layers(
     layers: Sequence[keras.layers.Layer],
 ) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_mtl.arguments import integer_from
 from keras_mtl.arguments import number_above_zero
+from keras_mtl.layers.copies import clone_initializer
 
 Tensor = Any
 Shape = tuple[int | None, ...]
@@ -176,10 +177,8 @@ class SelfAuxiliaryHead(keras.layers.Layer):
         return keras.layers.Dense(
             units,
             use_bias=self.use_bias,
-            # An initializer without a seed gives equal values to all that
-            # share it; a clone draws its own.
-            kernel_initializer=_clone(self.kernel_initializer),
-            bias_initializer=_clone(self.bias_initializer),
+            kernel_initializer=clone_initializer(self.kernel_initializer),
+            bias_initializer=clone_initializer(self.bias_initializer),
             kernel_regularizer=self.kernel_regularizer,
             bias_regularizer=self.bias_regularizer,
             dtype=self.dtype_policy,
@@ -217,9 +216,3 @@ class SelfAuxiliaryHead(keras.layers.Layer):
             ops.reshape(x, (*ops.shape(x)[:-1], groups, self.pool_size)),
             axis=-1,
         )
-
-
-def _clone(initializer: Any) -> Any:
-    if isinstance(initializer, keras.initializers.Initializer):
-        return initializer.clone()
-    return initializer

@@ -11,10 +11,12 @@ from keras_mtl.arguments import integer_from
 from keras_mtl.arguments import number_from_zero
 from keras_mtl.layers.by_task import check_tasks
 from keras_mtl.layers.by_task import to_list
+from keras_mtl.layers.copies import clone_initializer
 from keras_mtl.layers.copies import deserialize_layers
 from keras_mtl.layers.copies import make_layers
 from keras_mtl.layers.copies import serialize_layers
 from keras_mtl.layers.sharing_matrix import SharingMatrix
+from keras_mtl.layers.task_exchange import check_built
 
 Tensor = Any
 Shape = tuple[int | None, ...]
@@ -154,7 +156,7 @@ class TaskAttention(keras.layers.Layer):
         # Made in `build`.
         self.mask_layers = []
         self.mean_mask = None
-        self.steps_seen = None
+        self.num_updates = None
 
     def build(
         self,
@@ -183,9 +185,11 @@ class TaskAttention(keras.layers.Layer):
         for task, shape in zip(self.tasks, shapes):
             self.mask_layers += self._make_mask_layers(task, shape, after[-1])
         self.mean_mask = self._add_state(
-            "mean_mask", len(self.tasks), after[-1]
+            "mean_mask", (len(self.tasks), after[-1]), "mean"
         )
-        self.steps_seen = self._add_state("steps_seen")
+        self.num_updates = self._add_state(
+            "num_updates", (), "only_first_replica"
+        )
 
     def call(
         self,
@@ -229,10 +233,9 @@ class TaskAttention(keras.layers.Layer):
 
         It is NaN before the first training step.
         """
-        if not self.built:
-            return []
+        check_built(self)
         values = ops.convert_to_numpy(self.mean_mask)
-        if not ops.convert_to_numpy(self.steps_seen):
+        if not ops.convert_to_numpy(self.num_updates):
             values = np.full_like(values, np.nan)
         channels = [str(channel) for channel in range(values.shape[1])]
         return [
@@ -350,8 +353,8 @@ class TaskAttention(keras.layers.Layer):
             # A normalisation takes the bias away and adds its own.
             use_bias=not normalized,
             activation=None if normalized else activation,
-            kernel_initializer=_clone(self.kernel_initializer),
-            bias_initializer=_clone(bias_initializer),
+            kernel_initializer=clone_initializer(self.kernel_initializer),
+            bias_initializer=clone_initializer(bias_initializer),
             kernel_regularizer=self.kernel_regularizer,
             dtype=self.dtype_policy,
             name=name,
@@ -359,7 +362,7 @@ class TaskAttention(keras.layers.Layer):
         if not normalized:
             return [dense]
         normalization = keras.layers.BatchNormalization(
-            beta_initializer=_clone(bias_initializer),
+            beta_initializer=clone_initializer(bias_initializer),
             dtype=self.dtype_policy,
             name=f"{name}_normalization",
         )
@@ -377,7 +380,9 @@ class TaskAttention(keras.layers.Layer):
                 x = layer(x)
         return x
 
-    def _add_state(self, name: str, *shape: int) -> keras.Variable:
+    def _add_state(
+        self, name: str, shape: tuple[int, ...], aggregation: str
+    ) -> keras.Variable:
         return self.add_weight(
             name=name,
             shape=shape,
@@ -385,37 +390,36 @@ class TaskAttention(keras.layers.Layer):
             dtype="float32",
             trainable=False,
             autocast=False,
-            aggregation="mean",
+            aggregation=aggregation,
         )
 
     def _observe(self, masks: list[Tensor], steps_mask: Any) -> None:
         """Takes the masks of a training step into their moving average."""
-        means = [_mean_of_last_axis(mask, steps_mask) for mask in masks]
-        means = ops.stop_gradient(ops.stack(means))
-        # The mean of all steps at first, so that the start is forgotten.
-        rate = ops.maximum(1 - self.momentum, 1 / (self.steps_seen + 1))
-        self.mean_mask.assign_add(rate * (means - self.mean_mask))
-        self.steps_seen.assign_add(1.0)
+        means = [
+            _mean(mask, steps_mask, self.mean_mask[task])
+            for task, mask in enumerate(masks)
+        ]
+        # At first a plain average, so that the zeros of the start never count.
+        self.num_updates.assign_add(1.0)
+        rate = ops.maximum(1.0 / self.num_updates, 1.0 - self.momentum)
+        self.mean_mask.assign_add(rate * (ops.stack(means) - self.mean_mask))
 
 
-def _mean_of_last_axis(x: Tensor, steps_mask: Tensor | None) -> Tensor:
-    """Means `[features]` over all that is not padding, in float32."""
-    x = ops.cast(x, "float32")
+def _mean(x: Tensor, steps_mask: Tensor | None, otherwise: Tensor) -> Tensor:
+    """Means `[features]` over all that is not padding, in float32.
+
+    Args:
+        x: Tensor `(batch, ..., features)`.
+        steps_mask: Tensor `(batch, ...)` or `None`.
+        otherwise: What to return if all is padding.
+    """
+    x = ops.cast(ops.stop_gradient(x), "float32")
     axes = tuple(range(len(x.shape) - 1))
     if steps_mask is None:
         return ops.mean(x, axis=axes)
-    weights = ops.cast(steps_mask, "float32")
-    while len(weights.shape) < len(x.shape):
-        weights = ops.expand_dims(weights, -1)
-    weights = ops.broadcast_to(weights, (*ops.shape(x)[:-1], 1))
-    return ops.divide_no_nan(
-        ops.sum(weights * x, axis=axes), ops.sum(weights, axis=axes)
-    )
-
-
-def _clone(initializer: Any) -> Any:
-    # An initializer without a seed gives equal values to all that share it; a
-    # clone draws its own.
-    if isinstance(initializer, keras.initializers.Initializer):
-        return initializer.clone()
-    return initializer
+    missing = len(x.shape) - len(steps_mask.shape)
+    kept = ops.reshape(steps_mask, (*ops.shape(steps_mask), *[1] * missing))
+    kept = ops.broadcast_to(ops.cast(kept, x.dtype), (*ops.shape(x)[:-1], 1))
+    count = ops.sum(kept)
+    mean = ops.sum(x * kept, axis=axes) / ops.maximum(count, 1.0)
+    return ops.where(count > 0.0, mean, otherwise)

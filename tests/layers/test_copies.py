@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_mtl.layers.copies import clone_initializer
 from keras_mtl.layers.copies import deserialize_layers
 from keras_mtl.layers.copies import make_layers
 from keras_mtl.layers.copies import serialize_layers
@@ -102,6 +103,13 @@ def test_serialized_sequential_models_come_back_unbuilt():
     x = np.ones((2, 4), "float32")
     for values in zip(back[0](x), layers[0](x)):
         np.testing.assert_allclose(*map(keras.ops.convert_to_numpy, values))
+
+
+def test_cloned_initializers_draw_values_of_their_own():
+    initializer = keras.initializers.RandomNormal()
+    one, other = (clone_initializer(initializer)((4,)) for _ in range(2))
+    assert not np.array_equal(*map(keras.ops.convert_to_numpy, (one, other)))
+    assert clone_initializer(max) is max
 
 
 class NoConfig(keras.layers.Layer):

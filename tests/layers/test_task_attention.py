@@ -221,8 +221,20 @@ class TestSharingMatrices:
             matrix.values[0], sigmoid(x).mean(axis=0), atol=1e-4
         )
 
-    def test_nothing_before_it_is_built(self):
-        assert TaskAttention(TASKS).sharing_matrices() == []
+    def test_nothing_to_look_at_before_it_is_built(self):
+        with pytest.raises(ValueError, match="'mine' has no weights yet"):
+            TaskAttention(TASKS, name="mine").sharing_matrices()
+
+    def test_nothing_but_padding_changes_nothing(self):
+        layer = TaskAttention(TASKS)
+        ones = np.ones((2, 3, 4), "float32")
+        layer(features(2, 3, 2), ones, training=True)
+        [before] = layer.sharing_matrices()
+        nothing = np.zeros((2, 3), "int32")
+        padding = keras.layers.Embedding(4, 2, mask_zero=True)(nothing)
+        layer(padding, ones, training=True)
+        [after] = layer.sharing_matrices()
+        np.testing.assert_array_equal(before.values, after.values)
 
 
 def two_stages(**arguments) -> keras.Model:
