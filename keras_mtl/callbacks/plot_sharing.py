@@ -19,7 +19,6 @@ MAX_NUMBERED = 12
 # Inches: of cells with a number in each, which are wider for longer names, and
 # of others.
 CELL = 0.62
-WIDEST_CELL = 1.0
 SMALL_CELL = 0.22
 MAX_MAP = 8.0
 MAX_FIGURE = 12.0
@@ -139,9 +138,8 @@ def _map_size(matrix: SharingMatrix) -> tuple[float, float]:
     """Inches of the cells, in height and in width."""
     rows, columns = np.shape(matrix.values)
     if _is_numbered(matrix):
-        wanted = max(CELL, _name_width(matrix))
-        cell = wanted if wanted <= WIDEST_CELL else CELL
-        return rows * CELL, columns * cell
+        wanted = columns * max(CELL, _name_width(matrix))
+        return rows * CELL, wanted if wanted <= MAX_MAP else columns * CELL
     # A wide map has few rows: they may be higher than its columns are wide.
     height = np.clip(rows * 2 * SMALL_CELL, 1.0, MAX_MAP)
     return height, np.clip(columns * SMALL_CELL, 3.0, MAX_MAP)
@@ -240,6 +238,12 @@ def _import_locator() -> type:
 
 
 def _write_numbers(axes: Any, image: Any, values: np.ndarray) -> None:
+    rows, columns = values.shape
+    # Lines tell cells apart that have one colour.
+    for row in range(1, rows):
+        axes.axhline(row - 0.5, color="white", linewidth=1.0)
+    for column in range(1, columns):
+        axes.axvline(column - 0.5, color="white", linewidth=1.0)
     for i, j in np.argwhere(np.isfinite(values)):
         red, green, blue, _ = image.cmap(image.norm(values[i, j]))
         dark = 0.3 * red + 0.59 * green + 0.11 * blue < 0.5

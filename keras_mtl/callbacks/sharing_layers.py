@@ -1,5 +1,6 @@
 """The layers of a model that can show what they share."""
 
+import re
 from collections import Counter
 from typing import Any
 
@@ -51,9 +52,14 @@ def sharing_matrices(model: keras.layers.Layer) -> dict[str, SharingMatrix]:
     for name, layer in sharing_layers(model).items():
         matrices = layer.sharing_matrices() if layer.built else []
         for matrix in matrices:
-            title = "_".join(matrix.title.split())
+            title = tag_of(matrix.title)
             found[name if len(matrices) == 1 else f"{name}/{title}"] = matrix
     return found
+
+
+def tag_of(name: str) -> str:
+    """A name as part of the name of a log, without spaces and commas."""
+    return re.sub(r"[^\w.-]+", "_", name).strip("_")
 
 
 def _outermost(layer: keras.layers.Layer) -> list[keras.layers.Layer]:

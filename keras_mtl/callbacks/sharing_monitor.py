@@ -13,6 +13,7 @@ from keras_mtl.callbacks.scalar_writer import ScalarWriter
 from keras_mtl.callbacks.scalar_writer import check_log_dir
 from keras_mtl.callbacks.sharing_layers import sharing_layers
 from keras_mtl.callbacks.sharing_layers import sharing_matrices
+from keras_mtl.callbacks.sharing_layers import tag_of
 from keras_mtl.layers.sharing_matrix import SharingMatrix
 
 
@@ -167,7 +168,9 @@ class SharingMonitor(keras.callbacks.Callback):
         if values.size > self.max_values:
             values, columns = values.mean(axis=1, keepdims=True), ["mean"]
         return {
-            f"sharing/{name}/{row}_{column}": float(values[i, j])
+            f"sharing/{name}/{tag_of(row)}_{tag_of(column)}": float(
+                values[i, j]
+            )
             for i, row in enumerate(matrix.rows)
             for j, column in enumerate(columns)
             if not np.isnan(values[i, j])

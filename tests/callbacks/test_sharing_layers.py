@@ -5,6 +5,7 @@ import pytest
 from keras_mtl.callbacks.sharing_layers import sharing_layers
 from keras_mtl.callbacks.sharing_layers import sharing_matrices
 from keras_mtl.callbacks.sharing_layers import shows_sharing
+from keras_mtl.callbacks.sharing_layers import tag_of
 from keras_mtl.layers.sharing_matrix import SharingMatrix
 
 
@@ -75,6 +76,11 @@ def test_matrices_are_named_after_layer_and_title():
         "two/scale",
         "two/mean_gate",
     ]
+
+
+def test_tags_have_no_spaces():
+    assert tag_of("gate use, level 0") == "gate_use_level_0"
+    assert tag_of("left/high-3.5") == "left_high-3.5"
 
 
 def test_what_is_not_built_has_no_matrices():

@@ -237,6 +237,24 @@ class TestSharingMatrices:
         np.testing.assert_array_equal(before.values, after.values)
 
 
+def test_tasks_pick_the_features_that_they_need():
+    x = features(256, 4)
+    inputs = keras.Input((4,))
+    picked = TaskAttention(TASKS, name="attention", momentum=0.9)(
+        inputs, inputs
+    )
+    # A fixed head adds up what a task has picked.
+    total = {t: keras.ops.sum(x, -1, keepdims=True) for t, x in picked.items()}
+    model = keras.Model(inputs, total)
+    model.compile(keras.optimizers.Adam(0.05), "mse")
+    y = {task: x[:, index : index + 1] for index, task in enumerate(TASKS)}
+    model.fit(x, y, batch_size=64, epochs=25, verbose=0)
+    [matrix] = model.get_layer("attention").sharing_matrices()
+    needed = np.eye(2, 4, dtype=bool)
+    assert matrix.values[needed].min() > 0.8
+    assert matrix.values[~needed].max() < 0.2
+
+
 def two_stages(**arguments) -> keras.Model:
     inputs = keras.Input((6, 3))
     before = keras.layers.Dense(4, activation="relu")(inputs)
