@@ -1,3 +1,4 @@
 """Layers that decide what tasks share: ordinary Keras layers."""
 
+from keras_mtl.layers.per_task import PerTask
 from keras_mtl.layers.self_auxiliary_head import SelfAuxiliaryHead
