@@ -2,3 +2,4 @@
 
 from keras_mtl.layers.per_task import PerTask
 from keras_mtl.layers.self_auxiliary_head import SelfAuxiliaryHead
+from keras_mtl.layers.soft_sharing import SoftSharing
