@@ -4,6 +4,7 @@ from keras_mtl import aggregators
 from keras_mtl import callbacks
 from keras_mtl import datasets
 from keras_mtl import layers
+from keras_mtl import selection
 from keras_mtl import testing
 from keras_mtl import transfer
 from keras_mtl import weightings
@@ -20,6 +21,7 @@ __all__ = [
     "callbacks",
     "datasets",
     "layers",
+    "selection",
     "strip_auxiliaries",
     "testing",
     "transfer",
