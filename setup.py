@@ -28,6 +28,10 @@ REQUIRED = [
 # TensorFlow stopped installing it with 2.21.
 TENSORBOARD = "tensorboard>=2.20"
 
+# The Gaussian processes with which `selection.MixingRatioSearch` looks for the
+# best mix of tasks.
+SCIKIT_LEARN = "scikit-learn>=1.6"
+
 # Figures.
 MATPLOTLIB = "matplotlib>=3.9"
 
@@ -42,12 +46,16 @@ EXTRAS = {
         MATPLOTLIB,
         # Reads the event files back.
         TENSORBOARD,
+        # The search for mixing ratios is tested.
+        SCIKIT_LEARN,
         # `.ci/run` checks style with it; another minor version may format
         # differently.
         "ruff~=0.17.0",
     ],
     # `examples/` save their results as figures.
     "examples": [MATPLOTLIB],
+    # For searching the ratios in which to mix tasks.
+    "selection": [SCIKIT_LEARN],
     # For looking at the cosines, gradient norms and weights of a run.
     "tensorboard": [TENSORBOARD],
     # Peers that `benchmarks/` measure keras_mtl beside; left out of the tables

@@ -5,6 +5,7 @@ from keras_mtl import callbacks
 from keras_mtl import datasets
 from keras_mtl import layers
 from keras_mtl import regularizers
+from keras_mtl import selection
 from keras_mtl import testing
 from keras_mtl import transfer
 from keras_mtl import weightings
@@ -24,6 +25,7 @@ __all__ = [
     "datasets",
     "layers",
     "regularizers",
+    "selection",
     "strip_auxiliaries",
     "testing",
     "transfer",

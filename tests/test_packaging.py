@@ -27,7 +27,9 @@ needs_checkout = pytest.mark.skipif(
 # before ours is watched.
 IMPORT_PROBE = """
 import sys, keras, tensorflow
-optional = {{"matplotlib", "tensorboard", "tensorflow_datasets"}}
+optional = {{
+    "matplotlib", "sklearn", "tensorboard", "tensorflow_datasets"
+}}
 imported = lambda: {{m for m in sys.modules if m.split(".")[0] in optional}}
 for module in imported():
     del sys.modules[module]
@@ -163,7 +165,9 @@ class TestDistribution:
         ("extra", "brings"),
         [
             ("test", {"pytest", "scipy", "matplotlib", "tensorboard", "ruff"}),
+            ("test", {"scikit-learn"}),
             ("examples", {"matplotlib"}),
+            ("selection", {"scikit-learn"}),
             ("tensorboard", {"tensorboard"}),
             ("benchmarks", {"torch", "torchjd"}),
             ("jax", {"jax"}),

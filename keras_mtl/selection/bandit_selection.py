@@ -1,0 +1,313 @@
+"""A callback that lets a bandit choose which task is trained."""
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from keras_mtl.selection.beta_bandit import BetaBandit
+from keras_mtl.selection.task_sampler import TaskSampler
+
+# States in a file: the process can be killed before the weights are saved, and
+# the next one begins with the epoch before.
+KEPT_STATES = 2
+
+
+class BanditSelection(keras.callbacks.Callback):
+    """Chooses the task of every epoch by what it does for a main task.
+
+    The first stage of AutoSeM. Before an epoch a bandit draws one of the
+    tasks, the main one among them, and the epoch trains on batches of it. The
+    bandit's reward is 1 if the main task's validation metric is then at least
+    as good as after the epoch before, whichever task that one trained, and 0
+    otherwise (NaN is never good). The first epoch trains the main task, and
+    its reward is 1, as there is nothing to compare with.
+
+    An epoch is one selection period: its length is the `steps` of the
+    sampler, and `fit` must validate in each.
+
+    The utilities tell how often training on a task did not hurt the main one.
+    They follow the training, and those of tasks that are rarely drawn go back
+    to the prior: to decide which tasks to keep for good, for the second stage
+    (`keras_mtl.selection.MixingRatioSearch`), use `selected_tasks`, which
+    takes their mean over the training.
+
+    With `state_path`, all that the selection knows is written to a file after
+    each epoch. A new process that calls `fit` with the same data and
+    callbacks, `keras.callbacks.BackupAndRestore` after this one, then goes on
+    with the weights, the bandit and the batches where the other one stopped,
+    and chooses the tasks that it would have chosen. The file is removed when
+    the training is over.
+
+    Args:
+        sampler: `keras_mtl.selection.TaskSampler`; `fit` trains on its
+            `dataset()`.
+        main_task: Name of the task that counts.
+        monitor: Name of the validation metric of the main task in the logs.
+            By default `"val_<main_task>_loss"`.
+        mode: `"min"` or `"max"`, whether the metric is to fall or to rise.
+            `"auto"` (default) knows it for losses and errors.
+        bandit: `keras_mtl.selection.BetaBandit` with the tasks as arms, or an
+            object with the same methods. By default one with AutoSeM's decay
+            of 0.3.
+        state_path: File for the state, or `None`.
+        keep_state: bool. Whether to leave the file when the training is over.
+
+    Attributes:
+        history: A dict an epoch, with `"epoch"`, `"task"`, `"value"` (of the
+            metric), `"reward"` and `"utilities"` (after the reward).
+
+    Raises:
+        ValueError: If an argument does not fit, and in `fit` if the model does
+            not know missing labels, if the metric is not in the logs, or if
+            the file does not hold the state of the epoch that `fit` begins
+            with.
+
+    Example:
+
+    ```python
+    sampler = keras_mtl.selection.TaskSampler(
+        {"main": (x, y), "tags": (tag_x, tags), "noise": noise_dataset},
+        steps=50,
+        batch_size=32,
+    )
+    selection = keras_mtl.selection.BanditSelection(
+        sampler, "main", state_path="selection.json"
+    )
+    model.compile("adam", loss=losses, missing_label=float("nan"))
+    model.fit(
+        sampler.dataset(),
+        epochs=100,
+        validation_data=(val_x, sampler.labels("main", val_y)),
+        callbacks=[selection, keras.callbacks.BackupAndRestore("backup")],
+    )
+    selection.selected_tasks()  # ["tags"]
+    ```
+
+    References:
+
+    - [Guo et al., "AutoSeM: Automatic Task Selection and Mixing in Multi-Task
+      Learning", 2019](https://arxiv.org/abs/1904.04153)
+    """
+
+    def __init__(
+        self,
+        sampler: TaskSampler,
+        main_task: str,
+        monitor: str | None = None,
+        mode: str = "auto",
+        bandit: BetaBandit | None = None,
+        state_path: str | os.PathLike | None = None,
+        keep_state: bool = False,
+    ):
+        super().__init__()
+        if not isinstance(sampler, TaskSampler):
+            raise ValueError(
+                "`sampler` must be a `keras_mtl.selection.TaskSampler`. "
+                f"Received: sampler of type {type(sampler).__name__}"
+            )
+        if main_task not in sampler.tasks:
+            raise ValueError(
+                f"`main_task` must be one of the sampler's tasks "
+                f"{sampler.tasks}. Received: main_task={main_task!r}"
+            )
+        self.sampler = sampler
+        self.main_task = main_task
+        self.monitor = monitor or f"val_{main_task}_loss"
+        self.mode = _mode(mode, self.monitor)
+        self.bandit = bandit or BetaBandit(sampler.tasks)
+        if set(self.bandit.arms) != set(sampler.tasks):
+            raise ValueError(
+                "The arms of `bandit` must be the sampler's tasks "
+                f"{sampler.tasks}. Received: arms={list(self.bandit.arms)}"
+            )
+        self.state_path = None if state_path is None else Path(state_path)
+        self.keep_state = keep_state
+        self.history: list[dict[str, Any]] = []
+        self._task: str | None = None
+        self._restored = False
+
+    @property
+    def utilities(self) -> dict[str, float]:
+        """By task, how likely an epoch of it is not to hurt the main task."""
+        return self.bandit.utilities
+
+    @property
+    def mean_utilities(self) -> dict[str, float]:
+        """By task, the mean of its utility over the epochs."""
+        if not self.history:
+            return self.utilities
+        return {
+            task: sum(entry["utilities"][task] for entry in self.history)
+            / len(self.history)
+            for task in self.sampler.tasks
+        }
+
+    def times_chosen(self) -> dict[str, int]:
+        """By task, how many epochs trained it."""
+        chosen = [entry["task"] for entry in self.history]
+        return {task: chosen.count(task) for task in self.sampler.tasks}
+
+    def selected_tasks(self, top: int | None = None) -> list[str]:
+        """The auxiliary tasks worth keeping, the most useful one first.
+
+        Args:
+            top: How many. By default all whose mean utility is at least that
+                of the main task; the paper does not say where to draw the
+                line.
+        """
+        mean = self.mean_utilities
+        others = [task for task in self.sampler.tasks if task != self.main_task]
+        others.sort(key=lambda task: -mean[task])
+        if top is not None:
+            return others[:top]
+        return [task for task in others if mean[task] >= mean[self.main_task]]
+
+    def get_state(self) -> dict[str, Any]:
+        """All that the selection knows between two epochs, for JSON."""
+        return {
+            "task": self._task,
+            "bandit": self.bandit.get_state(),
+            "sampler": self.sampler.get_state(),
+            "history": [dict(entry) for entry in self.history],
+        }
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Goes on where the selection that returned `state` was."""
+        self.bandit.set_state(state["bandit"])
+        self.sampler.set_state(state["sampler"])
+        self.history = [dict(entry) for entry in state["history"]]
+        self._task = state["task"]
+
+    # -- fit ----------------------------------------------------------------
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        _check_model(self.model, self.sampler.missing_label)
+        steps = self.params.get("steps")
+        if steps != self.sampler.steps:
+            raise ValueError(
+                "BanditSelection chooses a task an epoch, so `fit` must train "
+                "on `sampler.dataset()`, without `steps_per_epoch`. Received: "
+                f"{steps} steps an epoch, but the sampler has "
+                f"steps={self.sampler.steps}"
+            )
+        self._restored = False
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        if not self._restored:
+            # Not before: only here is it known which epoch training is at.
+            self._restore(epoch)
+            self._restored = True
+        if self._task is None:
+            self._task = self.main_task
+        self.sampler.begin_period(self._task)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        value = self._value(logs or {})
+        self.sampler.end_period()
+        reward = self._reward(value)
+        self.bandit.update(self._task, reward)
+        self.history.append(
+            {
+                "epoch": epoch,
+                "task": self._task,
+                "value": value,
+                "reward": reward,
+                "utilities": self.utilities,
+            }
+        )
+        self._task = self.bandit.draw()
+        if self.state_path is not None:
+            self._save(epoch)
+
+    def on_train_end(self, logs: Any = None) -> None:
+        if self.state_path is not None and not self.keep_state:
+            self.state_path.unlink(missing_ok=True)
+
+    def _value(self, logs: dict[str, Any]) -> float:
+        if self.monitor not in logs:
+            raise ValueError(
+                f"The logs of the epoch hold no '{self.monitor}', which "
+                "`monitor` of BanditSelection asks for. Give `fit` a "
+                "`validation_data` with labels of the main task, to be used "
+                f"every epoch. Received: logs with {sorted(logs)}"
+            )
+        return float(logs[self.monitor])
+
+    def _reward(self, value: float) -> float:
+        if math.isnan(value):
+            return 0.0
+        earlier = [entry["value"] for entry in self.history]
+        earlier = [v for v in earlier if not math.isnan(v)]
+        if not earlier:
+            return 1.0
+        if self.mode == "min":
+            return float(value <= earlier[-1])
+        return float(value >= earlier[-1])
+
+    # -- the file -------------------------------------------------------------
+
+    def _save(self, epoch: int) -> None:
+        states = [s for s in self._read() if s["next_epoch"] <= epoch]
+        states.append({"next_epoch": epoch + 1, **self.get_state()})
+        self.state_path.parent.mkdir(parents=True, exist_ok=True)
+        # Renaming is atomic: a process that is killed leaves a whole file.
+        temporary = self.state_path.with_name(self.state_path.name + ".new")
+        temporary.write_text(json.dumps(states[-KEPT_STATES:]), "utf-8")
+        os.replace(temporary, self.state_path)
+
+    def _read(self) -> list[dict[str, Any]]:
+        if not self.state_path.exists():
+            return []
+        return json.loads(self.state_path.read_text(encoding="utf-8"))
+
+    def _restore(self, epoch: int) -> None:
+        states = [] if self.state_path is None else self._read()
+        if not states:
+            return
+        for state in states:
+            if state["next_epoch"] == epoch:
+                self.set_state(state)
+                return
+        epochs = [state["next_epoch"] for state in states]
+        raise ValueError(
+            f"'{self.state_path}' holds the selection at the beginning of "
+            f"epoch {' and '.join(map(str, epochs))}, but `fit` begins with "
+            f"epoch {epoch}. To go on, restore the weights too, with "
+            "`keras.callbacks.BackupAndRestore` or `initial_epoch`; to start "
+            "anew, remove the file."
+        )
+
+
+def _mode(mode: str, monitor: str) -> str:
+    if mode == "auto" and monitor.endswith(("loss", "error")):
+        return "min"
+    if mode not in ("min", "max"):
+        raise ValueError(
+            "`mode` must say whether the metric is to fall, 'min', or to "
+            f"rise, 'max'. Received: mode={mode!r} for monitor={monitor!r}"
+        )
+    return mode
+
+
+def _check_model(model: Any, missing: dict[str, float]) -> None:
+    """Raises unless the model takes for missing what the sampler says is."""
+    settings = getattr(model, "_settings", None)
+    known = getattr(settings, "missing_label", None)
+    for task, value in missing.items():
+        found = known.get(task) if isinstance(known, dict) else known
+        if found is None or not _same(found, value):
+            raise ValueError(
+                f"The sampler gives task '{task}' the label {value} where "
+                "another task is trained, and the model must know that it "
+                "means a missing one: compile a `keras_mtl.MultiTaskModel` "
+                f"with `missing_label={missing}`. Received: a "
+                f"{type(model).__name__} with missing_label={known}"
+            )
+
+
+def _same(left: float, right: float) -> bool:
+    return left == right or (math.isnan(left) and math.isnan(right))

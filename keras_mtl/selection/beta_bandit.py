@@ -1,0 +1,158 @@
+"""A bandit that learns which arm pays while what they pay changes."""
+
+import random
+from collections.abc import Hashable
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from keras_mtl.arguments import integer_from
+from keras_mtl.arguments import number_above_zero
+
+Arm = Hashable
+
+
+class BetaBandit:
+    """Thompson sampling over Beta distributions that forget.
+
+    Each arm has a belief Beta(a, b) about the probability that it pays. `draw`
+    takes one sample of every belief and returns the arm of the largest one;
+    `update` tells it the reward r of an arm. All beliefs then go back towards
+    the prior, and that of the arm takes in the reward:
+
+        a <- (1 - decay) a + decay a0,    b <- (1 - decay) b + decay b0
+        a <- a + r,                       b <- b + 1 - r          (the arm)
+
+    So a + b never exceeds a0 + b0 + 1 / decay: a bandit that remembers some
+    1 / decay rewards, and that tries arms again which paid nothing long ago.
+    It is the first stage of AutoSeM, whose defaults these are. Plain NumPy, no
+    model: it chooses between whatever the arms stand for.
+
+    Args:
+        arms: Names of the arms, all different, or how many there are; then
+            they are called 0, 1, ...
+        decay: float in [0, 1]. How much of a belief is forgotten at an update.
+            0 is ordinary Thompson sampling, for rewards that do not change.
+        prior: Pair of floats > 0, `(a0, b0)`. (1, 1) is the uniform belief.
+        seed: int or `None`, of the draws. By default drawn from Python's
+            generator, which `keras.utils.set_random_seed` seeds.
+
+    Raises:
+        ValueError: If an argument is none of that.
+
+    Example:
+
+    ```python
+    bandit = keras_mtl.selection.BetaBandit(["main", "pos", "ner"], seed=0)
+    for _ in range(100):
+        arm = bandit.draw()
+        bandit.update(arm, reward=float(arm == "pos"))
+    bandit.utilities  # {"main": 0.43, "pos": 0.77, "ner": 0.49}
+    ```
+
+    References:
+
+    - [Guo et al., "AutoSeM: Automatic Task Selection and Mixing in Multi-Task
+      Learning", 2019](https://arxiv.org/abs/1904.04153)
+    - [Raj and Kalyani, "Taming Non-stationary Bandits", 2017](
+      https://arxiv.org/abs/1707.09727)
+    """
+
+    def __init__(
+        self,
+        arms: Sequence[Arm] | int,
+        decay: float = 0.3,
+        prior: tuple[float, float] = (1.0, 1.0),
+        seed: int | None = None,
+    ):
+        self.arms = _arms(arms)
+        self.decay = _share("decay", decay)
+        self.prior = _prior(prior)
+        if seed is None:
+            seed = random.randrange(2**31)
+        self._random = np.random.default_rng(integer_from(0, "seed", seed))
+        # Beliefs `[arms, 2]`, of a and b.
+        self._beliefs = np.tile(self.prior, (len(self.arms), 1))
+
+    @property
+    def beliefs(self) -> dict[Arm, tuple[float, float]]:
+        """`(a, b)` of every arm."""
+        return dict(zip(self.arms, map(tuple, self._beliefs.tolist())))
+
+    @property
+    def utilities(self) -> dict[Arm, float]:
+        """The expected reward a / (a + b) of every arm."""
+        return {arm: a / (a + b) for arm, (a, b) in self.beliefs.items()}
+
+    def draw(self) -> Arm:
+        """The arm to pull next: the largest of one sample a belief."""
+        samples = self._random.beta(*self._beliefs.T)
+        # Samples of narrow beliefs can round to the same number.
+        best = np.flatnonzero(samples == samples.max())
+        return self.arms[self._random.choice(best)]
+
+    def update(self, arm: Arm, reward: float) -> None:
+        """Takes in a reward.
+
+        Args:
+            arm: The arm that was pulled, drawn by `draw` or not.
+            reward: float in [0, 1]; AutoSeM's are 0 and 1.
+        """
+        if arm not in self.arms:
+            raise ValueError(
+                f"`arm` must be one of {list(self.arms)}. Received: arm={arm!r}"
+            )
+        reward = _share("reward", reward)
+        self._beliefs *= 1 - self.decay
+        self._beliefs += self.decay * np.array(self.prior)
+        self._beliefs[self.arms.index(arm)] += reward, 1 - reward
+
+    def get_state(self) -> dict[str, Any]:
+        """Beliefs and random state, in types that JSON can hold."""
+        return {
+            "arms": list(self.arms),
+            "beliefs": self._beliefs.tolist(),
+            "random": self._random.bit_generator.state,
+        }
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Goes on where the bandit that returned `state` was."""
+        if list(state["arms"]) != list(self.arms):
+            raise ValueError(
+                "`state` belongs to a bandit with other arms. Received: a "
+                f"state of {state['arms']} for a bandit of {list(self.arms)}"
+            )
+        self._beliefs = np.array(state["beliefs"], "float64")
+        self._random.bit_generator.state = state["random"]
+
+
+def _arms(arms: Any) -> tuple[Arm, ...]:
+    if isinstance(arms, (int, np.integer)) and not isinstance(arms, bool):
+        return tuple(range(integer_from(1, "arms", arms)))
+    is_sequence = isinstance(arms, Sequence) and not isinstance(arms, str)
+    if not is_sequence or not arms or len(set(arms)) != len(arms):
+        raise ValueError(
+            "`arms` must be a sequence of different names, or their number. "
+            f"Received: arms={arms!r}"
+        )
+    return tuple(arms)
+
+
+def _prior(prior: Any) -> tuple[float, float]:
+    if not isinstance(prior, Sequence) or len(prior) != 2:
+        raise ValueError(
+            "`prior` must be a pair of numbers above 0. Received: "
+            f"prior={prior!r}"
+        )
+    return tuple(number_above_zero("prior", value) for value in prior)
+
+
+def _share(argument: str, value: Any) -> float:
+    is_number = isinstance(value, (int, float, np.number, np.bool_))
+    if not is_number or not 0 <= value <= 1:
+        raise ValueError(
+            f"`{argument}` must be a number from 0 to 1. Received: "
+            f"{argument}={value!r}"
+        )
+    return float(value)

@@ -1,0 +1,117 @@
+"""Task losses after a trial step on each single task."""
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_mtl.gradients.gram import tasks_of
+
+if keras.backend.backend() == "jax":
+    from keras_mtl.selection.lookahead_jax import compiled
+    from keras_mtl.selection.lookahead_jax import task_gradients
+else:
+    from keras_mtl.selection.lookahead_tensorflow import compiled
+    from keras_mtl.selection.lookahead_tensorflow import task_gradients
+
+Tensor = Any
+
+
+class Lookahead:
+    """Looks at what a step on one task alone would do to all tasks.
+
+    The steps are those of plain gradient descent on the variables that two
+    tasks or more share. They are taken on copies: no variable of the model
+    changes, neither weights nor moving averages nor random seeds, and as the
+    seeds are the same before and after a step, so are dropout's masks.
+
+    Args:
+        model: A compiled and built `keras_mtl.MultiTaskModel`.
+    """
+
+    def __init__(self, model: Any):
+        self.model = model
+        # The method that arbitrates has variables too, which no loss reaches.
+        self._trainable = model._model_variables()
+        mine = {id(v) for v in self._trainable}
+        self._others = [
+            v
+            for v in model.variables + model.metrics_variables
+            if id(v) not in mine
+        ]
+        self._measure = compiled(self._losses_and_steps, model)
+
+    @property
+    def task_names(self) -> list[str]:
+        return list(self.model._compile_loss.task_names)
+
+    def __call__(
+        self, batch: Any, learning_rate: float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Takes a trial step on each task.
+
+        Args:
+            batch: `(x, y)` or `(x, y, sample_weight)`.
+            learning_rate: Of the steps.
+
+        Returns:
+            Losses `[T]` before, and losses `[T, T]` after a step: row i holds
+            those of all tasks after the step on task i.
+        """
+        before, after = self._measure(
+            [ops.convert_to_tensor(v.value) for v in self._trainable],
+            [ops.convert_to_tensor(v.value) for v in self._others],
+            batch,
+            ops.convert_to_tensor(learning_rate, "float32"),
+            # Gradients in half precision are as small as in training.
+            ops.convert_to_tensor(self.model.optimizer.scale_loss(1.0)),
+        )
+        return ops.convert_to_numpy(before), ops.convert_to_numpy(after)
+
+    def _losses_and_steps(
+        self,
+        values: list[Tensor],
+        others: list[Tensor],
+        batch: Any,
+        learning_rate: Tensor,
+        scale: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        def losses(values: list[Tensor]) -> list[Tensor]:
+            return self._losses(values, others, batch)
+
+        def scaled(values: list[Tensor]) -> list[Tensor]:
+            return [loss * scale for loss in losses(values)]
+
+        before, rows = task_gradients(scaled, values)
+        shared = [len(tasks_of(column)) > 1 for column in zip(*rows)]
+        after = []
+        for row, weight in zip(rows, self.model._compile_loss.task_weights):
+            rate = learning_rate * weight / scale
+            moved = [
+                value - ops.cast(rate * ops.cast(g, "float32"), value.dtype)
+                if is_shared and g is not None
+                else value
+                for value, g, is_shared in zip(values, row, shared)
+            ]
+            after.append(ops.stack(losses(moved)))
+        return ops.stack(before) / scale, ops.stack(after)
+
+    def _losses(
+        self, values: list[Tensor], others: list[Tensor], batch: Any
+    ) -> list[Tensor]:
+        """Task losses of the batch where the variables have these values."""
+        model = self.model
+        mapping = [*zip(self._trainable, values), *zip(self._others, others)]
+        kwargs = {"training": True} if model._call_has_training_arg else {}
+        with keras.StatelessScope(state_mapping=mapping):
+            x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(
+                model._prepare_batch(batch)
+            )
+            y_pred = model(x, **kwargs)
+            with model._compile_loss.recording() as record:
+                model._compile_loss(y, y_pred, sample_weight)
+        return [
+            ops.cast(record.losses[t], "float32")
+            for t in range(len(record.losses))
+        ]

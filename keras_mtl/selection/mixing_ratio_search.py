@@ -1,0 +1,310 @@
+"""A search for the mix of tasks that is best for the main one."""
+
+import json
+import math
+import os
+import random
+from collections.abc import Callable
+from collections.abc import Mapping
+from itertools import product
+from pathlib import Path
+from typing import Any
+from typing import NamedTuple
+
+import keras
+import numpy as np
+
+from keras_mtl.arguments import integer_from
+from keras_mtl.arguments import number_above_zero
+from keras_mtl.selection.gaussian_process import expected_improvement
+from keras_mtl.selection.gaussian_process import fit_gaussian_process
+
+# More mixes than these are not all looked at, but so many of them.
+MAX_CANDIDATES = 10_000
+
+Ratios = tuple[int, ...]
+
+
+class Evaluation(NamedTuple):
+    """What one mix of tasks has led to.
+
+    Attributes:
+        ratios: By task, the integer ratio.
+        value: The metric; NaN where the training failed.
+    """
+
+    ratios: dict[str, int]
+    value: float
+
+
+class MixingRatioSearch:
+    """Searches mixing ratios by Gaussian processes; AutoSeM's second stage.
+
+    A mix is one integer a task: 2:1:0 means two batches of the first task for
+    one of the second and none of the third. What a mix is worth only a
+    training can tell, so each evaluation should count: after some random
+    mixes, a Gaussian process is fitted to the values found so far, and the
+    mix of largest expected improvement comes next.
+
+    With `path`, each evaluation is appended to a file of JSON lines. Another
+    process, or a later call, goes on from there, with the mixes that it would
+    have tried.
+
+    The paper leaves the process to a library; as in that library, the kernel
+    is a Matern of 5/2. Here mixes are compared by the shares of the tasks, as
+    2:2 trains as 1:1 does: ratios are divided by their common divisor, and no
+    mix is evaluated twice. Needs scikit-learn
+    (`pip install 'keras_mtl[selection]'`).
+
+    Args:
+        bounds: Dict from the names of the tasks to `(low, high)`: their
+            smallest and largest ratio, integers from 0 up. Give the main task
+            a low of 1.
+        mode: `"max"` if a large value is good, `"min"` if a small one is.
+        path: File for the evaluations, or `None`.
+        num_initial: int. How many random mixes come first.
+        noise: float > 0. Variance of the values of one mix, in units of the
+            variance over the mixes: 1e-6 (default) takes them as exact; try
+            0.1 where another seed of the training gives other values.
+        seed: int or `None`. By default drawn from Python's generator, which
+            `keras.utils.set_random_seed` seeds. Give one where the search is
+            to be resumed.
+
+    Attributes:
+        evaluations: List of `Evaluation`s in the order of the search.
+
+    Raises:
+        ValueError: If an argument does not fit, or if the file holds another
+            search.
+
+    Example:
+
+    ```python
+    def train(ratios):
+        dataset = keras_mtl.selection.mix_datasets(data, ratios, batch_size=32)
+        model = make_model()
+        history = model.fit(dataset, steps_per_epoch=500, ...)
+        return max(history.history["val_main_accuracy"])
+
+
+    search = keras_mtl.selection.MixingRatioSearch(
+        {"main": (1, 5), "tags": (0, 5), "topic": (0, 5)}, path="mixes.jsonl"
+    )
+    search.run(train, num_evaluations=20)
+    search.best.ratios  # {"main": 3, "tags": 1, "topic": 0}
+    ```
+
+    References:
+
+    - [Guo et al., "AutoSeM: Automatic Task Selection and Mixing in Multi-Task
+      Learning", 2019](https://arxiv.org/abs/1904.04153)
+    """
+
+    def __init__(
+        self,
+        bounds: Mapping[str, tuple[int, int]],
+        mode: str = "max",
+        path: str | os.PathLike | None = None,
+        num_initial: int = 5,
+        noise: float = 1e-6,
+        seed: int | None = None,
+    ):
+        if mode not in ("min", "max"):
+            raise ValueError(
+                f"`mode` must be 'min' or 'max'. Received: mode={mode!r}"
+            )
+        self.bounds = _bounds(bounds)
+        self.mode = mode
+        self.path = None if path is None else Path(path)
+        self.num_initial = integer_from(1, "num_initial", num_initial)
+        self.noise = number_above_zero("noise", noise)
+        if seed is None:
+            seed = random.randrange(2**31)
+        self.seed = integer_from(0, "seed", seed)
+        self.evaluations: list[Evaluation] = []
+        if self.path is not None and self.path.exists():
+            self._load()
+
+    @property
+    def tasks(self) -> list[str]:
+        """Names of the tasks."""
+        return list(self.bounds)
+
+    @property
+    def best(self) -> Evaluation:
+        """The best evaluation so far."""
+        found = [e for e in self.evaluations if not math.isnan(e.value)]
+        if not found:
+            raise ValueError("No mix with a finite value was evaluated yet.")
+        return max(found, key=lambda e: self._sign * e.value)
+
+    def run(
+        self,
+        evaluate: Callable[[dict[str, int]], float],
+        num_evaluations: int,
+        verbose: int = 1,
+    ) -> Evaluation:
+        """Evaluates mixes until there are so many evaluations.
+
+        Args:
+            evaluate: Function from a dict of ratios by task to the value. A
+                value that is not finite counts as the worst one.
+            num_evaluations: int. How many there are to be in all, with those
+                that the file held.
+            verbose: 0, or 1 for a progress bar.
+
+        Returns:
+            The best evaluation. There are fewer than `num_evaluations` where
+            the bounds allow of no more mixes.
+        """
+        num_evaluations = integer_from(1, "num_evaluations", num_evaluations)
+        bar = keras.utils.Progbar(num_evaluations, verbose=verbose)
+        bar.update(min(len(self.evaluations), num_evaluations))
+        while len(self.evaluations) < num_evaluations:
+            ratios = self.suggest()
+            if ratios is None:
+                break
+            self.add(ratios, evaluate(dict(ratios)))
+            bar.update(len(self.evaluations))
+        return self.best
+
+    def suggest(self) -> dict[str, int] | None:
+        """The mix to evaluate next, or `None` if there is none left.
+
+        It depends on the seed and on the evaluations alone.
+        """
+        done = {self._key(e.ratios) for e in self.evaluations}
+        draw = np.random.default_rng([self.seed, len(done)])
+        candidates = [c for c in self._candidates(draw) if c not in done]
+        if not candidates:
+            return None
+        if len(done) < self.num_initial:
+            chosen = candidates[draw.integers(len(candidates))]
+        else:
+            chosen = candidates[self._most_promising(candidates)]
+        return dict(zip(self.tasks, chosen))
+
+    def add(self, ratios: Mapping[str, int], value: float) -> None:
+        """Takes in what a mix was worth.
+
+        Args:
+            ratios: By task, integers from 0 up.
+            value: float; what is not finite is kept as NaN.
+        """
+        value = float(value)
+        evaluation = Evaluation(
+            dict(zip(self.tasks, self._key(ratios))),
+            value if math.isfinite(value) else math.nan,
+        )
+        self.evaluations.append(evaluation)
+        if self.path is not None:
+            self._append(evaluation)
+
+    @property
+    def _sign(self) -> int:
+        return 1 if self.mode == "max" else -1
+
+    def _key(self, ratios: Mapping[str, int]) -> Ratios:
+        """Ratios without their common divisor, in the order of the tasks."""
+        if set(ratios) != set(self.tasks):
+            raise ValueError(
+                f"`ratios` must name the tasks {self.tasks}. Received: "
+                f"ratios={dict(ratios)}"
+            )
+        values = [integer_from(0, "ratios", ratios[t]) for t in self.tasks]
+        if not any(values):
+            raise ValueError(
+                "`ratios` must hold a number above 0. Received: "
+                f"ratios={dict(ratios)}"
+            )
+        return _reduced(values)
+
+    def _candidates(self, draw: np.random.Generator) -> list[Ratios]:
+        lows, highs = np.array(list(self.bounds.values())).T
+        if np.prod(highs - lows + 1.0) <= MAX_CANDIDATES:
+            ranges = [range(low, high + 1) for low, high in zip(lows, highs)]
+            found = product(*ranges)
+        else:
+            found = draw.integers(
+                lows, highs, (MAX_CANDIDATES, len(lows)), endpoint=True
+            ).tolist()
+        return sorted({_reduced(ratios) for ratios in found if any(ratios)})
+
+    def _most_promising(self, candidates: list[Ratios]) -> int:
+        values = self._sign * np.array([e.value for e in self.evaluations])
+        if np.all(np.isnan(values)):
+            values = np.zeros_like(values)
+        # A training that failed is to be avoided, however it failed.
+        values = np.where(np.isnan(values), np.nanmin(values), values)
+        process = fit_gaussian_process(
+            _shares([self._key(e.ratios) for e in self.evaluations]),
+            values,
+            self.noise,
+            self.seed,
+        )
+        mean, deviation = process.predict(_shares(candidates), return_std=True)
+        return int(
+            np.argmax(expected_improvement(mean, deviation, values.max()))
+        )
+
+    # -- the file -------------------------------------------------------------
+
+    def _append(self, evaluation: Evaluation) -> None:
+        value = evaluation.value
+        entry = {
+            "ratios": evaluation.ratios,
+            "value": None if math.isnan(value) else value,
+        }
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
+
+    def _load(self) -> None:
+        lines = self.path.read_text(encoding="utf-8").split("\n")
+        if lines[-1]:
+            # The process was killed while it wrote the last line.
+            text = "".join(f"{line}\n" for line in lines[:-1])
+            self.path.write_text(text, encoding="utf-8")
+        for line in lines[:-1]:
+            entry = json.loads(line)
+            try:
+                key = self._key(entry["ratios"])
+            except ValueError as error:
+                raise ValueError(
+                    f"'{self.path}' holds the mixes of another search: "
+                    f"{entry['ratios']}, where the tasks are {self.tasks}. "
+                    "Give another `path`."
+                ) from error
+            value = math.nan if entry["value"] is None else entry["value"]
+            self.evaluations.append(
+                Evaluation(dict(zip(self.tasks, key)), value)
+            )
+
+
+def _shares(ratios: list[Ratios]) -> np.ndarray:
+    """Mixes as points: the share of each task."""
+    ratios = np.array(ratios, "float64")
+    return ratios / ratios.sum(axis=1, keepdims=True)
+
+
+def _reduced(ratios: Any) -> Ratios:
+    divisor = math.gcd(*ratios)
+    return tuple(int(ratio) // divisor for ratio in ratios)
+
+
+def _bounds(bounds: Any) -> dict[str, tuple[int, int]]:
+    if not isinstance(bounds, Mapping) or not bounds:
+        raise ValueError(
+            "`bounds` must be a dict from names of tasks to pairs `(low, "
+            f"high)`. Received: bounds={bounds!r}"
+        )
+    result = {}
+    for task, pair in bounds.items():
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+            raise ValueError(
+                f"`bounds` of task '{task}' must be a pair `(low, high)`. "
+                f"Received: {pair!r}"
+            )
+        low = integer_from(0, "bounds", pair[0])
+        result[task] = (low, integer_from(max(low, 1), "bounds", pair[1]))
+    return result

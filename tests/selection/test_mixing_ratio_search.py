@@ -1,0 +1,186 @@
+import json
+import math
+
+import keras
+import pytest
+
+from keras_mtl.selection import MixingRatioSearch
+
+BOUNDS = {"main": (1, 20), "tags": (0, 20)}
+
+
+def share(ratios):
+    return ratios["main"] / sum(ratios.values())
+
+
+def quadratic(ratios):
+    return -((share(ratios) - 0.37) ** 2)
+
+
+def best_mix():
+    low, high = zip(*BOUNDS.values())
+    mixes = [
+        {"main": main, "tags": tags}
+        for main in range(low[0], high[0] + 1)
+        for tags in range(low[1], high[1] + 1)
+        if math.gcd(main, tags) == 1
+    ]
+    return max(mixes, key=quadratic)
+
+
+def make(bounds=BOUNDS, **kwargs):
+    return MixingRatioSearch(bounds, **{"seed": 0, **kwargs})
+
+
+class TestSearch:
+    @pytest.mark.parametrize("seed", range(2))
+    def test_finds_the_maximum_of_a_quadratic(self, seed):
+        best = make(seed=seed).run(quadratic, 15, verbose=0)
+        assert best.ratios == best_mix() == {"main": 10, "tags": 17}
+        assert best.value == quadratic(best.ratios)
+
+    def test_finds_a_minimum(self):
+        search = make(mode="min")
+        best = search.run(lambda r: -quadratic(r), 15, verbose=0)
+        assert best.ratios == best_mix()
+
+    def test_three_tasks(self):
+        bounds = {"main": (1, 6), "tags": (0, 6), "noise": (0, 6)}
+
+        def value(ratios):
+            total = sum(ratios.values())
+            return -((ratios["tags"] / total - 0.4) ** 2) - (
+                ratios["noise"] / total
+            )
+
+        best = make(bounds).run(value, 20, verbose=0)
+        assert best.ratios == {"main": 3, "tags": 2, "noise": 0}
+
+    def test_never_evaluates_a_mix_twice(self):
+        search = make({"main": (1, 4), "tags": (0, 4)}, num_initial=3)
+        search.run(lambda r: 0.0, 100, verbose=0)
+        shares = [share(e.ratios) for e in search.evaluations]
+        # All mixes of the bounds, each of them once: 2:2 is 1:1.
+        expected = {m / (m + t) for m in range(1, 5) for t in range(5)}
+        assert len(shares) == len(expected) == len(set(shares))
+        assert set(shares) == expected
+        assert search.suggest() is None
+
+    def test_first_mixes_are_random(self):
+        first = [
+            tuple(make(seed=seed).suggest().values()) for seed in range(20)
+        ]
+        assert len(set(first)) > 10
+
+    def test_more_mixes_than_can_be_looked_at(self):
+        bounds = {f"task {i}": (0, 9) for i in range(8)}
+        search = make(bounds, num_initial=2)
+        search.run(lambda r: r["task 0"] / sum(r.values()), 4, verbose=0)
+        assert len({tuple(e.ratios.values()) for e in search.evaluations}) == 4
+
+    def test_a_training_that_failed_is_the_worst(self):
+        def value(ratios):
+            return math.nan if share(ratios) < 0.3 else quadratic(ratios)
+
+        search = make()
+        best = search.run(value, 15, verbose=0)
+        assert best.ratios == best_mix()
+        assert any(math.isnan(e.value) for e in search.evaluations)
+
+    def test_all_trainings_failed(self):
+        search = make({"main": (1, 2), "tags": (0, 2)}, num_initial=1)
+        with pytest.raises(ValueError, match="No mix with a finite value"):
+            search.run(lambda r: math.inf, 3, verbose=0)
+        assert len(search.evaluations) == 3
+
+    def test_default_seed_is_that_of_keras(self):
+        def first():
+            keras.utils.set_random_seed(5)
+            return MixingRatioSearch(BOUNDS).suggest()
+
+        assert first() == first()
+
+    def test_shows_its_progress(self, capsys):
+        make().run(quadratic, 2)
+        assert "2/2" in capsys.readouterr().out
+
+
+class TestFile:
+    def test_goes_on_as_if_never_interrupted(self, tmp_path):
+        path = tmp_path / "new" / "mixes.jsonl"
+        whole = make()
+        whole.run(quadratic, 8, verbose=0)
+        make(path=path).run(quadratic, 4, verbose=0)
+        resumed = make(path=path)
+        assert len(resumed.evaluations) == 4
+        calls = []
+        resumed.run(lambda r: calls.append(r) or quadratic(r), 8, verbose=0)
+        assert len(calls) == 4
+        assert resumed.evaluations == whole.evaluations
+        assert len(path.read_text().splitlines()) == 8
+
+    def test_a_line_that_was_cut_off_is_dropped(self, tmp_path):
+        path = tmp_path / "mixes.jsonl"
+        search = make(path=path)
+        search.run(quadratic, 3, verbose=0)
+        path.write_text(path.read_text()[:-5])
+        resumed = make(path=path)
+        assert resumed.evaluations == search.evaluations[:2]
+        resumed.run(quadratic, 3, verbose=0)
+        assert make(path=path).evaluations == search.evaluations
+
+    def test_lines_are_json(self, tmp_path):
+        path = tmp_path / "mixes.jsonl"
+        search = make(path=path)
+        search.add({"main": 4, "tags": 2}, 0.5)
+        search.add({"main": 1, "tags": 0}, math.nan)
+        assert [json.loads(line) for line in path.open()] == [
+            {"ratios": {"main": 2, "tags": 1}, "value": 0.5},
+            {"ratios": {"main": 1, "tags": 0}, "value": None},
+        ]
+        assert math.isnan(make(path=path).evaluations[1].value)
+
+    def test_refuses_the_file_of_other_tasks(self, tmp_path):
+        path = tmp_path / "mixes.jsonl"
+        make(path=path).add({"main": 1, "tags": 1}, 0.5)
+        with pytest.raises(ValueError, match="mixes of another search"):
+            make({"main": (1, 2), "other": (0, 2)}, path=path)
+
+
+class TestBadInput:
+    @pytest.mark.parametrize(
+        "bounds",
+        [
+            {},
+            ["main"],
+            {"main": 3},
+            {"main": (1, 2, 3)},
+            {"main": (3, 1)},
+            {"main": (-1, 1)},
+            {"main": (0, 0)},
+            {"main": (0, 1.5)},
+        ],
+    )
+    def test_bounds(self, bounds):
+        with pytest.raises(ValueError, match="`bounds`.*Received"):
+            make(bounds)
+
+    @pytest.mark.parametrize(
+        "name, value",
+        [("mode", "auto"), ("num_initial", 0), ("noise", 0), ("seed", -1)],
+    )
+    def test_arguments(self, name, value):
+        with pytest.raises(ValueError, match=f"`{name}`.*Received"):
+            make(**{name: value})
+
+    @pytest.mark.parametrize(
+        "ratios",
+        [{"main": 1}, {"main": 0, "tags": 0}, {"main": 1, "tags": 0.5}],
+    )
+    def test_ratios(self, ratios):
+        with pytest.raises(ValueError, match="`ratios` must"):
+            make().add(ratios, 1.0)
+
+
+if __name__ == "__main__":
+    raise SystemExit(pytest.main([__file__]))
