@@ -45,9 +45,9 @@ class DSelectKGate(ExpertGate):
     brought it there.
 
     Both are sums over selectors, and for `routing="example"` means over
-    examples, so that they do not depend on the batch size; the published
-    code sums over examples, and its second term is larger by the constant
-    one.
+    examples and positions, so that they do not depend on the batch size; the
+    published code sums over examples, and its second term is larger by a
+    constant.
 
     Args:
         num_nonzeros: int. The number of selectors `k`.

@@ -9,6 +9,7 @@ from keras import ops
 from keras_mtl.layers import CGC
 from keras_mtl.layers import DSelectKGate
 from keras_mtl.layers import MMoE
+from keras_mtl.layers.expert_mixture import FEW
 from keras_mtl.layers.expert_mixture import make_experts
 
 TASKS = ["left", "right"]
@@ -31,21 +32,27 @@ def gate_kernels(layer) -> list[np.ndarray]:
     return [numpy(gate.kernel).astype("float64") for gate in layer.gates]
 
 
+# Few experts are added up one by one, and many in one product.
+few_and_many = pytest.mark.parametrize("count", [FEW, FEW + 1])
+
+
 class TestRanks:
-    def test_gate_of_a_sequence_reads_the_mean(self):
-        layer = MMoE(layers.Dense(4), TASKS, 3)
+    @few_and_many
+    def test_gate_of_a_sequence_reads_the_mean(self, count):
+        layer = MMoE(layers.Dense(4), TASKS, count)
         x = features(5, 6, 7)
         y = layer(x)
         outputs = [numpy(expert(x)) for expert in layer.experts]
         for kernel, mixture in zip(gate_kernels(layer), y.values()):
             gate = softmax(x.mean(1) @ kernel)
             expected = sum(
-                gate[:, e, None, None] * outputs[e] for e in range(3)
+                gate[:, e, None, None] * outputs[e] for e in range(count)
             )
             np.testing.assert_allclose(numpy(mixture), expected, atol=1e-5)
 
-    def test_gate_of_each_position(self):
-        layer = MMoE(layers.Dense(4), TASKS, 3, gate_per="position")
+    @few_and_many
+    def test_gate_of_each_position(self, count):
+        layer = MMoE(layers.Dense(4), TASKS, count, gate_per="position")
         x = features(5, 6, 7)
         y = layer(x)
         outputs = np.stack([numpy(expert(x)) for expert in layer.experts])
@@ -54,17 +61,23 @@ class TestRanks:
             expected = np.einsum("bse,ebsf->bsf", gate, outputs)
             np.testing.assert_allclose(numpy(mixture), expected, atol=1e-5)
 
+    @few_and_many
     @pytest.mark.parametrize("gate_per", ["example", "position"])
-    def test_images(self, gate_per):
+    def test_images(self, gate_per, count):
         layer = MMoE(
-            layers.Conv2D(4, 3, padding="same"), TASKS, 2, gate_per=gate_per
+            layers.Conv2D(4, 3, padding="same"),
+            TASKS,
+            count,
+            gate_per=gate_per,
         )
         x = features(2, 5, 6, 3)
         y = layer(x)
         outputs = np.stack([numpy(expert(x)) for expert in layer.experts])
         read = x if gate_per == "position" else x.mean((1, 2), keepdims=True)
         for kernel, mixture in zip(gate_kernels(layer), y.values()):
-            gate = np.broadcast_to(softmax(read @ kernel), (*x.shape[:-1], 2))
+            gate = np.broadcast_to(
+                softmax(read @ kernel), (*x.shape[:-1], count)
+            )
             expected = np.einsum("bhwe,ebhwf->bhwf", gate, outputs)
             np.testing.assert_allclose(numpy(mixture), expected, atol=1e-5)
 
@@ -74,10 +87,11 @@ class TestRanks:
         shape = layer.compute_output_shape((None, None, 7))
         assert shape == {"left": (None, 4), "right": (None, 4)}
 
-    def test_sizes_that_are_not_known(self):
+    @few_and_many
+    def test_sizes_that_are_not_known(self, count):
         inputs = keras.Input((None, None, 3))
         conv = layers.Conv2D(4, 3, strides=2)
-        outputs = MMoE(conv, TASKS, 2)(inputs)
+        outputs = MMoE(conv, TASKS, count)(inputs)
         assert outputs["left"].shape == (None, None, None, 4)
         model = keras.Model(inputs, outputs)
         for size in (7, 9):
