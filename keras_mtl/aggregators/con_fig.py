@@ -9,9 +9,7 @@ from keras_mtl.solvers.gram import Tensor
 from keras_mtl.solvers.gram import divisor
 from keras_mtl.solvers.gram import normalize
 from keras_mtl.solvers.gram import to_gram
-from keras_mtl.solvers.symmetric_eigen import components
-from keras_mtl.solvers.symmetric_eigen import compose
-from keras_mtl.solvers.symmetric_eigen import symmetric_eigen
+from keras_mtl.solvers.pseudo_inverse import pseudo_solve
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
@@ -68,11 +66,8 @@ class ConFIG(PreferenceAggregator):
         gram = normalize(to_gram(gram))
         preference = self.preference_of(gram, default=1.0)
         cosines, lengths = to_cosines(gram)
-        values, vectors = symmetric_eigen(cosines)
-        parts = components(vectors, preference)
-        solution = compose(vectors, parts / divisor(values))
-        # Of U' x with x the solution: projections, and the squared length.
-        along = compose(vectors, parts)
-        square = ops.sum(parts * parts / divisor(values), -1, keepdims=True)
+        solution, along = pseudo_solve(cosines, preference)
+        # `along` are the projections of U' x, x being the solution.
+        square = ops.sum(along * solution, axis=-1, keepdims=True)
         total = ops.sum(along * lengths, axis=-1, keepdims=True)
         return solution / lengths * (total / divisor(square))

@@ -6,12 +6,9 @@ from keras import ops
 from keras_mtl.aggregators.aggregator import Aggregator
 from keras_mtl.solvers.cosines import to_cosines
 from keras_mtl.solvers.gram import Tensor
-from keras_mtl.solvers.gram import divisor
 from keras_mtl.solvers.gram import normalize
 from keras_mtl.solvers.gram import to_gram
-from keras_mtl.solvers.symmetric_eigen import components
-from keras_mtl.solvers.symmetric_eigen import compose
-from keras_mtl.solvers.symmetric_eigen import symmetric_eigen
+from keras_mtl.solvers.pseudo_inverse import pseudo_solve
 from keras_mtl.solvers.symmetric_eigen import tolerance_of
 
 
@@ -63,9 +60,7 @@ class IMTLG(Aggregator):
         """
         del present
         cosines, lengths = to_cosines(normalize(to_gram(gram)))
-        values, vectors = symmetric_eigen(cosines)
-        parts = components(vectors, ops.ones_like(lengths))
-        solution = compose(vectors, parts / divisor(values))
+        solution, _ = pseudo_solve(cosines, ops.ones_like(lengths))
         # From the shortest gradient on, so that nothing leaves the range.
         shortest = ops.min(lengths, axis=-1, keepdims=True)
         weights = solution * (shortest / lengths)

@@ -13,11 +13,18 @@ from keras_mtl.solvers.gram import divisor
 
 
 def times(matrix: Tensor, vector: Tensor) -> Tensor:
-    return ops.sum(matrix * vector[..., None, :], axis=-1)
+    """A' x, which for a symmetric matrix is A x.
 
-
-def times_transposed(matrix: Tensor, vector: Tensor) -> Tensor:
+    On a CPU, XLA adds up along the last axis one number after another, along
+    the one before it many at once. (`ops.matmul` would be as fast, but rounds
+    to 10 bits on most GPUs.)
+    """
     return ops.sum(matrix * vector[..., :, None], axis=-2)
+
+
+def combine(columns: Tensor, parts: Tensor) -> Tensor:
+    """The sum of a matrix' columns, each times its part."""
+    return ops.sum(columns * parts[..., None, :], axis=-1)
 
 
 def outer(left: Tensor, right: Tensor) -> Tensor:
@@ -36,7 +43,7 @@ def unit(scores: Tensor, choose: Any) -> Tensor:
 
 def project(basis: Tensor, vector: Tensor) -> Tensor:
     """A^-1 on the active block, W W'."""
-    return times(basis, times_transposed(basis, vector))
+    return combine(basis, times(basis, vector))
 
 
 def solve(matrix: Tensor, vector: Tensor, basis: Tensor) -> Tensor:
@@ -132,11 +139,11 @@ def shrink(basis: Tensor, unit: Tensor) -> Tensor:
     it, and that column goes. Unlike a downdate of the inverse it loses no
     accuracy where the active block is nearly singular.
     """
-    row = times_transposed(basis, unit)
+    row = times(basis, unit)
     own = dot(row, unit)
     length = ops.sqrt(dot(row, row))
     mirror = row + ops.where(own < 0, -length, length) * unit
     factor = 2.0 / divisor(dot(mirror, mirror))
-    turned = basis - outer(factor * times(basis, mirror), mirror)
+    turned = basis - outer(factor * combine(basis, mirror), mirror)
     keep = 1 - unit
     return turned * outer(keep, keep)

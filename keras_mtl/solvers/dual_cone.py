@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from keras_mtl.solvers.active_set import times
 from keras_mtl.solvers.cosines import to_cosines
 from keras_mtl.solvers.gram import Tensor
 from keras_mtl.solvers.gram import divisor
@@ -63,5 +64,5 @@ def dual_cone_sum_weights(gram: Tensor, preference: Tensor) -> Tensor:
 
 def _multipliers(cosines: Tensor, bounds: Tensor) -> Tensor:
     """The x >= 0 of the projection of a combination of unit gradients."""
-    pull = -ops.sum(cosines * bounds[..., None, :], axis=-1)
+    pull = -times(cosines, bounds)
     return nonnegative_quadratic(cosines, pull)

@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from keras_mtl.solvers.active_set import times
 from keras_mtl.solvers.cosines import to_cosines
 from keras_mtl.solvers.gram import Tensor
 from keras_mtl.solvers.gram import diagonal
@@ -88,7 +89,7 @@ def _pivoted_cholesky(cosines: Tensor) -> Tensor:
         )
         height = ops.sum(pivot * left, axis=-1, keepdims=True)
         known = ops.sum(factor * pivot[..., None, :], axis=-1, keepdims=True)
-        row = ops.sum(cosines * pivot[..., None, :], axis=-1)
+        row = times(cosines, pivot)
         row = (row - ops.sum(factor * known, axis=-2)) * waits
         row = row / ops.sqrt(divisor(height))
         row = ops.where(height == 0, ops.zeros_like(row), row)
@@ -113,8 +114,13 @@ def _orthogonal(rows: Tensor) -> Tensor:
     """
     size = rows.shape[-1]
     half = (size + 1) // 2
+    # Rows become columns: XLA adds up along the last axis one by one on CPU,
+    # along another many at once.
+    columns = ops.swapaxes(rows, -1, -2)
     if size % 2:
-        rows = ops.concatenate([rows, ops.zeros_like(rows[..., :1, :])], -2)
+        columns = ops.concatenate(
+            [columns, ops.zeros_like(columns[..., :, :1])], -1
+        )
     # A sweep that meets cosines of at most c leaves some of about c squared.
     enough = tolerance_of(rows) ** 0.5 / 3
 
@@ -127,43 +133,44 @@ def _orthogonal(rows: Tensor) -> Tensor:
         state = (upper, lower, ops.zeros_like(gap))
         return ops.fori_loop(0, 2 * half - 1, turn, state)
 
-    gap = ops.ones_like(rows[..., :half, 0])
+    gap = ops.ones_like(columns[..., :1, :half])
     upper, lower, _ = ops.while_loop(
         lambda upper, lower, gap: ops.any(gap > enough),
         sweep,
-        (rows[..., :half, :], rows[..., half:, :], gap),
+        (columns[..., :half], columns[..., half:], gap),
         maximum_iterations=MAX_SWEEPS,
     )
-    return ops.concatenate([upper, lower], axis=-2)[..., :size, :]
+    columns = ops.concatenate([upper, lower], axis=-1)[..., :size]
+    return ops.swapaxes(columns, -1, -2)
 
 
-def _rotate(upper: Tensor, lower: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Rotates each pair of rows to be orthogonal, by the smaller angle.
+def _rotate(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Rotates each pair of columns to be orthogonal, by the smaller angle.
 
     Returns:
-        The rotated rows, and the cosines that they had.
+        The rotated columns, and the cosines that they had, `[..., 1, T / 2]`.
     """
-    first = ops.sum(upper * upper, axis=-1)
-    second = ops.sum(lower * lower, axis=-1)
-    dot = ops.sum(upper * lower, axis=-1)
+    first = ops.sum(left * left, axis=-2, keepdims=True)
+    second = ops.sum(right * right, axis=-2, keepdims=True)
+    dot = ops.sum(left * right, axis=-2, keepdims=True)
     cosine = ops.abs(dot) / divisor(ops.sqrt(first) * ops.sqrt(second))
     slope = (second - first) / (2 * divisor(dot))
     tangent = 1 / (ops.abs(slope) + ops.sqrt(1 + slope * slope))
     tangent = ops.where(slope < 0, -tangent, tangent)
     tangent = ops.where(dot == 0, ops.zeros_like(dot), tangent)
     cos = 1 / ops.sqrt(1 + tangent * tangent)
-    sin = (cos * tangent)[..., None]
+    sin = cos * tangent
     # What a rotation changes, so that small ones round little: hundreds of
-    # `cos * upper - sin * lower` would make the rows shorter.
-    half = sin / (1 + cos[..., None])
-    change = sin * (lower + half * upper)
-    return upper - change, lower + sin * (upper - half * lower), cosine
+    # `cos * left - sin * right` would make the columns shorter.
+    half = sin / (1 + cos)
+    change = sin * (right + half * left)
+    return left - change, right + sin * (left - half * right), cosine
 
 
-def _next_pairs(upper: Tensor, lower: Tensor) -> tuple[Tensor, Tensor]:
-    if upper.shape[-2] == 1:
-        return upper, lower
-    head, tail = upper[..., :1, :], upper[..., 1:, :]
-    upper = ops.concatenate([head, lower[..., :1, :], tail[..., :-1, :]], -2)
-    lower = ops.concatenate([lower[..., 1:, :], tail[..., -1:, :]], -2)
-    return upper, lower
+def _next_pairs(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+    if left.shape[-1] == 1:
+        return left, right
+    head, tail = left[..., :1], left[..., 1:]
+    left = ops.concatenate([head, right[..., :1], tail[..., :-1]], -1)
+    right = ops.concatenate([right[..., 1:], tail[..., -1:]], -1)
+    return left, right
