@@ -38,7 +38,7 @@ MATPLOTLIB = "matplotlib>=3.9"
 EXTRAS = {
     "test": [
         "pytest>=8.0",
-        # `.ci/run` shares its second pass, on JAX, among two processes.
+        # `.ci/run` shares the tests among processes.
         "pytest-xdist>=3.6",
         # Optima that the solvers are compared with.
         "scipy>=1.14",
