@@ -47,9 +47,11 @@ class TaskData:
 
     Attributes:
         spec: `tf.TensorSpec`s of a batch `(x, y)`.
+        seed: int or `None`, of the order, where there is one to be drawn.
     """
 
     spec: Batch
+    seed: int | None = None
 
     def read(self, start: int, count: int) -> Iterator[Batch]:
         """Yields `count` batches from the one of number `start` on."""
