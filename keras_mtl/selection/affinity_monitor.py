@@ -41,10 +41,10 @@ class AffinityMonitor(keras.callbacks.Callback):
     Only what tasks share takes the step, by plain gradient descent, whatever
     the model's optimizer. `loss_weights` scale the steps as they do in
     training; aggregators, weightings and auxiliary heads have no part in it.
-    Layers work as in training, on the batch given here, and nothing of it remains: weights,
-    moving averages, random seeds and metrics stay as they are, to the bit.
-    One measurement takes T forward and T backward passes, and one forward pass
-    more, compiled.
+    Layers work as in training, on the batch given here, and nothing of it
+    remains: weights, moving averages, random seeds and metrics stay as they
+    are, to the bit. One measurement takes T forward and T backward passes, and
+    one forward pass more, compiled.
 
     Args:
         batch: `(x, y)` or `(x, y, sample_weight)`, a batch with labels for all

@@ -37,11 +37,11 @@ class BanditSelection(keras.callbacks.Callback):
     takes their mean over the training.
 
     With `state_path`, all that the selection knows is written to a file, before
-    the first epoch and after each. A new process that calls `fit` with the same data and
-    callbacks, `keras.callbacks.BackupAndRestore` after this one, then goes on
-    with the weights, the bandit and the batches where the other one stopped,
-    and chooses the tasks that it would have chosen. The file is removed when
-    the training is over.
+    the first epoch and after each. A new process that calls `fit` with the same
+    data and callbacks, `keras.callbacks.BackupAndRestore` after this one, then
+    goes on with the weights, the bandit and the batches where the other one
+    stopped, and chooses the tasks that it would have chosen. The file is
+    removed when the training is over.
 
     Args:
         sampler: `keras_mtl.selection.TaskSampler`; `fit` trains on its
@@ -156,9 +156,9 @@ class BanditSelection(keras.callbacks.Callback):
         """The auxiliary tasks worth keeping, the most useful one first.
 
         Args:
-            top: How many, from 0. By default all whose mean utility is at least that
-                of the main task; the paper does not say where to draw the
-                line.
+            top: How many, from 0. By default all whose mean utility is at
+                least that of the main task; the paper does not say where to
+                draw the line.
         """
         mean = self.mean_utilities
         others = [task for task in self.sampler.tasks if task != self.main_task]
