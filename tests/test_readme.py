@@ -1,4 +1,4 @@
-"""The code in README.md runs as it stands."""
+"""The code in README.md and in the guide to sharing runs as it stands."""
 
 import re
 from pathlib import Path
@@ -12,10 +12,11 @@ import keras_mtl
 # Not resolved: under Bazel this is the directory of its links.
 ROOT = Path(__file__).absolute().parent.parent
 README = ROOT / "README.md"
+GUIDE = ROOT / "docs" / "sharing.md"
 
 
-def blocks(language):
-    text = README.read_text(encoding="utf-8")
+def blocks(language, page=README):
+    text = page.read_text(encoding="utf-8")
     return re.findall(rf"```{language}\n(.*?)```", text, flags=re.S)
 
 
@@ -55,15 +56,23 @@ def test_before_and_after_train_and_all_else_follows(namespace):
     assert isinstance(namespace["model"].aggregator, namespace["EqualNorms"])
 
 
+def test_the_guide_to_sharing_runs():
+    namespace = {}
+    for block in blocks("python", GUIDE):
+        exec(block, namespace)
+    assert set(namespace["bandit"].mean_utilities) == {"price", "rent"}
+
+
 @pytest.mark.skipif(
     not (ROOT / "setup.py").exists(), reason="reads the whole checkout"
 )
-def test_links_lead_somewhere():
-    text = README.read_text(encoding="utf-8")
+@pytest.mark.parametrize("page", [README, GUIDE], ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    text = page.read_text(encoding="utf-8")
     targets = re.findall(r"\]\(([^)#]+)\)", text)
     local = [target for target in targets if "://" not in target]
     assert local
-    missing = [t for t in local if not (README.parent / t).exists()]
+    missing = [t for t in local if not (page.parent / t).exists()]
     assert not missing
 
 

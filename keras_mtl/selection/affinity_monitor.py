@@ -34,16 +34,17 @@ class AffinityMonitor(keras.callbacks.Callback):
 
         Z[i, j] = 1 - L_j(theta - learning_rate * dL_i / dtheta) / L_j(theta)
 
-    Above 0 the step helps task j, below 0 it hurts it. `group_tasks` makes
+    Above 0 the step helps task j, below 0 it hurts it; of losses below 0 the
+    size counts, L_j in the denominator being |L_j|. `group_tasks` makes
     groups of the mean over the training, `mean_affinity`: the method TAG.
 
     Only what tasks share takes the step, by plain gradient descent, whatever
     the model's optimizer. `loss_weights` scale the steps as they do in
-    training; aggregators and weightings have no part in it. Layers work as in
-    training, on the batch given here, and nothing of it remains: weights,
-    moving averages, random seeds and metrics stay as they are, to the bit.
-    One measurement takes T forward and T backward passes, and one forward pass
-    more, compiled.
+    training; aggregators, weightings and auxiliary heads have no part in it.
+    Layers work as in training, on the batch given here, and nothing of it
+    remains: weights, moving averages, random seeds and metrics stay as they
+    are, to the bit. One measurement takes T forward and T backward passes, and
+    one forward pass more, compiled.
 
     Args:
         batch: `(x, y)` or `(x, y, sample_weight)`, a batch with labels for all
@@ -96,6 +97,8 @@ class AffinityMonitor(keras.callbacks.Callback):
             frequency = integer_from(1, "frequency", frequency)
         if learning_rate is not None:
             learning_rate = number_above_zero("learning_rate", learning_rate)
+        if len(batch) == 3 and batch[2] is None:
+            batch = batch[:2]
         self.batch = keras.tree.map_structure(_tensor, tuple(batch))
         self.frequency = frequency
         self.learning_rate = learning_rate
@@ -106,6 +109,7 @@ class AffinityMonitor(keras.callbacks.Callback):
         self._step = 0
         self._epoch_start = 0
         self._in_flight = 0
+        self._steps_at_once = 1
 
     @property
     def history(self) -> AffinityHistory:
@@ -144,7 +148,9 @@ class AffinityMonitor(keras.callbacks.Callback):
         before, after = before.astype("float64"), after.astype("float64")
         # A task without labels in the batch has no loss.
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(before != 0, 1 - after / before, np.nan)
+            return np.where(
+                before != 0, (before - after) / np.abs(before), np.nan
+            )
 
     # A batch is looked at when the next one begins, because a callback with
     # `on_train_batch_end` makes Keras on JAX wait for the logs of every step.
@@ -159,6 +165,8 @@ class AffinityMonitor(keras.callbacks.Callback):
             )
         # It may have been compiled anew.
         self._lookahead = None
+        # Not read at every step: on JAX, Keras then writes all variables back.
+        self._steps_at_once = self.model.steps_per_execution
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         if self._step == 0:
@@ -169,7 +177,7 @@ class AffinityMonitor(keras.callbacks.Callback):
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         self._advance(self._epoch_start + batch)
-        self._in_flight = self._step + self.model.steps_per_execution
+        self._in_flight = self._step + self._steps_at_once
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self._advance(self._in_flight)

@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from keras_mtl.arguments import integer_from
 from keras_mtl.selection.beta_bandit import BetaBandit
 from keras_mtl.selection.task_sampler import TaskSampler
 
@@ -35,12 +36,12 @@ class BanditSelection(keras.callbacks.Callback):
     (`keras_mtl.selection.MixingRatioSearch`), use `selected_tasks`, which
     takes their mean over the training.
 
-    With `state_path`, all that the selection knows is written to a file after
-    each epoch. A new process that calls `fit` with the same data and
-    callbacks, `keras.callbacks.BackupAndRestore` after this one, then goes on
-    with the weights, the bandit and the batches where the other one stopped,
-    and chooses the tasks that it would have chosen. The file is removed when
-    the training is over.
+    With `state_path`, all that the selection knows is written to a file, before
+    the first epoch and after each. A new process that calls `fit` with the same
+    data and callbacks, `keras.callbacks.BackupAndRestore` after this one, then
+    goes on with the weights, the bandit and the batches where the other one
+    stopped, and chooses the tasks that it would have chosen. The file is
+    removed when the training is over.
 
     Args:
         sampler: `keras_mtl.selection.TaskSampler`; `fit` trains on its
@@ -155,15 +156,15 @@ class BanditSelection(keras.callbacks.Callback):
         """The auxiliary tasks worth keeping, the most useful one first.
 
         Args:
-            top: How many. By default all whose mean utility is at least that
-                of the main task; the paper does not say where to draw the
-                line.
+            top: How many, from 0. By default all whose mean utility is at
+                least that of the main task; the paper does not say where to
+                draw the line.
         """
         mean = self.mean_utilities
         others = [task for task in self.sampler.tasks if task != self.main_task]
         others.sort(key=lambda task: -mean[task])
         if top is not None:
-            return others[:top]
+            return others[: integer_from(0, "top", top)]
         return [task for task in others if mean[task] >= mean[self.main_task]]
 
     def get_state(self) -> dict[str, Any]:
@@ -199,10 +200,8 @@ class BanditSelection(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         if not self._restored:
             # Not before: only here is it known which epoch training is at.
-            self._restore(epoch)
+            self._start(epoch)
             self._restored = True
-        if self._task is None:
-            self._task = self.main_task
         self.sampler.begin_period(self._task)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
@@ -220,8 +219,7 @@ class BanditSelection(keras.callbacks.Callback):
             }
         )
         self._task = self.bandit.draw()
-        if self.state_path is not None:
-            self._save(epoch)
+        self._save(epoch + 1)
 
     def on_train_end(self, logs: Any = None) -> None:
         if self.state_path is not None and not self.keep_state:
@@ -250,9 +248,11 @@ class BanditSelection(keras.callbacks.Callback):
 
     # -- the file -------------------------------------------------------------
 
-    def _save(self, epoch: int) -> None:
-        states = [s for s in self._read() if s["next_epoch"] <= epoch]
-        states.append({"next_epoch": epoch + 1, **self.get_state()})
+    def _save(self, next_epoch: int) -> None:
+        if self.state_path is None:
+            return
+        states = [s for s in self._read() if s["next_epoch"] < next_epoch]
+        states.append({"next_epoch": next_epoch, **self.get_state()})
         self.state_path.parent.mkdir(parents=True, exist_ok=True)
         # Renaming is atomic: a process that is killed leaves a whole file.
         temporary = self.state_path.with_name(self.state_path.name + ".new")
@@ -264,9 +264,12 @@ class BanditSelection(keras.callbacks.Callback):
             return []
         return json.loads(self.state_path.read_text(encoding="utf-8"))
 
-    def _restore(self, epoch: int) -> None:
+    def _start(self, epoch: int) -> None:
+        """Begins with this epoch: from the file, or with one."""
         states = [] if self.state_path is None else self._read()
         if not states:
+            self._task = self._task or self.main_task
+            self._save(epoch)
             return
         for state in states:
             if state["next_epoch"] == epoch:

@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_mtl.arguments import integer_from
 from keras_mtl.arguments import number_above_zero
+from keras_mtl.arguments import number_to_one
 
 Arm = Hashable
 
@@ -67,7 +68,7 @@ class BetaBandit:
         seed: int | None = None,
     ):
         self.arms = _arms(arms)
-        self.decay = _share("decay", decay)
+        self.decay = number_to_one("decay", decay)
         self.prior = _prior(prior)
         if seed is None:
             seed = random.randrange(2**31)
@@ -97,13 +98,15 @@ class BetaBandit:
 
         Args:
             arm: The arm that was pulled, drawn by `draw` or not.
-            reward: float in [0, 1]; AutoSeM's are 0 and 1.
+            reward: float in [0, 1], or bool; AutoSeM's are 0 and 1.
         """
         if arm not in self.arms:
             raise ValueError(
                 f"`arm` must be one of {list(self.arms)}. Received: arm={arm!r}"
             )
-        reward = _share("reward", reward)
+        if isinstance(reward, (bool, np.bool_)):
+            reward = float(reward)
+        reward = number_to_one("reward", reward)
         self._beliefs *= 1 - self.decay
         self._beliefs += self.decay * np.array(self.prior)
         self._beliefs[self.arms.index(arm)] += reward, 1 - reward
@@ -146,13 +149,3 @@ def _prior(prior: Any) -> tuple[float, float]:
             f"prior={prior!r}"
         )
     return tuple(number_above_zero("prior", value) for value in prior)
-
-
-def _share(argument: str, value: Any) -> float:
-    is_number = isinstance(value, (int, float, np.number, np.bool_))
-    if not is_number or not 0 <= value <= 1:
-        raise ValueError(
-            f"`{argument}` must be a number from 0 to 1. Received: "
-            f"{argument}={value!r}"
-        )
-    return float(value)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from keras_mtl.arguments import finite_number
 from keras_mtl.arguments import integer_from
 
 # Time and memory grow with 3 to the power of the number of tasks.
@@ -77,12 +78,7 @@ def group_tasks(
     affinity = _affinity(affinity)
     names = _names(task_names, len(affinity))
     num_groups = integer_from(1, "num_groups", num_groups)
-    if not np.isfinite(alone):
-        raise ValueError(
-            "`alone` must be a finite number; -1e6 leaves no task alone that "
-            f"can be grouped. Received: alone={alone!r}"
-        )
-    scores = _scores(affinity, float(alone))
+    scores = _scores(affinity, finite_number("alone", alone))
     values, choices = _best_groups(scores)
     return [
         TaskGroup(

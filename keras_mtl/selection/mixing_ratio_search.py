@@ -266,16 +266,16 @@ class MixingRatioSearch:
             text = "".join(f"{line}\n" for line in lines[:-1])
             self.path.write_text(text, encoding="utf-8")
         for line in lines[:-1]:
-            entry = json.loads(line)
             try:
-                key = self._key(entry["ratios"])
-            except ValueError as error:
+                entry = json.loads(line)
+                key, value = self._key(entry["ratios"]), entry["value"]
+            except (KeyError, TypeError, ValueError) as error:
                 raise ValueError(
-                    f"'{self.path}' holds the mixes of another search: "
-                    f"{entry['ratios']}, where the tasks are {self.tasks}. "
-                    "Give another `path`."
+                    f"'{self.path}' does not hold the mixes of this search, "
+                    f"whose tasks are {self.tasks}. Give another `path`. "
+                    f"Received: the line {line}"
                 ) from error
-            value = math.nan if entry["value"] is None else entry["value"]
+            value = math.nan if value is None else value
             self.evaluations.append(
                 Evaluation(dict(zip(self.tasks, key)), value)
             )

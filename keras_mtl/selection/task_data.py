@@ -47,9 +47,11 @@ class TaskData:
 
     Attributes:
         spec: `tf.TensorSpec`s of a batch `(x, y)`.
+        seed: int or `None`, of the order, where there is one to be drawn.
     """
 
     spec: Batch
+    seed: int | None = None
 
     def read(self, start: int, count: int) -> Iterator[Batch]:
         """Yields `count` batches from the one of number `start` on."""
@@ -152,6 +154,10 @@ class DatasetData(TaskData):
 
     def __init__(self, task: str, dataset: Any):
         _check_pair(task, dataset.element_spec)
+        _check_ranks(task, dataset.element_spec)
+        if not int(dataset.cardinality()):
+            raise ValueError(_no_batches(task))
+        self.task = task
         self.dataset = dataset.repeat()
         self.spec = keras.tree.map_structure(_free_batch, dataset.element_spec)
         # An iterator and the number of its next batch.
@@ -165,7 +171,9 @@ class DatasetData(TaskData):
         if iterator is None:
             iterator = self.dataset.skip(start).as_numpy_iterator()
         for number in range(count):
-            batch = next(iterator)
+            batch = next(iterator, None)
+            if batch is None:
+                raise ValueError(_no_batches(self.task))
             if number == count - 1:
                 self._open = iterator, start + count
             yield batch
@@ -212,6 +220,22 @@ def _check_pair(task: str, batch: Any) -> None:
             "one tensor, the labels of that task alone. Received: "
             f"{_describe(batch)}"
         )
+
+
+def _check_ranks(task: str, batch: Any) -> None:
+    if any(spec.shape.rank is None for spec in keras.tree.flatten(batch)):
+        raise ValueError(
+            f"The batches of task '{task}' must have a known rank; "
+            "`tf.ensure_shape` in a `map` of the dataset gives it. Received: "
+            f"{batch}"
+        )
+
+
+def _no_batches(task: str) -> str:
+    return (
+        f"The dataset of task '{task}' has no batches. Does it batch with "
+        "`drop_remainder` fewer examples than a batch has?"
+    )
 
 
 def _describe(data: Any) -> str:

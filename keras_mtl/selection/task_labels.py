@@ -93,6 +93,12 @@ def _missing_value(task: str, spec: Any, missing_label: Any) -> float:
             f"task. Received: missing_label={missing_label!r}, without a "
             f"value for the task '{task}'"
         )
+    if not (spec.dtype.is_integer or spec.dtype.is_floating):
+        raise ValueError(
+            f"The labels of task '{task}' are of type {spec.dtype.name}, which "
+            f"cannot hold the missing label {value}. Give them as integers or "
+            "as floats."
+        )
     if spec.dtype.is_integer and not _fits(value, spec.dtype):
         raise ValueError(
             f"The labels of task '{task}' are of type {spec.dtype.name}, which "

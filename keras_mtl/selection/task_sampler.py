@@ -31,7 +31,9 @@ class TaskSampler:
     `end_period` around each epoch, from a callback or around `fit`.
 
     A task goes on where it stopped when it is chosen again, without end.
-    Arrays are shuffled anew in every pass.
+    Arrays are shuffled anew in every pass. Datasets keep their own order; for
+    another process to go on with the same batches, what is random in them
+    needs a seed of its own.
 
     An optimizer with momentum moves all weights at every step, also those
     that get no gradient: for some steps after a switch the previous task goes
@@ -137,8 +139,11 @@ class TaskSampler:
         return self._labels.arrays(task, y)
 
     def get_state(self) -> dict[str, Any]:
-        """How far the data of each task were read, as JSON can hold it."""
-        return {"used": dict(self._used)}
+        """Order of the data and how far they were read, for JSON."""
+        return {
+            "used": dict(self._used),
+            "seeds": {task: data.seed for task, data in self._data.items()},
+        }
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Goes on where the sampler that returned `state` was."""
@@ -148,6 +153,8 @@ class TaskSampler:
                 f"state of {list(state['used'])} for a sampler of {self.tasks}"
             )
         self._used = {task: state["used"][task] for task in self.tasks}
+        for task, data in self._data.items():
+            data.seed = state["seeds"][task]
 
     def _epoch(self) -> Iterator[tuple[Any, dict[str, Any]]]:
         task = self._task

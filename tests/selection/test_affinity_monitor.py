@@ -116,6 +116,36 @@ class TestFit:
         found = monitor.history.affinities[-1]
         np.testing.assert_allclose(found, expected, atol=2e-5)
 
+    def test_losses_below_zero(self):
+        """Steps on a loss lower it, whatever its sign."""
+        model = make_model()
+        cosine = keras.losses.CosineSimilarity(axis=0)
+        model.compile(keras.optimizers.SGD(RATE), {t: cosine for t in Y})
+        monitor = AffinityMonitor((X, Y))
+        logs = fit(model, monitor, epochs=20).history
+        assert max(logs[f"{t}_loss"][-1] for t in Y) < -0.1
+        assert np.all(np.diag(monitor.history.affinities[-1]) > 0)
+
+    def test_without_sample_weights(self):
+        monitor = AffinityMonitor((X, Y, None))
+        fit(make_model(), monitor)
+        assert len(monitor.history.steps) == 2
+
+    @pytest.mark.skipif(
+        keras.backend.backend() != "jax", reason="others hold no copies"
+    )
+    def test_steps_do_not_wait_for_it(self):
+        def syncs(*callbacks):
+            calls, model = [], make_model()
+            sync = model.jax_state_sync
+            model.jax_state_sync = lambda: calls.append(sync())
+            fit(model, *callbacks, epochs=1, batch_size=1)
+            return len(calls)
+
+        monitor = AffinityMonitor((X, Y))
+        # Some at the beginning and at the end of an epoch.
+        assert syncs(monitor) < syncs() + 8 < len(X)
+
     def test_training_is_as_without_it(self):
         plain, watched = make_model("adam"), make_model("adam")
         fit(plain)

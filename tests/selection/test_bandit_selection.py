@@ -202,6 +202,11 @@ class TestSummary:
         assert selection.selected_tasks(top=2) == ["useful", "noise"]
         assert selection.selected_tasks(top=0) == []
 
+    @pytest.mark.parametrize("top", [-1, 1.0, "1"])
+    def test_refuses_other_numbers_of_tasks(self, top):
+        with pytest.raises(ValueError, match="`top`.*from 0"):
+            self.selection().selected_tasks(top)
+
     def test_before_the_first_epoch(self):
         assert make_selection().mean_utilities == dict.fromkeys(TASKS, 0.5)
 
@@ -227,7 +232,8 @@ class TestRestart:
             np.testing.assert_array_equal(left, right)
         assert not path.exists()
 
-    def test_weights_of_the_epoch_before(self, tmp_path, whole):
+    @pytest.mark.parametrize("killed_after", [0, 3])
+    def test_weights_of_the_epoch_before(self, tmp_path, killed_after):
         """Killed after the state was written, before the weights were.
 
         With a `tf.data` pipeline among the data.
@@ -236,7 +242,7 @@ class TestRestart:
 
         class Killed(keras.callbacks.Callback):
             def on_epoch_end(self, epoch, logs=None):
-                if epoch == 3:
+                if epoch == killed_after:
                     raise KeyboardInterrupt
 
         def train(seed, *others):
@@ -250,7 +256,8 @@ class TestRestart:
             return selection.history
 
         history = train(0)
-        assert len(train(0, Killed(), backup(tmp_path))) == 4
+        before = train(0, Killed(), backup(tmp_path))
+        assert len(before) == killed_after + 1
         assert train(99, backup(tmp_path)) == history
         assert len(history) == 6
 
@@ -276,6 +283,27 @@ class TestRestart:
         fit(model, selection, epochs=3)
         with pytest.raises(ValueError, match="epoch 2 and 3.*with epoch 0"):
             fit(model, make_selection(state_path=path))
+
+    def test_seeds_that_were_drawn(self, tmp_path):
+        """Those of the next process are others; it takes the first ones."""
+
+        def train(*others):
+            sampler = TaskSampler({t: (X, Y) for t in TASKS}, STEPS, 8)
+            selection = BanditSelection(
+                sampler, "main", state_path=tmp_path / "selection.json"
+            )
+            with contextlib.suppress(KeyboardInterrupt):
+                fit(make_model(), selection, *others, backup(tmp_path))
+            return selection
+
+        keras.utils.set_random_seed(1)
+        whole = train()
+        keras.utils.set_random_seed(1)
+        train(StopAt(3))
+        keras.utils.set_random_seed(2)
+        resumed = train()
+        assert resumed.history == whole.history
+        assert resumed.get_state() == whole.get_state()
 
     def test_state_by_hand(self, whole):
         other = make_selection(seed=99)

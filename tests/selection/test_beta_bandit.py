@@ -140,9 +140,9 @@ class TestBadInput:
         with pytest.raises(ValueError, match="`arms`.*Received"):
             BetaBandit(arms)
 
-    @pytest.mark.parametrize("decay", [-0.1, 1.1, float("nan"), "0.3", None])
+    @pytest.mark.parametrize("decay", [-0.1, 1.1, float("nan"), "0.3", True])
     def test_decay(self, decay):
-        with pytest.raises(ValueError, match="`decay`.*from 0 to 1"):
+        with pytest.raises(ValueError, match="`decay`.*from 0 up and at most"):
             BetaBandit(2, decay=decay)
 
     @pytest.mark.parametrize("prior", [(1,), (0, 1), 1, (1, "1"), None])

@@ -132,9 +132,10 @@ class TestBadInput:
         with pytest.raises(ValueError, match="`task_names`"):
             group_tasks(np.zeros((2, 2)), 1, names)
 
-    def test_alone(self):
+    @pytest.mark.parametrize("alone", [-np.inf, True, "0", None])
+    def test_alone(self, alone):
         with pytest.raises(ValueError, match="`alone`.*finite"):
-            group_tasks(np.zeros((2, 2)), 1, alone=-np.inf)
+            group_tasks(np.zeros((2, 2)), 1, alone=alone)
 
 
 if __name__ == "__main__":

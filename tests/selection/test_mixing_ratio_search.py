@@ -143,8 +143,15 @@ class TestFile:
     def test_refuses_the_file_of_other_tasks(self, tmp_path):
         path = tmp_path / "mixes.jsonl"
         make(path=path).add({"main": 1, "tags": 1}, 0.5)
-        with pytest.raises(ValueError, match="mixes of another search"):
+        with pytest.raises(ValueError, match="not hold the mixes.*'other'"):
             make({"main": (1, 2), "other": (0, 2)}, path=path)
+
+    @pytest.mark.parametrize("line", ["main,tags", "[1, 2]", '{"main": 1}'])
+    def test_refuses_other_files(self, tmp_path, line):
+        path = tmp_path / "notes.txt"
+        path.write_text(f"{line}\n")
+        with pytest.raises(ValueError, match="not hold the mixes.*the line"):
+            make(path=path)
 
 
 class TestBadInput:

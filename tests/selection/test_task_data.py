@@ -153,6 +153,24 @@ class TestDataset:
         list(left)
         assert labels(data.read(3, 3)) == whole[3:6]
 
+    def test_refuses_a_dataset_without_batches(self):
+        empty = tf.data.Dataset.from_tensor_slices((X, Y))
+        empty = empty.batch(64, drop_remainder=True)
+        with pytest.raises(ValueError, match="'t' has no batches"):
+            make_task_data("t", empty, None, 0)
+        # Here it cannot be known before it is read.
+        data = make_task_data("t", empty.filter(lambda x, y: True), None, 0)
+        with pytest.raises(ValueError, match="'t' has no batches"):
+            next(data.read(0, 1))
+
+    def test_refuses_an_unknown_rank(self):
+        def anything(x, y):
+            types = [tf.float32, tf.int32]
+            return tuple(tf.py_function(lambda *b: b, (x, y), types))
+
+        with pytest.raises(ValueError, match="'t' must have a known rank"):
+            make_task_data("t", self.dataset().map(anything), None, 0)
+
     def test_batches_may_have_any_size(self):
         data = make_task_data("t", self.dataset(), None, 0)
         assert data.spec == (

@@ -52,6 +52,14 @@ class TestMissingLabel:
         with pytest.raises(ValueError, match=f"uint8.*{value}"):
             TaskLabels(specs, value)
 
+    @pytest.mark.parametrize("value", [float("nan"), -1, 0])
+    @pytest.mark.parametrize("dtype", [tf.bool, tf.string])
+    def test_only_numbers_can_be_missing(self, value, dtype):
+        """Filled in as booleans, all of these would be labels."""
+        specs = {"is_cat": tf.TensorSpec((None, 1), dtype)}
+        with pytest.raises(ValueError, match="'is_cat' are of type.*integers"):
+            TaskLabels(specs, value)
+
     def test_a_dict_must_name_all(self):
         with pytest.raises(ValueError, match="without a value.*'class'"):
             TaskLabels(SPECS, {"value": -1})
