@@ -92,6 +92,8 @@ class MixingWeights:
 def mix(weights: Tensor, tensors: Sequence[Tensor]) -> Tensor:
     """The sum of tensors, each times its weight, in the type of the tensors.
 
+    Of integers, in the type of the weights.
+
     Args:
         weights: Tensor of one weight for each, or of one for each channel.
         tensors: Tensors of equal shape.
@@ -102,12 +104,16 @@ def mix(weights: Tensor, tensors: Sequence[Tensor]) -> Tensor:
     A sum of products and no matrix product, because XLA makes one loop of it
     and needs no stacked copy of the tensors.
     """
-    dtype = tensors[0].dtype
+    dtype = keras.backend.standardize_dtype(tensors[0].dtype)
     terms = [
         weights[index] * ops.cast(tensor, weights.dtype)
         for index, tensor in enumerate(tensors)
     ]
-    return ops.cast(sum(terms[1:], terms[0]), dtype)
+    mixed = sum(terms[1:], terms[0])
+    # Integers would lose what is behind the point, most often all of it.
+    return (
+        ops.cast(mixed, dtype) if keras.backend.is_float_dtype(dtype) else mixed
+    )
 
 
 def share_rest(matrix_size: int, own: float) -> np.ndarray:

@@ -139,5 +139,12 @@ def test_share_rest_has_rows_that_sum_to_one():
     np.testing.assert_array_equal(share_rest(2, 1.0), np.eye(2))
 
 
+def test_mix_of_integers_is_no_integer():
+    tensors = [keras.ops.ones((2,), "int32")] * 2
+    mixed = mix(keras.ops.cast([0.5, 0.25], "float32"), tensors)
+    assert keras.backend.standardize_dtype(mixed.dtype) == "float32"
+    np.testing.assert_array_equal(numpy(mixed), [0.75, 0.75])
+
+
 if __name__ == "__main__":
     raise SystemExit(pytest.main([__file__]))
