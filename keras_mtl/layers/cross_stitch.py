@@ -9,7 +9,7 @@ from keras_mtl.arguments import number_above_zero
 from keras_mtl.arguments import number_to_one
 from keras_mtl.layers import by_task
 from keras_mtl.layers.mixing_weights import MixingWeights
-from keras_mtl.layers.mixing_weights import mix
+from keras_mtl.layers.mixing_weights import mix_rows
 from keras_mtl.layers.mixing_weights import share_rest
 from keras_mtl.layers.sharing_matrix import SharingMatrix
 from keras_mtl.layers.task_exchange import TaskExchange
@@ -128,8 +128,7 @@ class CrossStitch(TaskExchange):
 
     def call(self, inputs: Any) -> Any:
         tensors = self.tensors_of(inputs)
-        alpha = self.alpha.tensor()
-        mixed = [mix(alpha[row], tensors) for row in range(len(tensors))]
+        mixed = mix_rows(self.alpha.tensor(), tensors)
         return by_task.like(inputs, self.tasks, mixed)
 
     def sharing_matrices(self) -> list[SharingMatrix]:

@@ -12,6 +12,7 @@ from keras_mtl.layers import by_task
 from keras_mtl.layers.copies import clone_initializer
 from keras_mtl.layers.mixing_weights import MixingWeights
 from keras_mtl.layers.mixing_weights import mix
+from keras_mtl.layers.mixing_weights import mix_rows
 from keras_mtl.layers.mixing_weights import share_rest
 from keras_mtl.layers.sharing_matrix import SharingMatrix
 from keras_mtl.layers.task_exchange import TaskExchange
@@ -159,8 +160,7 @@ class Sluice(TaskExchange):
             for tensor in self.tensors_of(inputs)
             for subspace in ops.split(tensor, self.num_subspaces, axis=-1)
         ]
-        alpha = self.alpha.tensor()
-        mixed = [mix(alpha[row], sources) for row in range(len(sources))]
+        mixed = mix_rows(self.alpha.tensor(), sources)
         outputs = [
             ops.concatenate(mixed[start : start + self.num_subspaces], axis=-1)
             for start in range(0, len(mixed), self.num_subspaces)

@@ -12,7 +12,7 @@ from keras_mtl.arguments import number_above_zero
 from keras_mtl.arguments import number_from_zero
 from keras_mtl.layers import by_task
 from keras_mtl.layers.copies import clone_initializer
-from keras_mtl.layers.mixing_weights import mix
+from keras_mtl.layers.mixing_weights import mix_rows
 from keras_mtl.layers.sharing_matrix import SharingMatrix
 from keras_mtl.layers.task_exchange import check_built
 from keras_mtl.layers.task_exchange import masks_of
@@ -191,7 +191,7 @@ class SubNetworkRouting(keras.layers.Layer):
             self.add_loss(self.strength * ops.sum(self._open_probability()))
         gates = self._sampled_gates() if training else self._mean_gates()
         if self.form == "average":
-            outputs = [mix(gates[j], tensors) for j in range(self.num_outputs)]
+            outputs = mix_rows(gates, tensors)
         else:
             outputs = self._transform(gates, tensors)
         return self._like_outputs(outputs)
