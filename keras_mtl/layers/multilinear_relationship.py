@@ -89,7 +89,12 @@ class MultilinearRelationship(keras.layers.Layer):
         strength: float >= 0. Weight of the penalty, which at the start is
             that of `keras.regularizers.L2(strength / 2)`. The paper has 1
             beside the sum of the losses of all examples; beside their mean,
-            which Keras takes, that is one over their number.
+            which Keras takes, that is one over their number. The curvature
+            of the penalty can reach `strength` divided by the shares of the
+            identity in all covariances (see `shrinkage`), and plain gradient
+            descent needs a learning rate below two over it: a rate of 0.1
+            with a strength of 0.1 diverged with 64 features, 10 classes and
+            3 tasks.
         update_every: int >= 1. Training steps between two updates of the
             covariances; 100 in the authors' code.
         shrinkage: float, above 0 and at most 1, or `None`. Share of the
