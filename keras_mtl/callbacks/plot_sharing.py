@@ -51,7 +51,7 @@ def plot_sharing(
 
     Args:
         layer: Layer with `sharing_matrices()`, or a model: then each such
-            layer of it, also in nested models.
+            layer of it, also in nested models, that has a matrix to show.
         path: Where to write. For a layer, the figure; its ending says the
             format. For a model, a folder, made when it is missing, for
             `<layer>.png`. `None` writes nothing.
@@ -77,6 +77,12 @@ def plot_sharing(
             _save(figure, path)
         return figure
     named = sharing_layers(layer) if isinstance(layer, keras.Model) else {}
+    # One that is not built, or does not learn what is shared, has none.
+    named = {
+        name: inner
+        for name, inner in named.items()
+        if inner.built and inner.sharing_matrices()
+    }
     if not named:
         raise ValueError(
             "`layer` should be a layer with `sharing_matrices()`, such as "

@@ -1,5 +1,6 @@
 """The layers of a model that can show what they share."""
 
+import itertools
 import re
 from collections import Counter
 from typing import Any
@@ -29,12 +30,13 @@ def sharing_layers(model: keras.layers.Layer) -> dict[str, Any]:
     """
     found = _outermost(model)
     count = Counter(layer.name for layer in found)
-    named, seen = {}, Counter()
+    named = {}
     for layer in found:
         name = layer.name
         if count[name] > 1:
-            seen[name] += 1
-            name = f"{name}_{seen[name]}"
+            # A number that makes it the name of no other: Keras counts too.
+            names = (f"{name}_{number}" for number in itertools.count(1))
+            name = next(n for n in names if n not in {*named, *count})
         named[name] = layer
     return named
 

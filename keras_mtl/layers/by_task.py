@@ -37,6 +37,11 @@ def names_of(layer: str, inputs: Any) -> list[str]:
         inputs: Dictionary or sequence, of tensors or of shapes.
     """
     if isinstance(inputs, dict):
+        if not all(isinstance(name, str) for name in inputs):
+            raise ValueError(
+                f"Layer '{layer}' takes a dictionary from names of tasks, "
+                f"which are strings. Received: the keys {list(inputs)}"
+            )
         names = sorted(inputs)
     elif is_sequence_of_many(inputs):
         names = [str(index) for index in range(len(inputs))]

@@ -16,8 +16,9 @@ def make_layers(
         argument: Name of the argument, for error messages.
         given: A Keras layer or model, of which every result is a copy with
             initial weights of its own, so that it stays as it is itself; a
-            function without arguments that makes a layer, called once for
-            each name; or a sequence of layers, which are used as they are.
+            function without arguments that makes a new layer, called once
+            for each name; or a sequence of layers, which are used as they
+            are.
         names: Names of the copies.
 
     Returns:
@@ -25,7 +26,7 @@ def make_layers(
 
     Raises:
         ValueError: If `given` is none of these, or a sequence of another
-            length.
+            length, or if one layer comes twice.
     """
     if isinstance(given, (list, tuple)):
         return _check_layers(argument, list(given), names)
@@ -35,7 +36,8 @@ def make_layers(
             for index, name in enumerate(names)
         ]
     if callable(given) and not isinstance(given, type):
-        return [_call_factory(argument, given) for _ in names]
+        made = [_call_factory(argument, given) for _ in names]
+        return _check_different(argument, made)
     raise ValueError(
         f"`{argument}` should be a Keras layer, a model, a function without "
         "arguments that makes one, or a list of layers. Received: "
@@ -63,13 +65,15 @@ def copy_layer(
         ) from error
 
 
-def clone_initializer(initializer: Any) -> Any:
+def clone_initializer(initializer: Any, index: int = 0) -> Any:
     """An initializer that draws values of its own.
 
-    One without a seed gives equal values to all variables that share it.
+    Even one without a seed gives equal values to all variables that share it.
+    A seed goes up by `index`, because clones with the same one draw the same.
     """
     if isinstance(initializer, keras.initializers.Initializer):
-        return initializer.clone()
+        config = _shift_seeds(initializer.get_config(), index)
+        return type(initializer).from_config(config)
     return initializer
 
 
@@ -111,11 +115,19 @@ def _check_layers(
                 f"`{argument}` should be a list of Keras layers. Received: "
                 f"{layer!r} in it"
             )
+    return _check_different(argument, layers)
+
+
+def _check_different(
+    argument: str, layers: list[keras.layers.Layer]
+) -> list[keras.layers.Layer]:
+    """The layers, if none comes twice: that would share its weights."""
     if len({id(layer) for layer in layers}) < len(layers):
         raise ValueError(
-            f"`{argument}` holds one layer twice, so that both would share "
-            f"their weights. Give {len(names)} layers, or one layer and not a "
-            "list, to be copied."
+            f"`{argument}` gives one layer twice, so that both would share "
+            f"their weights. Give {len(layers)} different layers, a function "
+            "that makes a new one in every call, or one layer and not a list, "
+            f"to be copied. Received: {layers}"
         )
     return layers
 

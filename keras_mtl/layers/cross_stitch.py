@@ -6,10 +6,10 @@ import keras
 from keras import ops
 
 from keras_mtl.arguments import number_above_zero
-from keras_mtl.arguments import number_from_zero
+from keras_mtl.arguments import number_to_one
 from keras_mtl.layers import by_task
 from keras_mtl.layers.mixing_weights import MixingWeights
-from keras_mtl.layers.mixing_weights import mix
+from keras_mtl.layers.mixing_weights import mix_rows
 from keras_mtl.layers.mixing_weights import share_rest
 from keras_mtl.layers.sharing_matrix import SharingMatrix
 from keras_mtl.layers.task_exchange import TaskExchange
@@ -102,12 +102,7 @@ class CrossStitch(TaskExchange):
         super().__init__(**kwargs)
         # Passed args.
         self.per_channel = per_channel
-        self.self_weight = number_from_zero("self_weight", self_weight)
-        if self.self_weight > 1.0:
-            raise ValueError(
-                "`self_weight` is a share and must be at most 1. Received: "
-                f"self_weight={self_weight!r}"
-            )
+        self.self_weight = number_to_one("self_weight", self_weight)
         self.initializer = keras.initializers.get(initializer)
         self.regularizer = keras.regularizers.get(regularizer)
         self.constraint = keras.constraints.get(constraint)
@@ -133,8 +128,7 @@ class CrossStitch(TaskExchange):
 
     def call(self, inputs: Any) -> Any:
         tensors = self.tensors_of(inputs)
-        alpha = self.alpha.tensor()
-        mixed = [mix(alpha[row], tensors) for row in range(len(tensors))]
+        mixed = mix_rows(self.alpha.tensor(), tensors)
         return by_task.like(inputs, self.tasks, mixed)
 
     def sharing_matrices(self) -> list[SharingMatrix]:

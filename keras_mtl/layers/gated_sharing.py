@@ -6,9 +6,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_mtl.arguments import number_from_zero
+from keras_mtl.arguments import number_to_one
 from keras_mtl.layers import by_task
-from keras_mtl.layers.copies import make_layers
+from keras_mtl.layers.copies import clone_initializer
 from keras_mtl.layers.mixing_weights import mix
 from keras_mtl.layers.sharing_matrix import SharingMatrix
 from keras_mtl.layers.task_exchange import TaskExchange
@@ -117,7 +117,7 @@ class GatedSharing(TaskExchange):
                 f"`gate` must be 'vector' or 'scalar'. Received: gate={gate!r}"
             )
         self.gate = gate
-        self.momentum = _momentum(momentum)
+        self.momentum = number_to_one("momentum", momentum, one=False)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.bias_initializer = keras.initializers.get(bias_initializer)
         self.scale_initializer = keras.initializers.get(scale_initializer)
@@ -219,20 +219,26 @@ class GatedSharing(TaskExchange):
         ]
 
     def _make_gates(self, channels: int) -> list[keras.layers.Layer]:
-        gate = keras.layers.Dense(
-            channels if self.gate == "vector" else 1,
-            activation="sigmoid",
-            kernel_initializer=self.kernel_initializer,
-            bias_initializer=self.bias_initializer,
-            kernel_regularizer=self.kernel_regularizer,
-            bias_regularizer=self.bias_regularizer,
-            dtype=self.dtype_policy,
-        )
-        names = [
-            f"{self.tasks[row]}_from_{self.tasks[column]}"
-            for row, column in self._pairs()
+        return [
+            keras.layers.Dense(
+                channels if self.gate == "vector" else 1,
+                activation="sigmoid",
+                kernel_initializer=clone_initializer(
+                    self.kernel_initializer, index
+                ),
+                bias_initializer=clone_initializer(
+                    self.bias_initializer, index
+                ),
+                kernel_regularizer=self.kernel_regularizer,
+                bias_regularizer=self.bias_regularizer,
+                dtype=self.dtype_policy,
+                # A slash has a meaning in the names of variables.
+                name=f"{self.tasks[row]}_from_{self.tasks[column]}".replace(
+                    "/", "_"
+                ),
+            )
+            for index, (row, column) in enumerate(self._pairs())
         ]
-        return make_layers("gate", gate, names)
 
     def _add_state(
         self, shape: Shape, aggregation: str, name: str
@@ -240,6 +246,8 @@ class GatedSharing(TaskExchange):
         return self.add_weight(
             shape=shape,
             initializer="zeros",
+            # Also where weights are in half precision, which could not count.
+            dtype="float32",
             trainable=False,
             autocast=False,
             aggregation=aggregation,
@@ -296,13 +304,3 @@ def _with_diagonal(values: np.ndarray) -> np.ndarray:
     matrix = np.eye(size, dtype=values.dtype)
     matrix[~np.eye(size, dtype=bool)] = values.ravel()
     return matrix
-
-
-def _momentum(value: Any) -> float:
-    momentum = number_from_zero("momentum", value)
-    if momentum >= 1.0:
-        raise ValueError(
-            "`momentum` must be below 1, or the mean gates would never move. "
-            f"Received: momentum={value!r}"
-        )
-    return momentum

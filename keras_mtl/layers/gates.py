@@ -47,13 +47,12 @@ def make_gates(
     """
     names = [f"{name}_gate" for name in num_experts]
     sizes = list(num_experts.values())
-    if isinstance(gate, (list, tuple)):
-        gates = make_layers("gate", gate, names)
-    else:
-        gates = [
+    if not isinstance(gate, (list, tuple)):
+        gate = [
             _make_gate(gate, name, size, dtype, start + index)
             for index, (name, size) in enumerate(zip(names, sizes))
         ]
+    gates = make_layers("gate", gate, names)
     for layer, size in zip(gates, sizes):
         if isinstance(layer, ExpertGate):
             layer.set_num_experts(size)

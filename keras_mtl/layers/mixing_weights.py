@@ -89,8 +89,37 @@ class MixingWeights:
         )
 
 
+def mix_rows(weights: Tensor, tensors: Sequence[Tensor]) -> list[Tensor]:
+    """One mixture of the tensors for each row of weights; see `mix`.
+
+    Args:
+        weights: Tensor `(rows, tensors)`, or `(rows, tensors, channels)`.
+        tensors: Tensors of equal shape.
+    """
+    # Of a few tensors the sums are faster. Of more, they are too many: 64 for
+    # 8 tasks, and for the gradient of each weight XLA on a CPU adds up the
+    # whole batch one number after another. GPUs may round the product as they
+    # do in dense layers.
+    if len(tensors) < 4 or len(weights.shape) > 2:
+        return [mix(row, tensors) for row in ops.unstack(weights)]
+    matrix = ops.stack(
+        [
+            # By hand, because a `tensordot` of more axes is slow on JAX.
+            ops.reshape(ops.cast(tensor, weights.dtype), (-1,))
+            for tensor in tensors
+        ]
+    )
+    # Not by their indices, whose gradients TensorFlow pads to the whole each.
+    mixed = ops.unstack(ops.matmul(weights, matrix))
+    shape = ops.shape(tensors[0])
+    dtype = _type_of_mixture(weights, tensors)
+    return [ops.cast(ops.reshape(row, shape), dtype) for row in mixed]
+
+
 def mix(weights: Tensor, tensors: Sequence[Tensor]) -> Tensor:
     """The sum of tensors, each times its weight, in the type of the tensors.
+
+    Of integers, in the type of the weights.
 
     Args:
         weights: Tensor of one weight for each, or of one for each channel.
@@ -102,12 +131,18 @@ def mix(weights: Tensor, tensors: Sequence[Tensor]) -> Tensor:
     A sum of products and no matrix product, because XLA makes one loop of it
     and needs no stacked copy of the tensors.
     """
-    dtype = tensors[0].dtype
     terms = [
         weights[index] * ops.cast(tensor, weights.dtype)
         for index, tensor in enumerate(tensors)
     ]
+    dtype = _type_of_mixture(weights, tensors)
     return ops.cast(sum(terms[1:], terms[0]), dtype)
+
+
+def _type_of_mixture(weights: Tensor, tensors: Sequence[Tensor]) -> str:
+    dtype = keras.backend.standardize_dtype(tensors[0].dtype)
+    # Integers would lose what is behind the point, most often all of it.
+    return dtype if keras.backend.is_float_dtype(dtype) else weights.dtype
 
 
 def share_rest(matrix_size: int, own: float) -> np.ndarray:

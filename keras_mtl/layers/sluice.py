@@ -9,8 +9,10 @@ from keras import ops
 from keras_mtl.arguments import integer_from
 from keras_mtl.arguments import number_above_zero
 from keras_mtl.layers import by_task
+from keras_mtl.layers.copies import clone_initializer
 from keras_mtl.layers.mixing_weights import MixingWeights
 from keras_mtl.layers.mixing_weights import mix
+from keras_mtl.layers.mixing_weights import mix_rows
 from keras_mtl.layers.mixing_weights import share_rest
 from keras_mtl.layers.sharing_matrix import SharingMatrix
 from keras_mtl.layers.task_exchange import TaskExchange
@@ -158,8 +160,7 @@ class Sluice(TaskExchange):
             for tensor in self.tensors_of(inputs)
             for subspace in ops.split(tensor, self.num_subspaces, axis=-1)
         ]
-        alpha = self.alpha.tensor()
-        mixed = [mix(alpha[row], sources) for row in range(len(sources))]
+        mixed = mix_rows(self.alpha.tensor(), sources)
         outputs = [
             ops.concatenate(mixed[start : start + self.num_subspaces], axis=-1)
             for start in range(0, len(mixed), self.num_subspaces)
@@ -288,12 +289,15 @@ class LayerMixture(keras.layers.Layer):
                 self,
                 f"beta_{name}".replace("/", "_"),
                 (depths[0],),
-                _own_or(self.initializer, self._initial_beta),
+                _own_or(
+                    clone_initializer(self.initializer, index),
+                    self._initial_beta,
+                ),
                 self.regularizer,
                 self.constraint,
                 self.learning_rate_multiplier,
             )
-            for name in self.tasks or ["output"]
+            for index, name in enumerate(self.tasks or ["output"])
         ]
 
     def call(self, inputs: Any) -> Any:
@@ -307,10 +311,18 @@ class LayerMixture(keras.layers.Layer):
         return self._like(inputs, mixed)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        return self._last(input_shape)
+        # Not by `self.tasks`: it may be asked before the layer is built.
+        if isinstance(input_shape, dict):
+            return {name: shapes[-1] for name, shapes in input_shape.items()}
+        if _is_for_tasks(input_shape):
+            return type(input_shape)(shapes[-1] for shapes in input_shape)
+        return input_shape[-1]
 
     def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
-        return None if previous_mask is None else self._last(previous_mask)
+        if previous_mask is None:
+            return None
+        last = [masks[-1] for masks in self._lists(previous_mask)]
+        return self._like(previous_mask, last)
 
     def sharing_matrices(self) -> list[SharingMatrix]:
         """Beta, one row for each task and one column for each layer."""
@@ -371,11 +383,6 @@ class LayerMixture(keras.layers.Layer):
             return values[0]
         return by_task.like(inputs, self.tasks, values)
 
-    def _last(self, structure: Any) -> Any:
-        """What belongs to the last layer: a shape or a mask."""
-        last = [values[-1] for values in self._lists(structure)]
-        return self._like(structure, last)
-
 
 def _is_for_tasks(shapes: Any) -> bool:
     """Whether these are lists of shapes, not a list of shapes."""
@@ -386,7 +393,8 @@ def _is_for_tasks(shapes: Any) -> bool:
 
 
 def _get_initializer(given: Any) -> Any:
-    if given in (BALANCED, IMBALANCED):
+    # An array would be compared number by number.
+    if isinstance(given, str) and given in (BALANCED, IMBALANCED):
         return given
     if given is None:
         raise ValueError(

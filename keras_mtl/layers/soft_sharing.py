@@ -10,6 +10,7 @@ from keras import ops
 from keras_mtl.arguments import number_from_zero
 from keras_mtl.layers.per_task import PerTask
 from keras_mtl.layers.sharing_matrix import SharingMatrix
+from keras_mtl.layers.task_exchange import check_built
 
 Tensor = Any
 NORMS = ("l2", "trace")
@@ -151,6 +152,7 @@ class SoftSharing(PerTask):
 
     def sharing_matrices(self) -> list[SharingMatrix]:
         """The cosines between the matched weights of the tasks."""
+        check_built(self)
         rows = [_flat(variables) for variables in zip(*self._matched())]
         if not rows:
             return []

@@ -11,7 +11,8 @@ from keras_mtl.arguments import integer_from
 from keras_mtl.arguments import number_above_zero
 from keras_mtl.arguments import number_from_zero
 from keras_mtl.layers import by_task
-from keras_mtl.layers.mixing_weights import mix
+from keras_mtl.layers.copies import clone_initializer
+from keras_mtl.layers.mixing_weights import mix_rows
 from keras_mtl.layers.sharing_matrix import SharingMatrix
 from keras_mtl.layers.task_exchange import check_built
 from keras_mtl.layers.task_exchange import masks_of
@@ -190,7 +191,7 @@ class SubNetworkRouting(keras.layers.Layer):
             self.add_loss(self.strength * ops.sum(self._open_probability()))
         gates = self._sampled_gates() if training else self._mean_gates()
         if self.form == "average":
-            outputs = [mix(gates[j], tensors) for j in range(self.num_outputs)]
+            outputs = mix_rows(gates, tensors)
         else:
             outputs = self._transform(gates, tensors)
         return self._like_outputs(outputs)
@@ -310,7 +311,9 @@ class SubNetworkRouting(keras.layers.Layer):
     def _initial_kernel(self, shape: Shape, dtype: Any = None) -> Tensor:
         rows, outputs, units = shape
         kernels = [
-            _draw(self.kernel_initializer, index, (rows, units), dtype)
+            clone_initializer(self.kernel_initializer, index)(
+                (rows, units), dtype=dtype
+            )
             for index in range(outputs)
         ]
         return ops.stack(kernels, axis=1)
@@ -321,21 +324,6 @@ class SubNetworkRouting(keras.layers.Layer):
 
 def _hard_sigmoid(logits: Tensor) -> Tensor:
     return ops.clip(ops.sigmoid(logits) * (HIGH - LOW) + LOW, 0.0, 1.0)
-
-
-def _draw(initializer: Any, index: int, shape: Shape, dtype: Any) -> Tensor:
-    """Values that differ for every index.
-
-    An initializer with a seed, or with none, gives equal values every time.
-    """
-    if isinstance(initializer, keras.initializers.Initializer):
-        config = initializer.get_config()
-        seed = config.get("seed")
-        if isinstance(seed, int):
-            config["seed"] = seed + index
-        if seed is None or isinstance(seed, int):
-            initializer = type(initializer).from_config(config)
-    return initializer(shape, dtype=dtype)
 
 
 def _num_outputs(num_outputs: Any, tasks: list[str] | None) -> int:

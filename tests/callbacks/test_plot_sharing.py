@@ -165,6 +165,16 @@ def test_a_model_gives_one_picture_a_layer(tmp_path):
     assert names == ["attention.png", "stitch.png"]
 
 
+def test_layers_without_a_matrix_do_not_keep_others_from_a_picture():
+    inputs = keras.Input((3,))
+    x = Shows(name="empty")(inputs)
+    x = Shows(make_matrix((2, 2)), name="stitch")(x)
+    assert list(plot_sharing(keras.Model(inputs, x))) == ["stitch"]
+    model = keras.Sequential([Shows(make_matrix((2, 2)), name="new")])
+    with pytest.raises(ValueError, match="a model with such layers"):
+        plot_sharing(model)
+
+
 @pytest.mark.parametrize(
     "layer, message",
     [

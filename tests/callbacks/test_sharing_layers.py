@@ -89,5 +89,13 @@ def test_what_is_not_built_has_no_matrices():
     assert sharing_matrices(model) == {}
 
 
+def test_no_layer_takes_the_name_of_another():
+    parts = [keras.Sequential([Shares(name="stitch")]) for _ in range(2)]
+    model = keras.Sequential([*parts, Shares(name="stitch_1")])
+    found = sharing_layers(model)
+    assert list(found) == ["stitch_2", "stitch_3", "stitch_1"]
+    assert found["stitch_1"] is model.layers[-1]
+
+
 if __name__ == "__main__":
     raise SystemExit(pytest.main([__file__]))

@@ -61,5 +61,10 @@ def test_errors_name_the_layer_and_what_it_received(call, message):
         call()
 
 
+def test_names_of_tasks_are_strings():
+    with pytest.raises(ValueError, match="'layer' .* strings.*Received.*0"):
+        by_task.names_of("layer", {0: None, "a": None})
+
+
 if __name__ == "__main__":
     raise SystemExit(pytest.main([__file__]))

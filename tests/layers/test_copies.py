@@ -121,6 +121,25 @@ class NoConfig(keras.layers.Layer):
         raise NotImplementedError("no `get_config` here")
 
 
+def test_a_function_that_returns_one_layer_is_refused():
+    layer = keras.layers.Dense(2)
+    with pytest.raises(ValueError, match="`expert` gives one layer twice"):
+        make_layers("expert", lambda: layer, NAMES)
+
+
+@pytest.mark.parametrize("seed", [None, 3, "generator"])
+def test_initializers_cloned_for_several_draw_different_values(seed):
+    if seed == "generator":
+        seed = keras.random.SeedGenerator(3)
+    initializer = keras.initializers.RandomNormal(seed=seed)
+    assert all_differ(
+        [
+            keras.ops.convert_to_numpy(clone_initializer(initializer, i)((4,)))
+            for i in range(3)
+        ]
+    )
+
+
 @pytest.mark.parametrize(
     "given, message",
     [
@@ -129,7 +148,7 @@ class NoConfig(keras.layers.Layer):
         (lambda: 3, "should return a new Keras layer"),
         ([keras.layers.Dense(2)], "should hold 3 layers"),
         ([keras.layers.Dense(2), 1, 2], "should be a list of Keras layers"),
-        ([keras.layers.Dense(2)] * 3, "holds one layer twice"),
+        ([keras.layers.Dense(2)] * 3, "gives one layer twice"),
         (NoConfig(3), "Give a function that makes a new one"),
     ],
 )

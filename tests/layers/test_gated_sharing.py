@@ -301,5 +301,25 @@ def test_needs_the_number_of_channels():
         GatedSharing().build([(None, None)] * 2)
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
+def test_mean_gates_are_known_in_every_precision(dtype):
+    layer = GatedSharing(dtype=dtype, bias_initializer="ones")
+    x = np.zeros((3, 4))
+    layer([x, x], training=True)
+    gate = layer.sharing_matrices()[1].values
+    np.testing.assert_allclose(gate[0, 1], 1 / (1 + np.exp(-1)), rtol=5e-3)
+    assert layer.mean_gate.dtype == layer.num_updates.dtype == "float32"
+
+
+def test_gates_may_be_initialized_by_a_function():
+    def start(shape, dtype=None):
+        return keras.ops.full(shape, 2.0, dtype)
+
+    layer = GatedSharing(kernel_initializer=start, bias_initializer=start)
+    layer.build({"a/b": (None, 4), "c": (None, 4)})
+    for gate in layer.gates:
+        np.testing.assert_array_equal(numpy(gate.kernel), np.full((8, 4), 2.0))
+
+
 if __name__ == "__main__":
     raise SystemExit(pytest.main([__file__]))

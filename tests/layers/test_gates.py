@@ -141,5 +141,11 @@ def test_mean_of_many_positions_stays_in_the_range_of_float16():
     assert numpy(mean_over_positions(x, mask)) == pytest.approx(100, rel=0.01)
 
 
+def test_a_function_has_to_make_a_gate_for_each():
+    gate = keras.layers.Dense(2)
+    with pytest.raises(ValueError, match="`gate` gives one layer twice"):
+        make_gates(lambda n: gate, {"a": 2, "b": 2}, None)
+
+
 if __name__ == "__main__":
     raise SystemExit(pytest.main([__file__]))

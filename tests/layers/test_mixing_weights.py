@@ -4,6 +4,7 @@ import pytest
 
 from keras_mtl.layers.mixing_weights import MixingWeights
 from keras_mtl.layers.mixing_weights import mix
+from keras_mtl.layers.mixing_weights import mix_rows
 from keras_mtl.layers.mixing_weights import share_rest
 
 START = np.array([0.5, -0.25, 2.0], "float32")
@@ -131,12 +132,58 @@ def test_mix_keeps_the_type_of_the_tensors():
     np.testing.assert_array_equal(numpy(mixed), [0.75, 0.75])
 
 
+@pytest.mark.parametrize("count", [2, 3, 5])
+@pytest.mark.parametrize("channels", [(), (5,)])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int32"])
+def test_mix_rows_has_a_mixture_for_each_row(count, channels, dtype):
+    rng = np.random.default_rng(0)
+    tensors = rng.integers(-5, 5, size=(count, 2, 4, 5)).astype(dtype)
+    weights = rng.normal(size=(4, count, *channels)).astype("float32")
+    mixed = mix_rows(
+        keras.ops.convert_to_tensor(weights),
+        [keras.ops.convert_to_tensor(tensor) for tensor in tensors],
+    )
+    assert len(mixed) == 4
+    for row, tensor in enumerate(mixed):
+        expected = sum(
+            np.float64(weights[row, index]) * tensors[index]
+            for index in range(count)
+        )
+        np.testing.assert_allclose(
+            numpy(tensor), expected, atol=2e-2 if dtype == "float16" else 1e-5
+        )
+        expected_dtype = "float32" if dtype == "int32" else dtype
+        assert keras.backend.standardize_dtype(tensor.dtype) == expected_dtype
+
+
+def test_mix_rows_of_unknown_sizes():
+    inputs = [keras.Input((None, 3)) for _ in range(4)]
+
+    class Mixes(keras.layers.Layer):
+        def call(self, inputs):
+            return mix_rows(keras.ops.eye(4), inputs)
+
+    outputs = Mixes()(inputs)
+    assert [output.shape for output in outputs] == [(None, None, 3)] * 4
+    model = keras.Model(inputs, outputs)
+    x = np.random.default_rng(0).normal(size=(4, 4, 2, 3)).astype("float32")
+    for given, output in zip(x, model.predict(list(x), verbose=0)):
+        np.testing.assert_allclose(output, given, rtol=1e-6)
+
+
 def test_share_rest_has_rows_that_sum_to_one():
     np.testing.assert_allclose(
         share_rest(3, 0.9),
         [[0.9, 0.05, 0.05], [0.05, 0.9, 0.05], [0.05, 0.05, 0.9]],
     )
     np.testing.assert_array_equal(share_rest(2, 1.0), np.eye(2))
+
+
+def test_mix_of_integers_is_no_integer():
+    tensors = [keras.ops.ones((2,), "int32")] * 2
+    mixed = mix(keras.ops.cast([0.5, 0.25], "float32"), tensors)
+    assert keras.backend.standardize_dtype(mixed.dtype) == "float32"
+    np.testing.assert_array_equal(numpy(mixed), [0.75, 0.75])
 
 
 if __name__ == "__main__":

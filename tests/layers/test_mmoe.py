@@ -264,7 +264,7 @@ def test_bad_experts(experts, count, message):
 
 def test_one_layer_twice():
     expert = layers.Dense(4)
-    with pytest.raises(ValueError, match="holds one layer twice"):
+    with pytest.raises(ValueError, match="gives one layer twice"):
         MMoE([expert, expert], TASKS)
 
 

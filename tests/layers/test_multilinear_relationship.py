@@ -353,7 +353,11 @@ class TestDense:
 
     @pytest.mark.parametrize(
         "initializer",
-        ["glorot_uniform", keras.initializers.GlorotUniform(seed=3)],
+        [
+            "glorot_uniform",
+            keras.initializers.GlorotUniform(seed=3),
+            keras.initializers.GlorotUniform(keras.random.SeedGenerator(3)),
+        ],
     )
     def test_kernels_start_apart_and_as_those_of_a_dense_layer(
         self, initializer
@@ -502,6 +506,12 @@ def test_refuses_inputs_of_other_tasks():
     layer = MultilinearRelationship(3, TASKS[:2], name="heads")
     with pytest.raises(ValueError, match="'heads' takes the tasks"):
         layer({"a": features(2, 3), "z": features(2, 3)})
+
+
+def test_shows_nothing_before_it_is_built():
+    layer = MultilinearRelationship(3, ["a", "b"])
+    with pytest.raises(ValueError, match="has no weights yet"):
+        layer.sharing_matrices()
 
 
 if __name__ == "__main__":

@@ -316,5 +316,30 @@ def test_mixture_refuses_another_number_of_layers_in_a_later_call():
             layer(inputs)
 
 
+def test_shapes_are_known_before_it_is_built():
+    shapes = [(None, 4), (None, 4)]
+    assert LayerMixture().compute_output_shape(shapes) == (None, 4)
+    by_name = {"b": shapes, "a": shapes}
+    expected = {"b": (None, 4), "a": (None, 4)}
+    assert LayerMixture().compute_output_shape(by_name) == expected
+    pairs = LayerMixture().compute_output_shape([shapes, shapes])
+    assert pairs == [(None, 4), (None, 4)]
+
+
+@pytest.mark.parametrize("seed", [None, 3])
+def test_random_betas_differ_between_tasks(seed):
+    layer = LayerMixture(keras.initializers.RandomNormal(seed=seed))
+    layer.build({"a": [(None, 4)] * 3, "b": [(None, 4)] * 3})
+    one, other = (beta.numpy() for beta in layer.betas)
+    assert np.abs(one - other).min() > 0
+
+
+def test_alpha_may_start_as_an_array():
+    alpha = np.array([[0.5, 0.25], [0.0, 1.0]], "float32")
+    layer = Sluice(num_subspaces=1, initializer=alpha)
+    layer.build([(None, 4)] * 2)
+    np.testing.assert_array_equal(layer.alpha.numpy(), alpha)
+
+
 if __name__ == "__main__":
     raise SystemExit(pytest.main([__file__]))

@@ -398,5 +398,11 @@ def test_refuses_bad_arguments(arguments, message):
         SoftSharing(layers.Dense(3), TASKS, **arguments)
 
 
+def test_shows_nothing_before_it_is_built():
+    layer = SoftSharing(keras.layers.Dense(2), ["a", "b"])
+    with pytest.raises(ValueError, match="has no weights yet"):
+        layer.sharing_matrices()
+
+
 if __name__ == "__main__":
     raise SystemExit(pytest.main([__file__]))
