@@ -141,5 +141,14 @@ def test_mean_of_many_positions_stays_in_the_range_of_float16():
     assert numpy(mean_over_positions(x, mask)) == pytest.approx(100, rel=0.01)
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("count", [300, 70_000])
+def test_mean_of_many_positions_is_exact_in_half_precision(dtype, count):
+    x = keras.ops.ones((1, count, 2), dtype)
+    mean = mean_over_positions(x, keras.ops.ones((1, count), "bool"))
+    assert keras.backend.standardize_dtype(mean.dtype) == dtype
+    assert numpy(keras.ops.cast(mean, "float32")).tolist() == [[1.0, 1.0]]
+
+
 if __name__ == "__main__":
     raise SystemExit(pytest.main([__file__]))
