@@ -29,7 +29,7 @@ REQUIRED = [
 TENSORBOARD = "tensorboard>=2.20"
 
 # The Gaussian processes with which `selection.MixingRatioSearch` looks for the
-# best mix of tasks.
+# best mix of tasks, and areas under ROC curves in an example.
 SCIKIT_LEARN = "scikit-learn>=1.6"
 
 # Figures.
@@ -52,8 +52,9 @@ EXTRAS = {
         # differently.
         "ruff~=0.17.0",
     ],
-    # `examples/` save their results as figures.
-    "examples": [MATPLOTLIB],
+    # `examples/` save their results as figures; one measures areas under ROC
+    # curves.
+    "examples": [MATPLOTLIB, SCIKIT_LEARN],
     # For searching the ratios in which to mix tasks.
     "selection": [SCIKIT_LEARN],
     # For looking at the cosines, gradient norms and weights of a run.

@@ -166,7 +166,7 @@ class TestDistribution:
         [
             ("test", {"pytest", "scipy", "matplotlib", "tensorboard", "ruff"}),
             ("test", {"scikit-learn"}),
-            ("examples", {"matplotlib"}),
+            ("examples", {"matplotlib", "scikit-learn"}),
             ("selection", {"scikit-learn"}),
             ("tensorboard", {"tensorboard"}),
             ("benchmarks", {"torch", "torchjd"}),

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from keras_mtl.arguments import integer_from
+
 Features = dict[str, np.ndarray]
 Examples = tuple[Features, dict[str, np.ndarray]]
 Columns = dict[str, list[str]]
@@ -162,11 +164,9 @@ def load_census_income(
     - [Census-Income (KDD)](https://doi.org/10.24432/C5N30T), CC BY 4.0
     - [Ma et al., 2018](https://doi.org/10.1145/3219819.3220007)
     """
-    if limit is not None and limit < HELD_OUT_STEP:
-        raise ValueError(
-            f"`limit` must be at least {HELD_OUT_STEP}, so that every part "
-            f"holds a row. Received: limit={limit}"
-        )
+    if limit is not None:
+        # Fewer would leave a part without a row.
+        limit = integer_from(HELD_OUT_STEP, "limit", limit)
     kept = {
         name: kind
         for name, kind in COLUMNS.items()

@@ -95,7 +95,7 @@ class AuxiliaryBranch(keras.layers.Layer):
                 f"`head` should be a Keras layer. Received: head={head!r}"
             )
         if adapters is not None:
-            _check_adapters(adapters, width)
+            _check_adapters(adapters, width, head)
         if fusion not in FUSIONS:
             raise ValueError(
                 f"`fusion` should be one of {FUSIONS}. Received: "
@@ -117,7 +117,7 @@ class AuxiliaryBranch(keras.layers.Layer):
     def build(self, input_shape: Any) -> None:
         shapes = _listed(input_shape)
         if not self.has_own_adapters:
-            width = self.width or shapes[-1][-1]
+            width = self._default_width(shapes)
             self.adapters = [
                 keras.layers.Dense(
                     width, dtype=self.dtype_policy, name=f"adapter_{index}"
@@ -181,6 +181,16 @@ class AuxiliaryBranch(keras.layers.Layer):
 
     def _symbolic(self, shape: Shape) -> keras.KerasTensor:
         return keras.KerasTensor(shape, dtype=self.compute_dtype)
+
+    def _default_width(self, shapes: list[Shape]) -> int:
+        width = shapes[-1][-1] if self.width is None else self.width
+        if width is None:
+            raise ValueError(
+                f"Layer '{self.name}' adapts its taps to as many features as "
+                "the last one has, which are not known. Give `width`. "
+                f"Received: inputs of the shapes {shapes}"
+            )
+        return width
 
     def _check_number(self, shapes: list[Shape]) -> None:
         if len(shapes) != len(self.adapters):
@@ -292,7 +302,7 @@ def _cell_means(size: Any, target: Any) -> Tensor:
     return covered / ops.sum(covered, axis=0)
 
 
-def _check_adapters(adapters: Any, width: Any) -> None:
+def _check_adapters(adapters: Any, width: Any, head: Any) -> None:
     is_list = isinstance(adapters, (list, tuple))
     if not is_list or not all(
         isinstance(adapter, keras.layers.Layer) for adapter in adapters
@@ -301,10 +311,12 @@ def _check_adapters(adapters: Any, width: Any) -> None:
             "`adapters` should be a list of Keras layers, one for each tap. "
             f"Received: adapters={adapters!r}"
         )
-    if not adapters or len({id(layer) for layer in adapters}) < len(adapters):
+    different = {id(layer) for layer in (head, *adapters)}
+    if not adapters or len(different) <= len(adapters):
         raise ValueError(
             "`adapters` should hold a different layer for each tap, at least "
-            f"one. Received: adapters={adapters!r}"
+            f"one, and none that is the head. Received: adapters={adapters!r}, "
+            f"head={head!r}"
         )
     if width is not None:
         raise ValueError(

@@ -12,6 +12,7 @@ from keras_mtl.arguments import number_above_zero
 from keras_mtl.arguments import number_from_zero
 from keras_mtl.layers.gates import ExpertGate
 from keras_mtl.layers.gates import softmax
+from keras_mtl.layers.masked_mean import masked_mean
 
 Tensor = Any
 Shape = tuple[int | None, ...]
@@ -45,9 +46,9 @@ class DSelectKGate(ExpertGate):
     brought it there.
 
     Both are sums over selectors, and for `routing="example"` means over
-    examples and positions, so that they do not depend on the batch size; the
-    published code sums over examples, and its second term is larger by a
-    constant.
+    examples and the positions that no mask hides, so that they do not depend
+    on the batch size; the published code sums over examples, and its second
+    term is larger by a constant.
 
     Args:
         num_nonzeros: int. The number of selectors `k`.
@@ -64,6 +65,8 @@ class DSelectKGate(ExpertGate):
 
     Call arguments:
         inputs: Tensor of shape `(batch, ..., features)`.
+        mask: Mask of the positions of `inputs`.
+        training: bool. Whether the terms are added to the loss.
 
     Returns:
         Tensor of shape `(batch, ..., num_experts)`: weights from 0 to 1.
@@ -113,6 +116,7 @@ class DSelectKGate(ExpertGate):
         self.routing = routing
         if num_experts is not None:
             self.set_num_experts(num_experts)
+        self.supports_masking = True
         # Made in `build`: layers or weights, by `routing`.
         self.digits = None
         self.selector = None
@@ -148,11 +152,16 @@ class DSelectKGate(ExpertGate):
             if self.routing == "example":
                 getattr(self, name).build(input_shape)
 
-    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
+    def call(
+        self,
+        inputs: Tensor,
+        mask: Tensor | None = None,
+        training: bool | None = None,
+    ) -> Tensor:
         z, w = self._logits(inputs)
         selectors = self._selectors(self._smooth_step(z))
         if training:
-            self._add_losses(selectors)
+            self._add_losses(selectors, mask)
         shares = ops.expand_dims(softmax(w), -1)
         weights = ops.sum(shares * selectors, axis=-2)
         if self.routing == "static":
@@ -221,12 +230,16 @@ class DSelectKGate(ExpertGate):
             product = factor if product is None else product * factor
         return product
 
-    def _add_losses(self, selectors: Tensor) -> None:
+    def _add_losses(self, selectors: Tensor, mask: Tensor | None) -> None:
+        if self.routing == "static":
+            # One gate for all positions, masked or not.
+            mask = None
         if self.entropy_regularization > 0:
             logs = ops.log(selectors + EPSILON)
-            entropy = -ops.sum(selectors * logs, axis=(-2, -1))
-            self.add_loss(self.entropy_regularization * ops.mean(entropy))
+            entropies = -ops.sum(selectors * logs, axis=-1)
+            total = ops.sum(masked_mean(entropies, mask))
+            self.add_loss(self.entropy_regularization * total)
         if self.num_experts < 2**self.num_digits:
             reached = ops.sum(selectors, axis=-1)
             lacking = 1 / ops.maximum(reached, EPSILON) - 1
-            self.add_loss(ops.mean(ops.sum(lacking, axis=-1)))
+            self.add_loss(ops.sum(masked_mean(lacking, mask)))

@@ -1,6 +1,5 @@
 """Groups of experts, mixed for each task by its gate."""
 
-import inspect
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +10,7 @@ from keras import ops
 
 from keras_mtl.arguments import integer_from
 from keras_mtl.layers.by_task import check_tasks
+from keras_mtl.layers.by_task import is_sequence_of_many
 from keras_mtl.layers.by_task import to_list
 from keras_mtl.layers.copies import copy_layer
 from keras_mtl.layers.copies import make_layers
@@ -18,6 +18,9 @@ from keras_mtl.layers.gates import gate_weights
 from keras_mtl.layers.gates import make_gates
 from keras_mtl.layers.gates import mean_over_positions
 from keras_mtl.layers.sharing_matrix import SharingMatrix
+from keras_mtl.layers.sub_layers import build_layer
+from keras_mtl.layers.sub_layers import call_layer
+from keras_mtl.layers.sub_layers import output_shape
 
 Tensor = Any
 Shape = tuple[int | None, ...]
@@ -85,12 +88,19 @@ class ExpertMixture(keras.layers.Layer):
             self.dtype_policy,
             first_gate,
         )
+        check_different(self.sub_layers())
         self.supports_masking = True
         # Made in `build`.
         self.gate_use = None
         self.kept_axes = None
 
     def build(self, input_shape: Any) -> None:
+        if is_sequence_of_many(input_shape):
+            raise ValueError(
+                f"Layer '{self.name}' takes one tensor, or a dictionary of "
+                f"them for {self.sources}, and not a list. Received: "
+                f"input_shape={input_shape}"
+            )
         shapes = self._by_source(input_shape)
         for name in self.sources:
             if len(shapes[name]) < 2:
@@ -100,8 +110,7 @@ class ExpertMixture(keras.layers.Layer):
                 )
         for group, experts in self.expert_groups.items():
             for expert in experts:
-                if not expert.built:
-                    expert.build(shapes[group])
+                build_layer(expert, shapes[group])
         for row, gate in zip(self.rows, self.gates):
             self._check_expert_shapes(row, shapes)
             self._build_gate(row, gate, shapes[row])
@@ -113,6 +122,7 @@ class ExpertMixture(keras.layers.Layer):
             initializer="zeros",
             trainable=False,
             # Half precision would lose the small changes.
+            dtype="float32",
             autocast=False,
             aggregation="mean",
             name="gate_use",
@@ -124,8 +134,10 @@ class ExpertMixture(keras.layers.Layer):
         sources = self._by_source(inputs)
         masks = self._by_source(mask)
         gate_inputs = self._gate_inputs(inputs, sources, masks)
+        no_masks = dict.fromkeys(self.rows)
+        gate_masks = masks if self.gate_per == "position" else no_masks
         weights = {
-            row: gate_weights(gate, gate_inputs[row])
+            row: gate_weights(gate, gate_inputs[row], gate_masks[row])
             for row, gate in zip(self.rows, self.gates)
         }
         if training:
@@ -145,15 +157,19 @@ class ExpertMixture(keras.layers.Layer):
         }
 
     def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
-        """The mask of what a row reads, where its experts keep the steps."""
+        """The mask of what experts read, where they keep the steps."""
         masks = self._by_source(previous_mask)
         return {
-            row: masks[row]
-            if masks[row] is not None
-            and len(masks[row].shape) - 1 <= self.kept_axes[row]
-            else None
+            row: _joined_mask(
+                [masks[group] for group in self._groups_of(row)],
+                self.kept_axes[row],
+            )
             for row in self.rows
         }
+
+    def sub_layers(self) -> list[keras.layers.Layer]:
+        """All experts, and then all gates."""
+        return [*sum(self.expert_groups.values(), []), *self.gates]
 
     def sharing_matrices(self) -> list[SharingMatrix]:
         """How much each task takes of each expert.
@@ -223,7 +239,7 @@ class ExpertMixture(keras.layers.Layer):
         """Shapes of what a row mixes, by the names of the experts."""
         groups = self._groups_of(row)
         outputs = [
-            tuple(expert.compute_output_shape(shapes[group]))
+            output_shape(expert, shapes[group])
             for group in groups
             for expert in self.expert_groups[group]
         ]
@@ -256,23 +272,23 @@ class ExpertMixture(keras.layers.Layer):
                     )
 
     def _count_kept_axes(self, row: str, shapes: Mapping[str, Shape]) -> int:
-        """How many axes after the batch have the size that they came with."""
-        known = {name: _with_sizes(shape) for name, shape in shapes.items()}
-        count = len(shapes[row]) - 2
-        for output in self._output_shapes(row, known).values():
-            pairs = list(zip(known[row][1:-1], output[1:-1]))
-            same = [a == b for a, b in pairs]
-            count = min(count, [*same, False].index(False))
-        return count
+        """How many axes after the batch all experts keep in their size."""
+        counts = []
+        for group in self._groups_of(row):
+            shape = _with_sizes(shapes[group])
+            for expert in self.expert_groups[group]:
+                kept = output_shape(expert, shape)
+                same = [a == b for a, b in zip(shape[1:-1], kept[1:-1])]
+                counts.append([*same, False].index(False))
+        return min(counts)
 
     def _build_gate(
         self, row: str, gate: keras.layers.Layer, shape: Shape
     ) -> None:
         if self.gate_per == "example":
             shape = (shape[0], shape[-1])
-        if not gate.built:
-            gate.build(shape)
-        output = tuple(gate.compute_output_shape(shape))
+        build_layer(gate, shape)
+        output = output_shape(gate, shape)
         expected = (*shape[:-1], self._num_experts_of(row))
         if output != expected:
             raise ValueError(
@@ -314,8 +330,7 @@ class ExpertMixture(keras.layers.Layer):
         """What the experts of a group give, as `_weighted_sum` takes it."""
         outputs = []
         for expert in experts:
-            passes_mask = mask is not None and _takes_mask(expert)
-            output = expert(x, mask=mask) if passes_mask else expert(x)
+            output = call_layer(expert, x, mask)
             outputs.append(ops.cast(output, self.compute_dtype))
         if len(outputs) <= FEW:
             return outputs
@@ -333,6 +348,16 @@ class ExpertMixture(keras.layers.Layer):
             mixture = part if mixture is None else mixture + part
             start = end
         return mixture
+
+
+def check_different(layers: Sequence[keras.layers.Layer]) -> None:
+    """Raises if one layer stands in two places of experts and gates."""
+    if len({id(layer) for layer in layers}) < len(layers):
+        raise ValueError(
+            "`experts` and `gate` give one layer for two places, which would "
+            "share its weights. Give a different layer for each, or layers or "
+            "functions to make copies from, in place of lists."
+        )
 
 
 def check_expert_tasks(tasks: Any) -> list[str]:
@@ -396,8 +421,16 @@ def _with_sizes(shape: Shape) -> Shape:
     return (shape[0], *sizes)
 
 
-def _takes_mask(layer: keras.layers.Layer) -> bool:
-    return "mask" in inspect.signature(layer.call).parameters
+def _joined_mask(masks: Sequence[Tensor | None], kept_axes: int) -> Any:
+    """Of a sum: as in Keras, a step counts where one of the terms does."""
+    first = masks[0]
+    if any(mask is None for mask in masks) or len(first.shape) > kept_axes + 1:
+        return None
+    for mask in masks[1:]:
+        # Most often all of them are one.
+        if mask is not masks[0]:
+            first = ops.logical_or(first, mask)
+    return first
 
 
 def _weighted_sum(weights: Tensor, outputs: Tensor | list[Tensor]) -> Tensor:

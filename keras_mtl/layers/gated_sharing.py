@@ -9,6 +9,7 @@ from keras import ops
 from keras_mtl.arguments import number_to_one
 from keras_mtl.layers import by_task
 from keras_mtl.layers.copies import clone_initializer
+from keras_mtl.layers.masked_mean import masked_mean
 from keras_mtl.layers.mixing_weights import mix
 from keras_mtl.layers.sharing_matrix import SharingMatrix
 from keras_mtl.layers.task_exchange import TaskExchange
@@ -287,15 +288,8 @@ def _mean(gate: Tensor, mask: Any, otherwise: Tensor) -> Tensor:
         mask: Tensor `(batch, ...)` or `None`.
         otherwise: What to return if all is masked.
     """
-    gate = ops.mean(ops.cast(ops.stop_gradient(gate), "float32"), axis=-1)
-    if mask is None:
-        return ops.mean(gate)
-    missing = len(gate.shape) - len(mask.shape)
-    mask = ops.reshape(mask, (*ops.shape(mask), *[1] * missing))
-    mask = ops.broadcast_to(ops.cast(mask, gate.dtype), ops.shape(gate))
-    count = ops.sum(mask)
-    mean = ops.sum(gate * mask) / ops.maximum(count, 1.0)
-    return ops.where(count > 0.0, mean, otherwise)
+    gate = ops.cast(ops.stop_gradient(gate), "float32")
+    return ops.mean(masked_mean(gate, mask, otherwise))
 
 
 def _with_diagonal(values: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_mtl.layers.copies import copy_layer
 from keras_mtl.layers.copies import make_layers
+from keras_mtl.layers.sub_layers import call_layer
 
 Tensor = Any
 
@@ -59,9 +60,11 @@ def make_gates(
     return gates
 
 
-def gate_weights(gate: keras.layers.Layer, inputs: Tensor) -> Tensor:
+def gate_weights(
+    gate: keras.layers.Layer, inputs: Tensor, mask: Tensor | None = None
+) -> Tensor:
     """Weights `[batch, ..., experts]`, at least in float32."""
-    outputs = gate(inputs)
+    outputs = call_layer(gate, inputs, mask)
     dtype = keras.backend.result_type(outputs.dtype, "float32")
     outputs = ops.cast(outputs, dtype)
     return outputs if isinstance(gate, ExpertGate) else softmax(outputs)
@@ -89,11 +92,12 @@ def mean_over_positions(inputs: Tensor, mask: Tensor | None) -> Tensor:
     rank = len(mask.shape)
     axes = tuple(range(rank, len(inputs.shape) - 1))
     x = ops.mean(inputs, axis=axes) if axes else inputs
+    # Half precision cannot count many positions, nor add them up.
+    x = ops.cast(x, keras.backend.result_type(x.dtype, "float32"))
+    mask = ops.expand_dims(ops.cast(mask, x.dtype), -1)
     axes = tuple(range(1, rank))
-    mask = ops.cast(mask, x.dtype)
-    # Divided before the sum, which could leave the range of float16.
-    share = mask / ops.maximum(ops.sum(mask, axis=axes, keepdims=True), 1.0)
-    return ops.sum(x * ops.expand_dims(share, -1), axis=axes)
+    count = ops.maximum(ops.sum(mask, axis=axes), 1.0)
+    return ops.cast(ops.sum(x * mask, axis=axes) / count, inputs.dtype)
 
 
 def _make_gate(

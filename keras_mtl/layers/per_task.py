@@ -1,6 +1,5 @@
 """Networks side by side: a copy of one layer for each task."""
 
-import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +11,8 @@ from keras_mtl.layers.by_task import to_list
 from keras_mtl.layers.copies import deserialize_layers
 from keras_mtl.layers.copies import make_layers
 from keras_mtl.layers.copies import serialize_layers
+from keras_mtl.layers.sub_layers import build_layer
+from keras_mtl.layers.sub_layers import takes_mask
 
 Tensor = Any
 
@@ -76,8 +77,7 @@ class PerTask(keras.layers.Layer):
     def build(self, input_shape: Any) -> None:
         shapes = spread(self.name, self.tasks, input_shape)
         for layer, shape in zip(self.copies, shapes):
-            if not layer.built:
-                layer.build(shape)
+            build_layer(layer, shape)
 
     def call(
         self, inputs: Any, mask: Any = None, training: bool | None = None
@@ -86,8 +86,8 @@ class PerTask(keras.layers.Layer):
         masks = self._masks(inputs, mask)
         outputs = {}
         for task, layer, x, m in zip(self.tasks, self.copies, tensors, masks):
-            takes_mask = m is not None and _takes_mask(layer)
-            arguments = {"mask": m} if takes_mask else {}
+            has_mask = m is not None and takes_mask(layer)
+            arguments = {"mask": m} if has_mask else {}
             outputs[task] = layer(x, training=training, **arguments)
         return outputs
 
@@ -170,7 +170,3 @@ def spread(layer: str, tasks: Sequence[str], inputs: Any) -> list[Any]:
     if is_by_task(inputs):
         return to_list(layer, tasks, inputs)
     return [inputs] * len(tasks)
-
-
-def _takes_mask(layer: keras.layers.Layer) -> bool:
-    return "mask" in inspect.signature(layer.call).parameters

@@ -12,6 +12,7 @@ from keras_mtl.layers.copies import deserialize_layers
 from keras_mtl.layers.copies import serialize_layers
 from keras_mtl.layers.expert_mixture import SHARED
 from keras_mtl.layers.expert_mixture import ExpertMixture
+from keras_mtl.layers.expert_mixture import check_different
 from keras_mtl.layers.expert_mixture import check_expert_tasks
 from keras_mtl.layers.sharing_matrix import SharingMatrix
 
@@ -124,6 +125,7 @@ class PLE(keras.layers.Layer):
             )
             num_gates += len(level.gates)
             self.levels.append(level)
+        check_different(sum((lv.sub_layers() for lv in self.levels), []))
         self.supports_masking = True
 
     def build(self, input_shape: Any) -> None:

@@ -8,13 +8,15 @@ import numpy as np
 from keras import ops
 
 from keras_mtl.arguments import integer_from
-from keras_mtl.arguments import number_from_zero
+from keras_mtl.arguments import number_to_one
 from keras_mtl.layers.by_task import check_tasks
 from keras_mtl.layers.by_task import to_list
 from keras_mtl.layers.copies import clone_initializer
 from keras_mtl.layers.copies import deserialize_layers
 from keras_mtl.layers.copies import make_layers
 from keras_mtl.layers.copies import serialize_layers
+from keras_mtl.layers.masked_mean import mask_of_rank
+from keras_mtl.layers.masked_mean import masked_mean
 from keras_mtl.layers.sharing_matrix import SharingMatrix
 from keras_mtl.layers.task_exchange import check_built
 
@@ -145,12 +147,7 @@ class TaskAttention(keras.layers.Layer):
             mask_bias_initializer
         )
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
-        self.momentum = number_from_zero("momentum", momentum)
-        if self.momentum >= 1:
-            raise ValueError(
-                "`momentum` must be a number below 1. Received: "
-                f"momentum={momentum!r}"
-            )
+        self.momentum = number_to_one("momentum", momentum, one=False)
 
         self.supports_masking = True
         # Made in `build`.
@@ -375,7 +372,11 @@ class TaskAttention(keras.layers.Layer):
         count = len(self.mask_layers) // len(self.tasks)
         for layer in self.mask_layers[task * count : (task + 1) * count]:
             if isinstance(layer, keras.layers.BatchNormalization):
-                x = layer(x, mask=steps_mask)
+                # Which wants a mask of all axes but the last.
+                kept = None
+                if steps_mask is not None:
+                    kept = mask_of_rank(steps_mask, x)
+                x = layer(x, mask=kept)
             else:
                 x = layer(x)
         return x
@@ -396,30 +397,14 @@ class TaskAttention(keras.layers.Layer):
     def _observe(self, masks: list[Tensor], steps_mask: Any) -> None:
         """Takes the masks of a training step into their moving average."""
         means = [
-            _mean(mask, steps_mask, self.mean_mask[task])
+            masked_mean(
+                ops.cast(ops.stop_gradient(mask), "float32"),
+                steps_mask,
+                self.mean_mask[task],
+            )
             for task, mask in enumerate(masks)
         ]
         # At first a plain average, so that the zeros of the start never count.
         self.num_updates.assign_add(1.0)
         rate = ops.maximum(1.0 / self.num_updates, 1.0 - self.momentum)
         self.mean_mask.assign_add(rate * (ops.stack(means) - self.mean_mask))
-
-
-def _mean(x: Tensor, steps_mask: Tensor | None, otherwise: Tensor) -> Tensor:
-    """Means `[features]` over all that is not padding, in float32.
-
-    Args:
-        x: Tensor `(batch, ..., features)`.
-        steps_mask: Tensor `(batch, ...)` or `None`.
-        otherwise: What to return if all is padding.
-    """
-    x = ops.cast(ops.stop_gradient(x), "float32")
-    axes = tuple(range(len(x.shape) - 1))
-    if steps_mask is None:
-        return ops.mean(x, axis=axes)
-    missing = len(x.shape) - len(steps_mask.shape)
-    kept = ops.reshape(steps_mask, (*ops.shape(steps_mask), *[1] * missing))
-    kept = ops.broadcast_to(ops.cast(kept, x.dtype), (*ops.shape(x)[:-1], 1))
-    count = ops.sum(kept)
-    mean = ops.sum(x * kept, axis=axes) / ops.maximum(count, 1.0)
-    return ops.where(count > 0.0, mean, otherwise)

@@ -158,8 +158,9 @@ class TestBadInput:
             assert str(part) in str(raised.value)
 
     def test_limit(self, tmp_path):
-        with pytest.raises(ValueError, match="`limit`.*Received: limit=4"):
-            load_census_income(tmp_path, limit=4)
+        for limit in (4, 5.5, True):
+            with pytest.raises(ValueError, match=f"`limit`.*limit={limit}"):
+                load_census_income(tmp_path, limit=limit)
 
     @pytest.mark.parametrize("line", ["39, State-gov, <=50K", "{row}, more"])
     def test_another_data_set(self, rows, tmp_path, line):

@@ -253,5 +253,17 @@ def test_refuses_taps_that_cannot_be_fused(shapes, message):
         branch.build(shapes)
 
 
+def test_width_that_is_not_known():
+    branch = AuxiliaryBranch(keras.layers.Dense(2))
+    with pytest.raises(ValueError, match="Give `width`"):
+        branch.build((None, None, None))
+
+
+def test_head_is_no_adapter():
+    layer = keras.layers.Dense(3)
+    with pytest.raises(ValueError, match="none that is the head"):
+        AuxiliaryBranch(layer, [layer])
+
+
 if __name__ == "__main__":
     raise SystemExit(pytest.main([__file__]))

@@ -277,5 +277,12 @@ def test_bad_input(experts, arguments, message):
         CGC(experts, TASKS, *arguments)
 
 
+def test_one_expert_of_two_groups():
+    expert = layers.Dense(4)
+    experts = {"a": [expert], "b": [expert], "shared": [layers.Dense(4)]}
+    with pytest.raises(ValueError, match="one layer for two places"):
+        CGC(experts, ["a", "b"])
+
+
 if __name__ == "__main__":
     raise SystemExit(pytest.main([__file__]))

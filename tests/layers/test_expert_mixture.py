@@ -156,6 +156,43 @@ class TestMasks:
                 )
 
 
+class WithoutBuild(layers.Layer):
+    """As many write their layers: weights come with the first call."""
+
+    def __init__(self, units: int = 4, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+        self.dense = layers.Dense(units)
+
+    def call(self, inputs):
+        return self.dense(inputs)
+
+    def get_config(self):
+        return {**super().get_config(), "units": self.units}
+
+
+class TestLayersWithoutBuild:
+    def test_as_experts_and_gates(self, tmp_path):
+        inputs = keras.Input((5,))
+        mixture = MMoE(
+            WithoutBuild(4), TASKS, 3, gate=lambda n: WithoutBuild(n)
+        )
+        model = keras.Model(inputs, mixture(inputs))
+        assert len(model.trainable_variables) == 2 * (3 + 2)
+        x = features(6, 5)
+        outputs = np.stack([numpy(e(x)) for e in mixture.experts])
+        y = model(x)
+        for gate, task in zip(mixture.gates, TASKS):
+            expected = np.einsum("be,ebf->bf", softmax(numpy(gate(x))), outputs)
+            np.testing.assert_allclose(numpy(y[task]), expected, atol=1e-5)
+        model.save(tmp_path / "model.keras")
+        loaded = keras.saving.load_model(
+            tmp_path / "model.keras", {"WithoutBuild": WithoutBuild}
+        )
+        for task, mixed in loaded(x).items():
+            np.testing.assert_array_equal(numpy(mixed), numpy(y[task]))
+
+
 class TestInputsByTask:
     def test_experts_read_what_is_shared_and_gates_their_own(self):
         layer = MMoE(layers.Dense(4), TASKS, 3)
@@ -200,6 +237,44 @@ class TestInputsByTask:
             expected = np.einsum("be,ebf->bf", gate, outputs)
             np.testing.assert_allclose(numpy(y[task]), expected, atol=1e-5)
 
+    def test_masks_of_outputs_are_those_that_experts_read(self):
+        layer = MMoE(layers.Dense(4), TASKS, 2)
+        steps = {"shared": 4, "left": 5, "right": 6}
+        layer.build({name: (None, None, 3) for name in steps})
+        masks = {
+            n: ops.ones((2, length), "bool") for n, length in steps.items()
+        }
+        found = layer.compute_mask(None, masks)
+        assert [found[task] is masks["shared"] for task in TASKS] == [True] * 2
+        found = layer.compute_mask(None, {**masks, "shared": None})
+        assert found == dict.fromkeys(TASKS)
+
+    def test_a_gate_may_read_a_vector_beside_masked_steps(self):
+        layer = MMoE(layers.Dense(4), TASKS, 2)
+        layer.build(
+            {"shared": (None, None, 3), "left": (2, 5), "right": (2, 6)}
+        )
+        mask = ops.ones((2, 4), "bool")
+        masks = {"shared": mask, "left": None, "right": None}
+        assert layer.compute_mask(None, masks)["left"] is mask
+
+    def test_steps_of_own_or_shared_experts_count(self):
+        layer = CGC(layers.Dense(4), TASKS, 1, 1)
+        layer.build((None, None, 3))
+        masks = {
+            "left": ops.array([[True, False, False]]),
+            "right": None,
+            "shared": ops.array([[True, True, False]]),
+        }
+        found = layer.compute_mask(None, masks)
+        assert numpy(found["left"]).tolist() == [[True, True, False]]
+        assert found["right"] is None
+
+    def test_are_no_list(self):
+        layer = MMoE(layers.Dense(4), TASKS, 2)
+        with pytest.raises(ValueError, match="not a list.*Received"):
+            layer([features(2, 3), features(2, 3)])
+
     def test_names_are_checked(self):
         layer = MMoE(layers.Dense(4), TASKS, 2)
         with pytest.raises(ValueError, match="takes the tasks.*Received"):
@@ -243,6 +318,9 @@ class TestGateUse:
         for _ in range(3):
             layer(features(4, 5), training=True)
         assert layer.gate_use.dtype == "float32"
+        half = MMoE(layers.Dense(4), TASKS, 3, dtype="float16")
+        half.build((None, 5))
+        assert half.gate_use.dtype == "float32"
         assert not layer.gate_use.trainable
         np.testing.assert_allclose(
             layer.sharing_matrices()[0].values.sum(-1), 1.0, atol=1e-6
@@ -285,6 +363,37 @@ class TestGates:
             for own, task in zip(layer.gates, TASKS):
                 expected = np.einsum("...e,e...f->...f", numpy(own(x)), outputs)
                 np.testing.assert_allclose(numpy(y[task]), expected, atol=1e-5)
+
+    def test_read_the_mask_of_positions(self):
+        """Backwards, padding comes first."""
+
+        def make_gate(count: int) -> layers.Layer:
+            both = layers.LSTM(count, return_sequences=True)
+            return layers.Bidirectional(both, merge_mode="sum")
+
+        layer = MMoE(
+            layers.Dense(4), TASKS, 3, gate=make_gate, gate_per="position"
+        )
+        x = features(2, 6, 4)
+        mask = np.arange(6) < np.array([[3], [3]])
+        other = np.where(mask[..., None], x, features(2, 6, 4, seed=1))
+        first, second = (
+            numpy(layer(value, mask=ops.array(mask))["left"])[:, :3]
+            for value in (x, other)
+        )
+        np.testing.assert_allclose(first, second, atol=1e-5)
+
+    def test_losses_leave_out_masked_positions(self):
+        gate = DSelectKGate(2, entropy_regularization=0.1)
+        layer = MMoE(layers.Dense(4), TASKS, 3, gate=gate, gate_per="position")
+        mask = np.arange(6) < np.array([[2], [4]])
+        x = features(2, 6, 5)
+        other = np.where(mask[..., None], x, 100 * features(2, 6, 5, seed=1))
+        losses = []
+        for value in (x, other):
+            layer(value, mask=ops.array(mask), training=True)
+            losses.append([float(loss) for loss in layer.losses[-4:]])
+        np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
 
     def test_must_give_a_value_for_each_expert(self):
         layer = MMoE(layers.Dense(4), TASKS, 3, gate=layers.Dense(2))

@@ -147,5 +147,14 @@ def test_a_function_has_to_make_a_gate_for_each():
         make_gates(lambda n: gate, {"a": 2, "b": 2}, None)
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("count", [300, 70_000])
+def test_mean_of_many_positions_is_exact_in_half_precision(dtype, count):
+    x = keras.ops.ones((1, count, 2), dtype)
+    mean = mean_over_positions(x, keras.ops.ones((1, count), "bool"))
+    assert keras.backend.standardize_dtype(mean.dtype) == dtype
+    assert numpy(keras.ops.cast(mean, "float32")).tolist() == [[1.0, 1.0]]
+
+
 if __name__ == "__main__":
     raise SystemExit(pytest.main([__file__]))

@@ -293,5 +293,21 @@ def test_spread_tells_one_shape_from_many():
     assert spread("x", TASKS, {"right": 2, "left": 1}) == [1, 2]
 
 
+# Keras warns where a layer is built and its own layers are not.
+@pytest.mark.filterwarnings("error")
+def test_layers_without_build():
+    class Tower(keras.layers.Layer):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.dense = keras.layers.Dense(3)
+
+        def call(self, inputs):
+            return self.dense(inputs)
+
+    layer = PerTask(lambda: Tower(), ["a", "b"])
+    layer.build((None, 5))
+    assert len(layer.trainable_variables) == 4
+
+
 if __name__ == "__main__":
     raise SystemExit(pytest.main([__file__]))

@@ -306,5 +306,22 @@ def test_bad_input(arguments, message):
         PLE(**{**given, **arguments})
 
 
+@pytest.mark.parametrize("argument", ["experts", "gate"])
+def test_levels_share_no_layer(argument):
+    level = {
+        "experts": {
+            name: [keras.layers.Dense(4)] for name in [*TASKS, "shared"]
+        },
+        "gate": [keras.layers.Dense(2) for _ in range(len(TASKS))],
+    }[argument]
+    given = dict(experts=relu(4), num_shared_experts=1, num_task_experts=1)
+    given[argument] = [level, level]
+    if argument == "gate":
+        # So that the levels have equally many gates.
+        given["num_shared_experts"] = 0
+    with pytest.raises(ValueError, match="one layer for two places"):
+        PLE(tasks=TASKS, **given)
+
+
 if __name__ == "__main__":
     raise SystemExit(pytest.main([__file__]))

@@ -329,6 +329,24 @@ class TestAsALayer:
         assert len(copy.losses) == 4
         assert weight(copy, "left_mask/bias").tolist() == [1.0] * 4
 
+    def test_mask_of_frames(self):
+        layer = TaskAttention(["only"], momentum=0.5)
+        x = features(2, 4, 3, 5)
+        mask = np.arange(4) < np.array([[2], [4]])
+        other = np.where(mask[..., None, None], x, features(2, 4, 3, 5, seed=1))
+        found = []
+        for value in (x, other):
+            picked = layer(
+                value,
+                x,
+                shared_before_mask=keras.ops.array(mask),
+                training=True,
+            )
+            kept = values_of(picked)["only"][mask]
+            found.append((kept, layer.sharing_matrices()[0].values))
+        for first, second in zip(*found):
+            np.testing.assert_allclose(first, second, atol=1e-5)
+
     def test_mask_goes_with_the_steps(self):
         tokens = keras.ops.convert_to_tensor([[1, 2, 0, 0]])
         embedded = keras.layers.Embedding(5, 3, mask_zero=True)(tokens)
