@@ -1,4 +1,4 @@
-"""Numbers that a user gives a method: one, or one for each task."""
+"""Checks of what a user gives a method: one value, or one for each task."""
 
 import math
 import numbers
@@ -79,6 +79,16 @@ def integer_from(low: int, argument: str, value: Any) -> int:
             f"{argument}={value!r}"
         )
     return int(value)
+
+
+def boolean(argument: str, value: Any) -> bool:
+    """The value, if it is true or false."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise ValueError(
+            f"`{argument}` must be True or False. Received: "
+            f"{argument}={value!r}"
+        )
+    return bool(value)
 
 
 def numbers_by_task(argument: str, given: Any) -> Any:

@@ -22,6 +22,7 @@ from keras_mtl.gradient_conflict import GradientConflict
 from keras_mtl.gradients import TrainStep
 from keras_mtl.gradients.combine import combine
 from keras_mtl.gradients.gram import group_variables
+from keras_mtl.gradients.gram import grouped_gram
 from keras_mtl.gradients.gram import tasks_of
 from keras_mtl.gradients.gram import total
 from keras_mtl.gradients.tap import find_operation
@@ -451,14 +452,38 @@ class MultiTaskModel(TrainStep, keras.Model):
     def _observes(self, name: str) -> bool:
         return self.weighting is not None and name in self.weighting.observes
 
+    @property
+    def _observes_gradients(self) -> bool:
+        return self._observes("gradient_norms") or self._observes(
+            "gradient_gram"
+        )
+
+    def _observe_gradients(
+        self, rows: list[list], variables: list, objectives: Objectives
+    ) -> dict[str, Tensor]:
+        """What the weighting wants to see of the task gradients.
+
+        Args:
+            rows: Task gradients of `variables`, or at the representation.
+            variables: The variables; empty at the representation.
+            objectives: Of this step.
+        """
+        observed = {}
+        if self._observes("gradient_norms"):
+            observed["gradient_norms"] = self._gradient_norms(
+                rows, variables, objectives
+            )
+        if self._observes("gradient_gram"):
+            observed["gradient_gram"] = self._gradient_gram(
+                rows, variables, objectives
+            )
+        return observed
+
     def _update_weighting(
-        self, objectives: Objectives, norms: Tensor | None, batch: tuple
+        self, objectives: Objectives, observed: dict[str, Tensor], batch: tuple
     ) -> None:
         if self.weighting is None:
             return
-        observed = {}
-        if norms is not None:
-            observed["gradient_norms"] = norms
         if self._observes("losses_after"):
             observed["losses_after"] = self._losses_after(*batch)
         self.weighting.update(objectives.seen, **observed)
@@ -487,13 +512,7 @@ class MultiTaskModel(TrainStep, keras.Model):
     def _gradient_norms(
         self, rows: list[list], variables: list, objectives: Objectives
     ) -> Tensor:
-        """Norms `[T]` of task gradients, for a weighting.
-
-        Args:
-            rows: Task gradients of `variables`, or at the representation.
-            variables: The variables; empty at the representation.
-            objectives: Of this step.
-        """
+        """Norms `[T]` of task gradients, at one layer."""
         places = range(len(rows[0]))
         if variables:
             places = self._norm_places(rows, variables)
@@ -509,6 +528,30 @@ class MultiTaskModel(TrainStep, keras.Model):
         if objectives.present is None:
             return norms
         return keras.ops.where(objectives.present, norms, float("nan"))
+
+    def _gradient_gram(
+        self, rows: list[list], variables: list, objectives: Objectives
+    ) -> Tensor:
+        """Inner products `[T, T]` of task gradients, over what is shared."""
+        columns = [list(column) for column in zip(*rows)]
+        if variables:
+            places = _positions(self._model_variables(), variables)
+            columns = [columns[i] for i in places]
+        shared = [column for column in columns if len(tasks_of(column)) > 1]
+        if not shared:
+            raise ValueError(
+                f"{type(self.weighting).__name__} compares the gradients of "
+                "the tasks where they share variables, and there is no "
+                "trainable variable that two or more tasks reach."
+            )
+        gram = grouped_gram(shared, [0] * len(shared))[0]
+        # One after the other: the square of a large scale is infinite.
+        gram = gram / objectives.scale / objectives.scale
+        if objectives.present is None:
+            return gram
+        present = objectives.present
+        both = keras.ops.logical_and(present[:, None], present[None, :])
+        return keras.ops.where(both, gram, float("nan"))
 
     def _norm_places(self, rows: list[list], variables: list) -> list[int]:
         """Which variables belong to the weighting's `norm_layer`."""

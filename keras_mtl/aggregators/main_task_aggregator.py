@@ -9,8 +9,9 @@ from keras import ops
 
 from keras_mtl.aggregators.aggregator import Aggregator
 from keras_mtl.aggregators.aggregator import Column
-from keras_mtl.arguments import is_integer
 from keras_mtl.arguments import number_to_one
+from keras_mtl.main_task import check_main_task
+from keras_mtl.main_task import index_of_main_task
 from keras_mtl.solvers.gram import Tensor
 from keras_mtl.solvers.gram import to_gram
 
@@ -47,39 +48,18 @@ class MainTaskAggregator(Aggregator):
         name: str | None = None,
     ):
         super().__init__(granularity=granularity, name=name)
-        is_index = is_integer(main_task)
-        if not is_index and not isinstance(main_task, str):
-            raise ValueError(
-                "`main_task` must be the name of a task or its index in the "
-                f"order of `loss`. Received: main_task={main_task!r}"
-            )
-        if is_index and main_task < 0:
-            raise ValueError(
-                "`main_task` as an index counts from 0. Received: "
-                f"main_task={main_task}"
-            )
-        self.main_task = int(main_task) if is_index else main_task
+        self.main_task = check_main_task(main_task)
         self.smoothing = number_to_one("smoothing", smoothing, zero=False)
         self.reference: list[keras.Variable] = []
 
     def create_state(self, task_names: tuple[str, ...]) -> None:
         """Checks that the main task is one of the tasks."""
-        known = range(len(task_names)) if self._by_index else task_names
-        if self.main_task not in known:
-            raise ValueError(
-                "`main_task` must be one of the tasks "
-                f"{list(task_names)} or an index below {len(task_names)}. "
-                f"Received: main_task={self.main_task!r}"
-            )
-
-    @property
-    def _by_index(self) -> bool:
-        return isinstance(self.main_task, int)
+        index_of_main_task(self.main_task, task_names)
 
     @property
     def main_index(self) -> int:
         """Index of the main task in the order of `loss`."""
-        if self._by_index:
+        if isinstance(self.main_task, int):
             return self.main_task
         if not self.built:
             raise ValueError(
@@ -87,7 +67,7 @@ class MainTaskAggregator(Aggregator):
                 f"{self.main_task!r} is not. Give `main_task` as an index, or "
                 "call `build(task_names)` first."
             )
-        return self.task_names.index(self.main_task)
+        return index_of_main_task(self.main_task, self.task_names)
 
     @property
     def tracks_rows(self) -> bool:

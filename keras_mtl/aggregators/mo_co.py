@@ -9,6 +9,7 @@ from keras import ops
 from keras_mtl.aggregators import slots
 from keras_mtl.aggregators.aggregator import Aggregator
 from keras_mtl.aggregators.aggregator import Column
+from keras_mtl.arguments import boolean
 from keras_mtl.arguments import number_from_zero
 from keras_mtl.arguments import number_to_one
 from keras_mtl.solvers.gram import Tensor
@@ -98,17 +99,12 @@ class MoCo(Aggregator):
         self.rho = number_from_zero("rho", rho)
         self.beta_sigma = number_from_zero("beta_sigma", beta_sigma)
         self.gamma_sigma = number_from_zero("gamma_sigma", gamma_sigma)
-        if not isinstance(scale_to_losses, bool):
-            raise ValueError(
-                "`scale_to_losses` must be true or false. Received: "
-                f"scale_to_losses={scale_to_losses!r}"
-            )
         if simplex not in SIMPLEX:
             raise ValueError(
                 f"`simplex` must be one of {list(SIMPLEX)}. Received: "
                 f"simplex={simplex!r}"
             )
-        self.scale_to_losses = scale_to_losses
+        self.scale_to_losses = boolean("scale_to_losses", scale_to_losses)
         self.simplex = simplex
         self.averages: list[keras.Variable] = []
 

@@ -52,17 +52,16 @@ class TrainStep:
             jnp.zeros_like(v) if g is None else g
             for g, v in zip(gradients, trainable)
         ]
-        norms = None
-        if self._observes("gradient_norms"):
-            norms = self._gradient_norms(
-                *self._observed_rows(passes, objectives), objectives
-            )
+        observed = {}
+        if self._observes_gradients:
+            rows = self._observed_rows(passes, objectives)
+            observed = self._observe_gradients(*rows, objectives)
         trainable, optimizer_state = self.optimizer.stateless_apply(
             optimizer_state, gradients, trainable
         )
         scope_state = (trainable, non_trainable, optimizer_state, metrics)
         with self._stateless(scope_state) as scope:
-            self._update_weighting(objectives, norms, (x, y, sample_weight))
+            self._update_weighting(objectives, observed, (x, y, sample_weight))
         non_trainable = _read(scope, self.non_trainable_variables)
         logs, metrics = self._update_metrics_variables(
             metrics, loss, x, y, y_pred, sample_weight

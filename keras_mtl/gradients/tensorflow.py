@@ -41,16 +41,14 @@ class TrainStep:
         gradients = self._aggregate(
             tape, objectives, variables, taps.get("representation")
         )
-        norms = None
-        if self._observes("gradient_norms"):
-            norms = self._gradient_norms(
-                *self._observed_rows(
-                    tape, objectives, variables, taps.get("representation")
-                ),
-                objectives,
+        observed = {}
+        if self._observes_gradients:
+            rows = self._observed_rows(
+                tape, objectives, variables, taps.get("representation")
             )
+            observed = self._observe_gradients(*rows, objectives)
         self.optimizer.apply_gradients(zip(gradients, variables))
-        self._update_weighting(objectives, norms, (x, y, sample_weight))
+        self._update_weighting(objectives, observed, (x, y, sample_weight))
         return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
     def test_step(self, data: Any) -> dict[str, Tensor]:

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_mtl.arguments import boolean
 from keras_mtl.arguments import number_above_zero
 from keras_mtl.arguments import number_to_one
 from keras_mtl.layers import by_task
@@ -101,7 +102,7 @@ class CrossStitch(TaskExchange):
     ):
         super().__init__(**kwargs)
         # Passed args.
-        self.per_channel = per_channel
+        self.per_channel = boolean("per_channel", per_channel)
         self.self_weight = number_to_one("self_weight", self_weight)
         self.initializer = keras.initializers.get(initializer)
         self.regularizer = keras.regularizers.get(regularizer)

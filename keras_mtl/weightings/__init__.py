@@ -9,6 +9,7 @@ from keras_mtl.weightings.famo import FAMO
 from keras_mtl.weightings.geometric_mean import GeometricMean
 from keras_mtl.weightings.grad_norm import GradNorm
 from keras_mtl.weightings.imtll import IMTLL
+from keras_mtl.weightings.olaux import OLAUX
 from keras_mtl.weightings.pbi import PBI
 from keras_mtl.weightings.random_loss_weighting import RandomLossWeighting
 from keras_mtl.weightings.scale_invariant import ScaleInvariant
@@ -28,6 +29,7 @@ _registry = Registry(
         DynamicWeightAverage,
         RandomLossWeighting,
         GradNorm,
+        OLAUX,
         FAMO,
         GeometricMean,
         ScaleInvariant,
@@ -70,6 +72,7 @@ __all__ = [
     "GeometricMean",
     "GradNorm",
     "IMTLL",
+    "OLAUX",
     "PBI",
     "RandomLossWeighting",
     "STCH",

@@ -9,7 +9,7 @@ from keras_mtl.method import Method
 
 Tensor = Any
 # What `update` may ask for by naming it as an argument.
-OBSERVATIONS = ("losses_after", "gradient_norms")
+OBSERVATIONS = ("losses_after", "gradient_norms", "gradient_gram")
 
 
 class Weighting(Method):
@@ -91,7 +91,7 @@ class Weighting(Method):
         a loss weight of zero, and may be infinite or NaN for an overflow that
         loss scaling recovers from: keep it out of the state.
 
-        Name two more arguments, and the step computes and passes them, each
+        Name further arguments, and the step computes and passes them, each
         with NaN as in `losses`:
 
         - `losses_after`: the losses of the same batch after the step, for one
@@ -100,6 +100,9 @@ class Weighting(Method):
           taken at the layer that the attribute `norm_layer` names (`None`: at
           the last one with a kernel that tasks share; with `representation`,
           there).
+        - `gradient_gram`: the inner products `(num_tasks, num_tasks)` of the
+          gradients of the weighted losses, over all variables that tasks share
+          (with `representation`, there).
 
         Args:
             losses: float tensor of shape `(num_tasks,)`.

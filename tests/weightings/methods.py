@@ -70,6 +70,11 @@ WEIGHTINGS: dict[str, Entry] = {
         _arxiv("1711.02257"),
         ("alpha", "learning_rate"),
     ),
+    "OLAUX(main_task)": Entry(
+        lambda: weightings.OLAUX(main_task=0),
+        paper="https://papers.nips.cc/paper/2019/hash/0e900ad84f63618452210ab8baae0218-Abstract.html",
+        published=("horizon",),
+    ),
     "FAMO()": Entry(
         weightings.FAMO,
         ONE,
@@ -123,6 +128,8 @@ def looks_at(entry: Entry) -> str:
         seen.append("losses after the step")
     if "gradient_norms" in weighting.observes:
         seen.append("gradient norms")
+    if "gradient_gram" in weighting.observes:
+        seen.append("gradients' inner products")
     return ", ".join(seen)
 
 
@@ -145,7 +152,7 @@ def costs(entry: Entry) -> str:
     observes = entry.make().observes
     if "losses_after" in observes:
         return "a forward pass"
-    if "gradient_norms" in observes:
+    if "gradient_norms" in observes or "gradient_gram" in observes:
         return "T backward passes"
     return "none"
 

@@ -214,7 +214,11 @@ def stepper(weighting):
         losses = observed[0]
         seen = ops.where(ops.isfinite(losses), losses, 0.0)
         weights = weighting.weights(seen)
-        after = {"losses_after": observed[1], "gradient_norms": observed[2]}
+        after = {
+            "losses_after": observed[1],
+            "gradient_norms": observed[2],
+            "gradient_gram": observed[2][:, None] * observed[2][None, :],
+        }
         wanted = {name: after[name] for name in weighting.observes}
         weighting.update(losses, **wanted)
         return weights

@@ -171,6 +171,52 @@ def test_a_layer_that_does_not_do(name):
         model.train_on_batch(X, Y)
 
 
+class WatchingGram(Weighting):
+    """Remembers the Gram matrix that it saw last."""
+
+    def create_state(self, task_names):
+        size = len(task_names)
+        self.seen = keras.Variable(
+            np.zeros((size, size), "float32"), trainable=False
+        )
+
+    def weights(self, losses):
+        return ops.convert_to_tensor([2.0, 1.0])
+
+    def update(self, losses, gradient_gram):
+        self.seen.assign(gradient_gram)
+
+
+@each_setting
+def test_gradient_gram_over_all_that_is_shared(setting):
+    model = make_model(WatchingGram(), **SETTINGS[setting])
+    model.train_on_batch(X, Y)
+    squares = sum(
+        np.square(task_gradient_norms(layer))
+        for layer in ("first", "normalization", "shared")
+    )
+    np.testing.assert_allclose(np.diag(seen(model)), squares, rtol=1e-3)
+    np.testing.assert_allclose(seen(model), seen(model).T)
+    assert abs(seen(model)[0, 1]) <= np.sqrt(np.prod(squares))
+
+
+def test_gradient_gram_at_a_representation():
+    model = make_model(
+        WatchingGram(), aggregator="sum", representation="shared"
+    )
+    model.train_on_batch(X, Y)
+    assert (np.linalg.eigvalsh(seen(model)) > 0).all()
+
+
+def test_gradient_gram_of_absent_tasks_is_nan():
+    labels = {"a": np.full_like(Y["a"], np.nan), "b": Y["b"]}
+    model = make_model(WatchingGram(), missing_label=np.nan)
+    model.train_on_batch(X, labels)
+    np.testing.assert_array_equal(
+        np.isnan(seen(model)), [[True, True], [True, False]]
+    )
+
+
 def test_absent_tasks_are_nan():
     labels = {"a": np.full_like(Y["a"], np.nan), "b": Y["b"]}
     model = make_model(Watching(), missing_label=np.nan)
