@@ -52,14 +52,16 @@ class Aggregator(Method):
     # is called variable by variable, with the tasks that reach the variable,
     # and the matrix of all gradients is never built.
     elementwise = False
+    # What `granularity` may be.
+    granularities: tuple[str, ...] = GRANULARITIES
     # What to do where a method that tracks rows cannot: for error messages.
     forgetting_hint = ""
 
     def __init__(self, granularity: str = "model", name: str | None = None):
         super().__init__(name=name)
-        if granularity not in GRANULARITIES:
+        if granularity not in self.granularities:
             raise ValueError(
-                f"`granularity` must be one of {list(GRANULARITIES)}. "
+                f"`granularity` must be one of {list(self.granularities)}. "
                 f"Received: granularity={granularity!r}"
             )
         cls = type(self)

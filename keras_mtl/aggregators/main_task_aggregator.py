@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_mtl.aggregators.aggregator import GRANULARITIES
 from keras_mtl.aggregators.aggregator import Aggregator
 from keras_mtl.aggregators.aggregator import Column
 from keras_mtl.arguments import number_to_one
@@ -14,6 +15,8 @@ from keras_mtl.main_task import check_main_task
 from keras_mtl.main_task import index_of_main_task
 from keras_mtl.solvers.gram import Tensor
 from keras_mtl.solvers.gram import to_gram
+
+INITIAL_REFERENCES = ("zeros", "first_gradient")
 
 
 class MainTaskAggregator(Aggregator):
@@ -24,9 +27,10 @@ class MainTaskAggregator(Aggregator):
     r, each auxiliary on its own. The tasks' shares come from `loss_weights`.
 
     The reference is the main gradient or, with `smoothing` a < 1, its moving
-    average m = a v + (1 - a) m, which starts at zero (the rules depend on its
-    direction only, or, where it is zero, treat u as free of conflict). The
-    update adds the raw v in either case.
+    average m = a v + (1 - a) m. The update adds the raw v in either case. The
+    average starts at zero, or at the first v: then that one has the weight of
+    1 / a others. (The rules depend on its direction only, or, where it is zero,
+    treat u as free of conflict.)
 
     A subclass implements `reference_weights`.
 
@@ -34,10 +38,14 @@ class MainTaskAggregator(Aggregator):
         main_task: Name of the main task, or its index in the order of `loss`.
         smoothing: Share a of the new main gradient in the reference, in
             (0, 1]. 1 means no smoothing and no state.
-        granularity: `"model"`, `"layer"` or `"variable"`.
+        granularity: `"model"`, `"layer"`, `"variable"` or `"parameter"`: each
+            entry of a variable on its own, at T squared times the memory.
+        initial_reference: `"zeros"` or `"first_gradient"`, where the moving
+            average starts.
         name: Name of the method.
     """
 
+    granularities = (*GRANULARITIES, "parameter")
     forgetting_hint = "Use `smoothing=1.0`."
 
     def __init__(
@@ -45,12 +53,22 @@ class MainTaskAggregator(Aggregator):
         main_task: str | int,
         smoothing: float = 1.0,
         granularity: str = "model",
+        initial_reference: str = "zeros",
         name: str | None = None,
     ):
         super().__init__(granularity=granularity, name=name)
+        if initial_reference not in INITIAL_REFERENCES:
+            raise ValueError(
+                "`initial_reference` must be one of "
+                f"{list(INITIAL_REFERENCES)}. Received: "
+                f"initial_reference={initial_reference!r}"
+            )
         self.main_task = check_main_task(main_task)
         self.smoothing = number_to_one("smoothing", smoothing, zero=False)
+        self.initial_reference = initial_reference
         self.reference: list[keras.Variable] = []
+        # Whether there was a main gradient yet, where that matters.
+        self.started: keras.Variable | None = None
 
     def create_state(self, task_names: tuple[str, ...]) -> None:
         """Checks that the main task is one of the tasks."""
@@ -68,6 +86,15 @@ class MainTaskAggregator(Aggregator):
                 "call `build(task_names)` first."
             )
         return index_of_main_task(self.main_task, self.task_names)
+
+    @property
+    def elementwise(self) -> bool:
+        """Whether each entry of a variable is a problem of its own."""
+        return self.granularity == "parameter"
+
+    @property
+    def needs_rows(self) -> bool:
+        return self.elementwise
 
     @property
     def tracks_rows(self) -> bool:
@@ -91,6 +118,50 @@ class MainTaskAggregator(Aggregator):
         weights = self.reference_weights(gram)
         hit = ops.one_hot(main, size, dtype=weights.dtype)
         return weights[..., :-1] + weights[..., -1:] * hit
+
+    def combine(
+        self,
+        jacobian: Tensor,
+        losses: Tensor | None = None,
+        tasks: Sequence[int] | None = None,
+    ) -> Tensor:
+        """One gradient from the task gradients.
+
+        With `smoothing` below 1, it is the next step of one sequence.
+
+        Args:
+            jacobian: Float tensor or NumPy array `[T, n]`, a task a row.
+            losses: Unused.
+            tasks: For the model: the indices of the rows, of which the last is
+                the reference where that is a moving average.
+
+        Returns:
+            Float tensor `[n]`.
+        """
+        if not self.elementwise:
+            return super().combine(jacobian, losses)
+        jacobian = ops.convert_to_tensor(jacobian)
+        rows = ops.unstack(jacobian)
+        weights = self.weights
+        if tasks is not None:
+            rows = self._all_rows(rows, tasks)
+        elif self.tracks_rows:
+            self.build_rows([rows[0].shape], len(rows))
+            rows = self.track([rows], losses=None)[0]
+        if self.tracks_rows:
+            weights = self.reference_weights
+        entries = ops.stack(rows, axis=-1)
+        factors = weights(entries[:, :, None] * entries[:, None, :])
+        return ops.sum(factors * entries, axis=-1)
+
+    def _all_rows(
+        self, rows: list[Tensor], tasks: Sequence[int]
+    ) -> list[Tensor]:
+        """Zeros for the tasks that do not reach a variable."""
+        size = len(self.task_names) + self.tracks_rows
+        zero = ops.zeros_like(rows[0])
+        found = dict(zip(tasks, rows))
+        return [found.get(index, zero) for index in range(size)]
 
     def reference_weights(self, gram: Tensor) -> Tensor:
         """Weights of the task gradients and of the reference.
@@ -154,6 +225,10 @@ class MainTaskAggregator(Aggregator):
             )
             for index, shape in enumerate(shapes)
         ]
+        if self.initial_reference == "first_gradient":
+            self.started = keras.Variable(
+                False, trainable=False, dtype="bool", name="reference_started"
+            )
 
     def track(
         self,
@@ -162,15 +237,20 @@ class MainTaskAggregator(Aggregator):
         present: Tensor | None = None,
     ) -> list[Column]:
         """Adds the moving average of the main gradient as one more row."""
-        del losses, present
+        del losses
         main = self.main_index
-        averages = self.update_reference([column[main] for column in columns])
+        averages = self.update_reference(
+            [column[main] for column in columns],
+            True if present is None else present[main],
+        )
         return [[*column, row] for column, row in zip(columns, averages)]
 
     def tracked_weights(self, gram: Tensor) -> Tensor:
         return self.reference_weights(gram)
 
-    def update_reference(self, gradients: Sequence[Tensor]) -> list[Tensor]:
+    def update_reference(
+        self, gradients: Sequence[Tensor], present: Tensor | bool = True
+    ) -> list[Tensor]:
         """Moves the average towards the main task's gradients.
 
         If any entry is not finite (a loss scale that is too large) no slot
@@ -179,6 +259,7 @@ class MainTaskAggregator(Aggregator):
         Args:
             gradients: The main task's gradients, unscaled, one for each slot;
                 None leaves its slot alone.
+            present: Whether the main task has labels in this batch.
 
         Returns:
             The averages, None where the gradient is None.
@@ -192,21 +273,30 @@ class MainTaskAggregator(Aggregator):
         given = [g for g in gradients if g is not None]
         finite = [ops.all(ops.isfinite(g)) for g in given]
         finite = ops.all(ops.stack(finite)) if finite else True
+        share = self._share(ops.logical_and(finite, present))
         averages = []
         for slot, gradient in zip(self.reference, gradients):
             if gradient is None:
                 averages.append(None)
                 continue
-            new = self.smoothing * ops.cast(gradient, slot.dtype)
-            new = new + (1 - self.smoothing) * slot
+            new = share * ops.cast(gradient, slot.dtype) + (1 - share) * slot
             new = ops.where(finite, new, ops.convert_to_tensor(slot))
             slot.assign(new)
             averages.append(new)
         return averages
 
+    def _share(self, moves: Tensor) -> Tensor | float:
+        """Share of the new gradient, which is one for the first."""
+        if self.started is None:
+            return self.smoothing
+        share = ops.where(self.started, self.smoothing, 1.0)
+        self.started.assign(ops.logical_or(self.started, moves))
+        return share
+
     def get_config(self) -> dict[str, Any]:
         return {
             "main_task": self.main_task,
             "smoothing": self.smoothing,
+            "initial_reference": self.initial_reference,
             **super().get_config(),
         }

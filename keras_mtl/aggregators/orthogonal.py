@@ -22,7 +22,10 @@ class Orthogonal(MainTaskAggregator):
         main_task: Name of the main task, or its index in the order of `loss`.
         smoothing: Share of the new main gradient in its moving average, in
             (0, 1]; 1 (default) means no smoothing.
-        granularity: `"model"` (default), `"layer"` or `"variable"`.
+        granularity: `"model"` (default), `"layer"`, `"variable"`, or
+            `"parameter"`: each entry of a variable on its own.
+        initial_reference: Where the moving average starts: `"zeros"` (default)
+            or `"first_gradient"`.
         name: Name of the method.
 
     Example:

@@ -28,7 +28,10 @@ class Projection(MainTaskAggregator):
         main_task: Name of the main task, or its index in the order of `loss`.
         smoothing: Share of the new main gradient in its moving average, in
             (0, 1]; 1 means no smoothing.
-        granularity: `"variable"` (default), `"layer"` or `"model"`.
+        granularity: `"variable"` (default), `"layer"`, `"model"`, or
+            `"parameter"`: each entry of a variable on its own.
+        initial_reference: Where the moving average starts: `"zeros"` (default)
+            or `"first_gradient"`.
         name: Name of the method.
 
     Example:
@@ -48,12 +51,14 @@ class Projection(MainTaskAggregator):
         main_task: str | int,
         smoothing: float = 0.01,
         granularity: str = "variable",
+        initial_reference: str = "zeros",
         name: str | None = None,
     ):
         super().__init__(
             main_task=main_task,
             smoothing=smoothing,
             granularity=granularity,
+            initial_reference=initial_reference,
             name=name,
         )
 

@@ -11,6 +11,7 @@ from keras_mtl.aggregators import Orthogonal
 from keras_mtl.aggregators import Projection
 from keras_mtl.aggregators import UnweightedCosine
 from keras_mtl.aggregators import WeightedCosine
+from keras_mtl.model import MultiTaskModel
 
 METHODS = [Projection, UnweightedCosine, WeightedCosine, Orthogonal]
 
@@ -179,8 +180,8 @@ class TestReference:
             for s in self.shapes
         ]
 
-    def built(self, smoothing=0.25):
-        aggregator = Projection(0, smoothing=smoothing)
+    def built(self, smoothing=0.25, **kwargs):
+        aggregator = Projection(0, smoothing=smoothing, **kwargs)
         aggregator.create_row_state(self.shapes, num_tasks=2)
         return aggregator
 
@@ -281,6 +282,135 @@ class TestReference:
     def test_wrong_number_of_gradients(self):
         with pytest.raises(ValueError, match=r"each slot.*2.*Received: 1"):
             self.built().update_reference(self.gradients(0)[:1])
+
+    def test_that_starts_at_the_first_gradient(self):
+        aggregator = self.built(
+            smoothing=0.25, initial_reference="first_gradient"
+        )
+        average = None
+        for step in range(4):
+            gradients = self.gradients(step)
+            found = aggregator.update_reference(gradients)[0]
+            gradient = ops.convert_to_numpy(gradients[0])
+            average = (
+                gradient
+                if average is None
+                else 0.25 * gradient + 0.75 * average
+            )
+            np.testing.assert_allclose(
+                ops.convert_to_numpy(found), average, rtol=1e-5, atol=1e-6
+            )
+
+    @pytest.mark.parametrize("why", ["absent", "not finite"])
+    def test_a_step_without_main_gradient_is_not_the_first(self, why):
+        aggregator = self.built(
+            smoothing=0.25, initial_reference="first_gradient"
+        )
+        first, second = self.gradients(0)
+        if why == "absent":
+            nothing = [0 * first, 0 * second]
+            aggregator.update_reference(
+                nothing, present=ops.convert_to_tensor(False)
+            )
+        else:
+            aggregator.update_reference([first * np.nan, second])
+        gradients = self.gradients(1)
+        for average, gradient in zip(
+            aggregator.update_reference(gradients), gradients
+        ):
+            np.testing.assert_allclose(
+                ops.convert_to_numpy(average),
+                ops.convert_to_numpy(gradient),
+                rtol=1e-6,
+            )
+
+    def test_unknown_start(self):
+        with pytest.raises(ValueError, match="`initial_reference`.*'ones'"):
+            Projection(0, initial_reference="ones")
+
+
+@pytest.mark.parametrize("method", METHODS)
+class TestByParameter:
+    """`granularity="parameter"`: every entry is a problem of its own."""
+
+    ROWS = np.random.default_rng(0).normal(size=(3, 7)).astype("float32")
+    ROWS[:, 2] = [0.0, 1.0, -2.0]  # no main gradient
+
+    def test_entries_are_combined_on_their_own(self, method):
+        found = update_of(method(1, 1.0, "parameter"), self.ROWS)
+        for entry in range(7):
+            column = self.ROWS[:, entry : entry + 1]
+            expected = update_of(method(1, 1.0, "model"), column)
+            np.testing.assert_allclose(found[entry], expected[0], atol=1e-6)
+
+    def test_smoothing(self, method):
+        aggregator = method(0, 0.5, "parameter")
+        aggregator.build(["a", "b", "c"])
+        average = np.zeros(7)
+        for scale in ([1, 1, 1], [-0.2, 1, 1], [3, -1, 2]):
+            rows = self.ROWS * np.array(scale, "float32")[:, None]
+            average = 0.5 * rows[0] + 0.5 * average
+            found = update_of(aggregator, rows)
+            products = rows[1:] * average
+            kept = {
+                "Projection": (products >= 0) * rows[1:],
+                "UnweightedCosine": (products > 0) * rows[1:],
+                "WeightedCosine": (products > 0) * rows[1:],
+                "Orthogonal": (average == 0) * rows[1:],
+            }[method.__name__]
+            expected = rows[0] + kept.sum(axis=0)
+            np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+    @pytest.mark.parametrize("smoothing", [1.0, 0.5])
+    def test_in_a_model(self, method, smoothing):
+        """Where only auxiliaries share a variable, there is no reference."""
+        rng = np.random.default_rng(0)
+        x = rng.normal(size=(8, 3)).astype("float32")
+        y = {n: rng.normal(size=(8, 1)).astype("float32") for n in "abc"}
+
+        def make(aggregator, **arguments):
+            keras.utils.set_random_seed(0)
+            inputs = keras.Input((3,))
+            shared = keras.layers.Dense(4, name="shared")(inputs)
+            between = keras.layers.Dense(2, name="between")(shared)
+            model = MultiTaskModel(
+                inputs,
+                {
+                    "a": keras.layers.Dense(1, name="a")(shared),
+                    "b": keras.layers.Dense(1, name="b")(between),
+                    "c": keras.layers.Dense(1, name="c")(between),
+                },
+            )
+            model.compile(
+                keras.optimizers.SGD(1.0),
+                loss=dict.fromkeys("abc", "mse"),
+                aggregator=aggregator,
+                **arguments,
+            )
+            return model
+
+        def step(model, layer):
+            before = model.get_layer(layer).get_weights()
+            model.train_on_batch(x, y)
+            after = model.get_layer(layer).get_weights()
+            return np.concatenate(
+                [(b - a).ravel() for b, a in zip(before, after)]
+            )
+
+        for layer in ("shared", "between"):
+            rows = [
+                step(
+                    make(None, loss_weights={**dict.fromkeys("abc", 0), n: 1}),
+                    layer,
+                )
+                for n in "abc"
+            ]
+            reference = method("a", smoothing, "parameter")
+            reference.build(["a", "b", "c"])
+            found = step(make(method("a", smoothing, "parameter")), layer)
+            np.testing.assert_allclose(
+                found, update_of(reference, rows), rtol=1e-3, atol=1e-5
+            )
 
 
 if __name__ == "__main__":
