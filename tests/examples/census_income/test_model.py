@@ -25,7 +25,7 @@ class TestBuild:
     @every_architecture
     def test_logits_of_both_tasks(self, data, architecture):
         network = model.build(architecture, data, 3)
-        outputs = network.predict(data.test[0], verbose=0)
+        outputs = network.predict_on_batch(data.test[0])
         assert set(outputs) == {"income", "marital"}
         for values in outputs.values():
             assert values.shape == (10, 1)
@@ -35,12 +35,12 @@ class TestBuild:
     def test_every_feature_counts(self, data):
         network = model.build("shared_bottom", data, 8)
         x, _ = data.test
-        before = network.predict(x, verbose=0)
+        before = network.predict_on_batch(x)
         for name, values in x.items():
             other = values + 1
             if name in data.vocabularies:
                 other %= len(data.vocabularies[name])
-            after = network.predict({**x, name: other}, verbose=0)
+            after = network.predict_on_batch({**x, name: other})
             for task in model.TASKS:
                 assert not np.array_equal(after[task], before[task]), name
 
@@ -51,12 +51,12 @@ class TestBuild:
     def test_what_is_shared(self, data, architecture, shared):
         network = model.build(architecture, data, 5)
         x, _ = data.test
-        before = network.predict(x, verbose=0)
+        before = network.predict_on_batch(x)
         reaches = []
         for variable in network.trainable_variables:
             kept = np.array(variable)
             variable.assign(kept + 1.0)
-            after = network.predict(x, verbose=0)
+            after = network.predict_on_batch(x)
             variable.assign(kept)
             changed = [
                 t for t in after if not np.array_equal(after[t], before[t])
@@ -78,7 +78,7 @@ class TestFeatures:
         sizes = [len(v) for v in data.vocabularies.values()]
         assert table.shape == (sum(sizes), model.EMBEDDING_DIM)
         x, _ = data.test
-        rows = network.predict(x, verbose=0)
+        rows = network.predict_on_batch(x)
         values, start = np.array(table), 0
         for column, (name, size) in enumerate(zip(data.vocabularies, sizes)):
             embedded = rows[:, 4 * column : 4 * column + 4]
