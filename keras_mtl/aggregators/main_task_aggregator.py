@@ -289,8 +289,9 @@ class MainTaskAggregator(Aggregator):
         """Share of the new gradient, which is one for the first."""
         if self.started is None:
             return self.smoothing
-        share = ops.where(self.started, self.smoothing, 1.0)
-        self.started.assign(ops.logical_or(self.started, moves))
+        started = ops.convert_to_tensor(self.started)
+        share = ops.where(started, self.smoothing, 1.0)
+        self.started.assign(ops.logical_or(started, moves))
         return share
 
     def get_config(self) -> dict[str, Any]:

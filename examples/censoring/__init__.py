@@ -1,0 +1,1 @@
+"""The experiments of "Censoring the auxiliary loss gradient"."""

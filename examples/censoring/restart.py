@@ -1,0 +1,36 @@
+"""Many runs with one compiled model: only its numbers start anew."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+
+class Restart:
+    """Takes a compiled model back to where it was, with other weights.
+
+    A new model for each run would be traced and compiled each time, which
+    takes longer than a small model takes to train.
+
+    Args:
+        model: A built and compiled model.
+    """
+
+    def __init__(self, model: keras.Model):
+        model.optimizer.build(model.trainable_variables)
+        self.model = model
+        self.variables = [*model.variables, *model.optimizer.variables]
+        self.values = [keras.ops.convert_to_numpy(v) for v in self.variables]
+
+    def __call__(self, weights: Sequence[np.ndarray], network: Any) -> None:
+        """Puts everything back, then the weights of a network in its place.
+
+        Args:
+            weights: As `network.get_weights()` gives them.
+            network: The part of the model, or the model, that they belong to.
+        """
+        for variable, value in zip(self.variables, self.values):
+            variable.assign(value)
+        network.set_weights(weights)
+        self.model.stop_training = False
