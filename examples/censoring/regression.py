@@ -9,7 +9,6 @@ run to --output_dir/regression.jsonl; runs that are there are not run again.
 
 import dataclasses
 import functools
-import math
 
 import keras
 import numpy as np
@@ -216,9 +215,9 @@ def cells() -> list[Cell]:
     """The runs that the flags ask for, those of one model side by side."""
     chosen = methods.settings(
         _METHOD.value,
-        _numbers("weight", _WEIGHT.value),
+        sweep.numbers("weight", _WEIGHT.value),
         _GRANULARITY.value,
-        _numbers("smoothing", _SMOOTHING.value),
+        sweep.numbers("smoothing", _SMOOTHING.value),
     )
     seeds = range(_FIRST_SEED.value, _FIRST_SEED.value + _SEEDS.value)
     return [
@@ -227,16 +226,6 @@ def cells() -> list[Cell]:
         for task in ([""] if setting.method == methods.SINGLE else _TASK.value)
         for seed in seeds
     ]
-
-
-def _numbers(flag: str, values: list[str]) -> list[float]:
-    try:
-        numbers = [float(value) for value in values]
-    except ValueError as error:
-        raise app.UsageError(f"--{flag}: {error}") from error
-    if not all(0 <= number < math.inf for number in numbers):
-        raise app.UsageError(f"--{flag}: numbers from 0 up, not {values}")
-    return numbers
 
 
 def main(argv: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import os
 import pathlib
 import time
@@ -10,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import keras
+from absl import app
 
 Row = dict[str, Any]
 
@@ -61,6 +63,21 @@ def read(path: str | os.PathLike) -> list[Row]:
         except json.JSONDecodeError:
             continue
     return rows
+
+
+def numbers(flag: str, values: list[str]) -> list[float]:
+    """The numbers that a flag lists, from 0 up.
+
+    Raises:
+        app.UsageError: If they are none.
+    """
+    try:
+        found = [float(value) for value in values]
+    except ValueError as error:
+        raise app.UsageError(f"--{flag}: {error}") from error
+    if not found or not all(0 <= number < math.inf for number in found):
+        raise app.UsageError(f"--{flag}: numbers from 0 up, not {values}")
+    return found
 
 
 def _key(row: Row) -> str:

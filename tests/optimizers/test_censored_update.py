@@ -257,3 +257,7 @@ def test_the_base_class_says_what_to_override():
     optimizer = CensoredUpdate("sgd", weight=1.0)
     with pytest.raises(NotImplementedError, match="auxiliary_vectors"):
         optimizer.apply([ops.ones(2)], [keras.Variable(np.ones(2))])
+
+
+if __name__ == "__main__":
+    raise SystemExit(pytest.main([__file__]))

@@ -110,3 +110,7 @@ def test_config_round_trip():
 def test_bad_arguments_are_refused(inner, kwargs, message):
     with pytest.raises(ValueError, match=message):
         CensoredWeightDecay(inner, **kwargs)
+
+
+if __name__ == "__main__":
+    raise SystemExit(pytest.main([__file__]))
