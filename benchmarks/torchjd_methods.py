@@ -84,6 +84,12 @@ PAIRS: dict[str, Pair] = {
         lambda jd, n: jd.DualProjWeighting(),
         lambda jd, n: jd.DualProj(),
     ),
+    "pcd": Pair(
+        # Without a memory, so that each matrix is one of its own.
+        lambda n: aggregators.PCD(main_task=0, beta=0.0),
+        lambda jd, n: jd.PCDWeighting(beta=0.0),
+        lambda jd, n: jd.PCD(beta=0.0),
+    ),
     "con_fig": Pair(
         lambda n: aggregators.ConFIG(),
         None,

@@ -24,6 +24,7 @@ from keras_mtl.aggregators.mo_co import MoCo
 from keras_mtl.aggregators.mo_do import MoDo
 from keras_mtl.aggregators.nash_mtl import NashMTL
 from keras_mtl.aggregators.orthogonal import Orthogonal
+from keras_mtl.aggregators.pcd import PCD
 from keras_mtl.aggregators.pcgrad import PCGrad
 from keras_mtl.aggregators.preference_aggregator import PreferenceAggregator
 from keras_mtl.aggregators.projection import Projection
@@ -59,6 +60,7 @@ __all__ = [
     "MoDo",
     "NashMTL",
     "Orthogonal",
+    "PCD",
     "PCGrad",
     "PreferenceAggregator",
     "Projection",
@@ -102,6 +104,7 @@ _REGISTRY = Registry(
         MoDo,
         SDMGrad,
         ExcessMTL,
+        PCD,
         Projection,
         UnweightedCosine,
         WeightedCosine,

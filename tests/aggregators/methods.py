@@ -274,6 +274,18 @@ METHODS: dict[str, Entry] = {
         _arxiv("1812.02224"),
         permutation=AUXILIARIES,
     ),
+    "PCD(main_task)": Entry(
+        lambda _: aggregators.PCD(0),
+        "of main and others, none negative",
+        "active set, T turns or a few more",
+        _arxiv("2606.29521"),
+        permutation=AUXILIARIES,
+        scale=NO,
+        zero=DEPENDS,
+        duplicate=ONCE,
+        note="All auxiliary losses fall where they can together. 1e-8 is added "
+        "to mean squares. Where the main gradient is zero the update is.",
+    ),
     "GradDrop()": Entry(
         lambda _: aggregators.GradDrop(seed=0),
         "of each coordinate, zero or one",

@@ -1,0 +1,204 @@
+"""PCD: the main gradient, moved until every other task gains a little."""
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_mtl.aggregators import slots
+from keras_mtl.aggregators.aggregator import Aggregator
+from keras_mtl.arguments import number_above_zero
+from keras_mtl.arguments import number_to_one
+from keras_mtl.main_task import check_main_task
+from keras_mtl.main_task import index_of_main_task
+from keras_mtl.solvers.active_set import times
+from keras_mtl.solvers.cosines import to_cosines
+from keras_mtl.solvers.gram import Tensor
+from keras_mtl.solvers.gram import diagonal
+from keras_mtl.solvers.gram import divisor
+from keras_mtl.solvers.gram import epsilon_of
+from keras_mtl.solvers.gram import to_gram
+from keras_mtl.solvers.nonnegative import nonnegative_quadratic
+
+
+@keras.saving.register_keras_serializable(package="keras_mtl")
+class PCD(Aggregator):
+    """Priority-constrained descent.
+
+    The direction nearest to the main gradient in which every auxiliary loss
+    falls, by at least a share `tau` of what a step along its own gradient
+    would give:
+
+        argmin_d |d - g_main|^2 with g_t . d >= tau |g_t|^2 for all others
+
+    It is as long as the main gradient. `Projection` and its kin change the
+    auxiliary gradients so that they do the main task no harm; PCD changes the
+    main gradient so that the auxiliary tasks come to no harm, and leaves their
+    gradients out where they gain enough already.
+
+    All gradients are divided by a moving root mean square of their norms
+    first, so that `loss_weights` do not matter (but for the main task's, which
+    is the scale of the update) and a fall in a task's gradients does.
+
+    If no direction meets all of the conditions, as for opposed auxiliary
+    gradients, the update is the main gradient; and zero where that is zero.
+
+    Args:
+        main_task: Name of the main task, or its index in the order of `loss`.
+        tau: The share, from 0 to 1. 0 asks that no auxiliary loss rises.
+        beta: Share of the old mean square, from 0 to below 1.
+        epsilon: Added to mean squares, a number above 0.
+        granularity: `"model"` (default, as published), `"layer"` or
+            `"variable"`.
+        name: Name of the method.
+
+    Example:
+
+    >>> rule = keras_mtl.aggregators.PCD(main_task=0, tau=0.0)
+    >>> rule.weights([[1.0, -1.0], [-1.0, 2.0]])  # g = (1, 0), (-1, 1)
+    [1.414 0.707]
+
+    Reference:
+
+    - [Not All Objectives Are Born Equal: Priority-Constrained Descent for
+        Hierarchical Multi-Objective Optimization](
+        https://arxiv.org/abs/2606.29521), 2026
+    """
+
+    has_group_state = True
+
+    def __init__(
+        self,
+        main_task: str | int,
+        tau: float = 0.02,
+        beta: float = 0.999,
+        epsilon: float = 1e-8,
+        granularity: str = "model",
+        name: str | None = None,
+    ):
+        super().__init__(granularity=granularity, name=name)
+        self.main_task = check_main_task(main_task)
+        self.tau = number_to_one("tau", tau)
+        self.beta = number_to_one("beta", beta, one=False)
+        self.epsilon = number_above_zero("epsilon", epsilon)
+        self.squares: keras.Variable | None = None
+        self.steps: keras.Variable | None = None
+
+    def create_state(self, task_names: tuple[str, ...]) -> None:
+        """Checks that the main task is one of the tasks."""
+        index_of_main_task(self.main_task, task_names)
+
+    def create_group_state(
+        self, group_shape: tuple[int, ...], num_tasks: int
+    ) -> None:
+        """Makes the mean squares `[..., T]` and the steps they are of."""
+        shape = (*group_shape, num_tasks)
+        self.squares = slots.make_state("squares", shape)
+        self.steps = slots.make_state("steps", shape)
+
+    def weights(self, gram: Tensor, present: Tensor | None = None) -> Tensor:
+        """Task weights; each call is a step of the mean squares.
+
+        Args:
+            gram: Float tensor or NumPy array `[..., T, T]`.
+            present: Booleans `[T]`, false for a task without labels in the
+                batch, whose mean square stays as it is; None if all have some.
+
+        Returns:
+            Float tensor `[..., T]`.
+        """
+        gram = to_gram(gram)
+        size = gram.shape[-1]
+        self.build_groups(gram.shape[:-2], size)
+        scales = ops.cast(self._scales(gram, present), gram.dtype)
+        scaled = gram * scales[..., :, None] * scales[..., None, :]
+        main = self._index(size)
+        order = np.array([main, *(t for t in range(size) if t != main)])
+        places = np.argsort(order)
+        scaled = ops.take(ops.take(scaled, order, axis=-2), order, axis=-1)
+        multipliers = priority_multipliers(scaled, self.tau)
+        ones = ops.ones_like(multipliers[..., :1])
+        weights = ops.concatenate([ones, multipliers], axis=-1)
+        length = ops.sqrt(
+            divisor(_square(scaled, weights)) / divisor(scaled[..., 0, :1])
+        )
+        vanishes = _square(scaled, weights) <= _noise(scaled, weights)
+        weights = ops.where(vanishes, 0.0, weights / length)
+        weights = ops.take(weights, places, axis=-1)
+        # As long as the main gradient, which is not scaled itself.
+        weights = weights * scales / scales[..., main : main + 1]
+        weights = ops.where(gram[..., main, main][..., None] > 0, weights, 0.0)
+        return slots.nan_like(weights, gram)
+
+    def _index(self, size: int) -> int:
+        names = self.task_names or range(size)
+        if not self.built and isinstance(self.main_task, str):
+            self.check_built()
+        return index_of_main_task(self.main_task, list(names))
+
+    def _scales(self, gram: Tensor, present: Tensor | None) -> Tensor:
+        """One over the root mean squares, after they have moved."""
+        new = ops.cast(diagonal(gram), "float32")
+        moves = slots.taking_part(present, gram.shape[-1])
+        moves = ops.logical_and(moves, ops.all(ops.isfinite(gram)))
+        old = ops.convert_to_tensor(self.squares)
+        squares = ops.where(moves, self.beta * old + (1 - self.beta) * new, old)
+        steps = self.steps + ops.cast(moves, "float32")
+        self.squares.assign(squares)
+        self.steps.assign(steps)
+        # The mean starts at zero, so it is that of the steps so far.
+        share = divisor(1 - self.beta**steps)
+        return 1 / ops.sqrt(squares / share + self.epsilon)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "main_task": self.main_task,
+            "tau": self.tau,
+            "beta": self.beta,
+            "epsilon": self.epsilon,
+            **super().get_config(),
+        }
+
+
+def priority_multipliers(gram: Tensor, tau: float) -> Tensor:
+    """What to add of each auxiliary gradient, at least.
+
+    The multipliers m >= 0 of the conditions minimise
+    (1/2) m' K m - b' m with b_t = tau |g_t|^2 - g_t . g_main, over the
+    auxiliary tasks. That is solved for unit gradients, whose multipliers are m
+    times the norms.
+
+    Args:
+        gram: Float tensor `[..., T, T]`, the main task first.
+        tau: The share.
+
+    Returns:
+        Float tensor `[..., T - 1]`; zeros where the conditions cannot be met.
+    """
+    cosines, lengths = to_cosines(gram[..., 1:, 1:])
+    pull = tau * diagonal(gram)[..., 1:] - gram[..., 0, 1:]
+    pull = pull / lengths
+    largest = divisor(ops.max(ops.abs(pull), axis=-1, keepdims=True))
+    pull = pull / largest
+    found = nonnegative_quadratic(cosines, pull)
+    # Opposed gradients have no bound, and multipliers that only grow.
+    lack = pull - times(cosines, found)
+    noise = 1 + ops.max(found, axis=-1, keepdims=True)
+    tolerance = 100 * epsilon_of(gram) * noise
+    met = ops.all(lack <= tolerance, axis=-1, keepdims=True)
+    sane = noise < epsilon_of(gram) ** -0.5
+    found = ops.where(ops.logical_and(met, sane), found, 0.0)
+    return largest * found / lengths
+
+
+def _square(gram: Tensor, weights: Tensor) -> Tensor:
+    """Squared norm of the weighted sum, `[..., 1]`."""
+    return ops.sum(weights * times(gram, weights), axis=-1, keepdims=True)
+
+
+def _noise(gram: Tensor, weights: Tensor) -> Tensor:
+    """What rounding leaves of a squared norm that is zero."""
+    lengths = ops.sqrt(diagonal(gram))
+    total = ops.sum(ops.abs(weights) * lengths, axis=-1, keepdims=True)
+    return 10 * epsilon_of(gram) * total**2

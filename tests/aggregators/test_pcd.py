@@ -1,0 +1,167 @@
+"""Tests of PCD, against an enumeration of all sets of constraints."""
+
+import itertools
+
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_mtl import testing
+from keras_mtl.aggregators.pcd import PCD
+
+
+def value(tensor):
+    return ops.convert_to_numpy(tensor).astype("float64")
+
+
+def direction(rows, tau):
+    """The update for gradients whose mean squares are theirs: by hand."""
+    lengths = np.linalg.norm(rows, axis=1)
+    unit = rows / lengths[:, None]
+    best, nearest = unit[0], np.inf
+    auxiliaries = range(1, len(rows))
+    for count in range(len(rows)):
+        for chosen in itertools.combinations(auxiliaries, count):
+            active = unit[list(chosen)]
+            # The nearest point where the chosen conditions hold exactly.
+            lack = tau - active @ unit[0]
+            point = unit[0] + active.T @ (
+                np.linalg.pinv(active @ active.T) @ lack
+            )
+            distance = np.linalg.norm(point - unit[0])
+            meets = (unit[1:] @ point >= tau - 1e-9).all()
+            if meets and distance < nearest:
+                best, nearest = point, distance
+    return best * lengths[0] / np.linalg.norm(best)
+
+
+class TestUpdate:
+    def test_by_hand(self):
+        # g_2 . d = 0: what is left of g_1 lies along (1, 1), as long as g_1.
+        weights = PCD(0, tau=0.0).weights([[1.0, -1.0], [-1.0, 2.0]])
+        np.testing.assert_allclose(
+            value(weights), [2**0.5, 0.5 * 2**0.5], rtol=1e-5
+        )
+
+    @pytest.mark.parametrize("size", [2, 3, 5])
+    @pytest.mark.parametrize("tau", [0.0, 0.02, 0.5])
+    def test_nearest_direction_in_which_all_gain(self, size, tau):
+        rng = np.random.default_rng(size)
+        for _ in range(10):
+            rows = rng.standard_normal((size, 7)) * 10.0 ** rng.uniform(
+                -1, 1, (size, 1)
+            )
+            update = value(PCD(0, tau=tau).combine(rows.astype("float32")))
+            expected = direction(rows, tau)
+            error = np.linalg.norm(update - expected)
+            assert error < 2e-4 * np.linalg.norm(rows[0])
+
+    def test_no_conflict_leaves_the_main_gradient(self):
+        rows = np.array([[3.0, 1.0], [1.0, 0.5], [0.0, 9.0]], "float32")
+        update = value(PCD(0).combine(rows))
+        np.testing.assert_allclose(update, rows[0], rtol=1e-6)
+
+    def test_opposed_auxiliaries_leave_the_main_gradient(self):
+        rows = np.array([[3.0, 1.0], [1.0, 0.5], [-1.0, -0.5]], "float32")
+        update = value(PCD(0).combine(rows))
+        np.testing.assert_allclose(update, rows[0], rtol=1e-6)
+
+    def test_zero_main_gradient_stops(self):
+        rows = np.array([[0.0, 0.0], [1.0, 0.5]], "float32")
+        np.testing.assert_array_equal(value(PCD(0).combine(rows)), 0.0)
+
+    def test_zero_auxiliary_changes_nothing(self):
+        rows = np.array([[1.0, 0.0], [0.0, 0.0], [-1.0, 1.0]], "float32")
+        pair = value(PCD(0).combine(rows[[0, 2]]))
+        np.testing.assert_allclose(value(PCD(0).combine(rows)), pair, rtol=1e-5)
+
+    @pytest.mark.parametrize("main", [0, 1, 2])
+    def test_any_task_can_be_the_main_one(self, main):
+        rows = np.random.default_rng(1).standard_normal((3, 4))
+        others = [t for t in range(3) if t != main]
+        first = value(PCD(0).combine(rows[[main, *others]]))
+        np.testing.assert_allclose(value(PCD(main).combine(rows)), first)
+
+    @pytest.mark.parametrize("scale", [1e-15, 1e15])
+    def test_common_scale(self, scale):
+        rows = np.random.default_rng(2).standard_normal((3, 5))
+        small = value(PCD(0).combine((rows * scale).astype("float32")))
+        expected = value(PCD(0).combine(rows.astype("float32")))
+        # epsilon adds to mean squares: below it tau is a share of less.
+        np.testing.assert_allclose(small / scale, expected, atol=0.05)
+
+
+class TestMeanSquares:
+    def test_sequence(self):
+        # A task whose gradients have fallen asks for less.
+        rng = np.random.default_rng(3)
+        rule = PCD(0, tau=0.5, beta=0.5, epsilon=1e-12)
+        mean, total = np.zeros(2), 0.0
+        for factor in (1.0, 0.1, 0.01):
+            rows = rng.standard_normal((2, 3)) * [[1.0], [factor]]
+            mean = 0.5 * mean + 0.5 * (rows**2).sum(axis=1)
+            total = 0.5 * total + 0.5
+            scaled = rows / np.sqrt(mean / total)[:, None]
+            lack = 0.5 * scaled[1] @ scaled[1] - scaled[1] @ scaled[0]
+            share = max(lack, 0) / (scaled[1] @ scaled[1])
+            expected = scaled[0] + share * scaled[1]
+            length = np.linalg.norm(expected)
+            expected *= np.linalg.norm(rows[0]) / length
+            update = value(rule.combine(rows.astype("float32")))
+            np.testing.assert_allclose(update, expected, rtol=1e-4, atol=1e-5)
+
+    def test_loss_weight_of_an_auxiliary_does_not_matter(self):
+        rng = np.random.default_rng(4)
+        rules = PCD(0), PCD(0)
+        for _ in range(3):
+            rows = rng.standard_normal((3, 4)).astype("float32")
+            heavy = rows * np.array([[1.0], [50.0], [1.0]], "float32")
+            a, b = (value(r.combine(x)) for r, x in zip(rules, (rows, heavy)))
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+    def test_absent_tasks_and_overflow_leave_them_alone(self):
+        rule = PCD(0)
+        rule.weights(np.eye(3))
+        squares = value(rule.squares)
+        rule.weights(np.full((3, 3), np.inf))
+        np.testing.assert_array_equal(value(rule.squares), squares)
+        assert np.isnan(value(rule.weights(np.full((3, 3), np.nan)))).all()
+        gram = np.diag([4.0, 0.0, 4.0])
+        rule.weights(gram, present=np.array([True, False, True]))
+        moved = value(rule.squares) != squares
+        np.testing.assert_array_equal(moved, [True, False, True])
+
+
+def test_keeps_what_aggregators_promise():
+    # epsilon is added to mean squares, whatever the scale.
+    testing.check_aggregator(
+        PCD(0, tau=0.1),
+        [testing.assert_structure],
+    )
+
+
+@pytest.mark.parametrize(
+    "kwargs, message",
+    [
+        ({"main_task": None}, "`main_task` must be the name"),
+        ({"main_task": 0, "tau": 1.5}, "`tau` must be a number"),
+        ({"main_task": 0, "beta": 1.0}, "`beta` must be a number"),
+        ({"main_task": 0, "epsilon": 0}, "`epsilon` must be a number above"),
+    ],
+)
+def test_bad_arguments_are_refused(kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        PCD(**kwargs)
+
+
+def test_unknown_tasks_are_refused():
+    with pytest.raises(ValueError, match="does not know its tasks yet"):
+        PCD("main").weights(np.eye(2))
+    with pytest.raises(ValueError, match="must be one of the tasks"):
+        PCD("main").build(["a", "b"])
+    with pytest.raises(ValueError, match="an index below 2"):
+        PCD(2).weights(np.eye(2))
+
+
+if __name__ == "__main__":
+    raise SystemExit(pytest.main([__file__]))
