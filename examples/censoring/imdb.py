@@ -17,6 +17,7 @@ from absl import app
 from absl import flags
 
 from examples.censoring import methods
+from examples.censoring import program
 from examples.censoring import sweep
 from examples.censoring.methods import Setting
 from examples.censoring.restart import Restart
@@ -27,32 +28,7 @@ WEIGHTS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 SMOOTHINGS = (1.0, 0.01)
 WORDS, WIDTH = 10000, 512
 TRAINING_REVIEWS = 20000
-BATCH_SIZE, PATIENCE = 512, 5
-
-_METHOD = flags.DEFINE_multi_enum(
-    "method",
-    list(methods.NAMES),
-    list(methods.NAMES),
-    "Which methods; by default all of the paper. Multi-task is plain decoupled "
-    "weight decay, single task none.",
-)
-_WEIGHT = flags.DEFINE_list(
-    "weight", [str(w) for w in WEIGHTS], "Strengths of the weight decay."
-)
-_SMOOTHING = flags.DEFINE_list(
-    "smoothing", [str(s) for s in SMOOTHINGS], "Smoothing of the reference."
-)
-_SEEDS = flags.DEFINE_integer("seeds", 5, "How many runs.", lower_bound=1)
-_FIRST_SEED = flags.DEFINE_integer("first_seed", 0, "The first of them.")
-_LIMIT = flags.DEFINE_integer(
-    "limit",
-    None,
-    "Use only so many reviews of each split, for a quick look.",
-    lower_bound=10,
-)
-_OUTPUT_DIR = flags.DEFINE_string(
-    "output_dir", "results/censoring", "Where the results are kept."
-)
+BATCH_SIZE, EPOCHS, PATIENCE = 512, 1000, 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,14 +127,18 @@ def make_model(setting: Setting) -> Restart:
     return Restart(model)
 
 
-def run(cell: Cell) -> dict[str, float]:
+def run(cell: Cell, limit: int | None = None) -> dict[str, float]:
     """Trains until validation does not improve, and measures on the test part.
+
+    Args:
+        cell: Which run.
+        limit: Use only so many reviews of each split.
 
     Returns:
         `test_loss`, the cross-entropy with the weights that were best on
         validation, `test_accuracy`, `val_loss` and `epochs`.
     """
-    data = make_data(_LIMIT.value)
+    data = make_data(limit)
     restart = make_model(cell.setting)
     keras.utils.set_random_seed(cell.seed)
     restart(make_network().get_weights(), restart.model)
@@ -170,7 +150,7 @@ def run(cell: Cell) -> dict[str, float]:
         batch_size=BATCH_SIZE,
         validation_data=data.validation,
         validation_batch_size=1000,
-        epochs=1000,
+        epochs=EPOCHS,
         callbacks=[stopping],
         verbose=0,
     )
@@ -185,23 +165,28 @@ def run(cell: Cell) -> dict[str, float]:
     }
 
 
-def cells() -> list[Cell]:
-    """The runs that the flags ask for, those of one model side by side."""
-    chosen = methods.settings(
-        _METHOD.value,
-        sweep.numbers("weight", _WEIGHT.value),
-        ["variable"],
-        sweep.numbers("smoothing", _SMOOTHING.value),
-    )
-    seeds = range(_FIRST_SEED.value, _FIRST_SEED.value + _SEEDS.value)
-    return [Cell(setting, seed) for setting in chosen for seed in seeds]
-
-
 def main(argv: list[str]) -> None:
-    if len(argv) > 1:
-        raise app.UsageError(f"Unknown arguments: {argv[1:]}")
-    sweep.sweep(f"{_OUTPUT_DIR.value}/imdb.jsonl", cells(), run)
+    program.check_arguments(argv)
+    runs = [
+        Cell(setting, seed)
+        for setting in program.chosen_settings()
+        for seed in program.chosen_seeds()
+    ]
+    limited = functools.partial(run, limit=program.FLAGS.limit)
+    sweep.sweep(program.results_file("imdb"), runs, limited)
 
 
 if __name__ == "__main__":
+    program.define_flags(
+        weights=WEIGHTS,
+        smoothings=SMOOTHINGS,
+        granularities=["variable"],
+        seeds=5,
+    )
+    flags.DEFINE_integer(
+        "limit",
+        None,
+        "Use only so many reviews of each split, for a quick look.",
+        lower_bound=10,
+    )
     app.run(main)

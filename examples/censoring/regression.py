@@ -9,14 +9,15 @@ run to --output_dir/regression.jsonl; runs that are there are not run again.
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 
 import keras
 import numpy as np
 from absl import app
-from absl import flags
 
 import keras_mtl
 from examples.censoring import methods
+from examples.censoring import program
 from examples.censoring import sweep
 from examples.censoring.methods import Setting
 from examples.censoring.restart import Restart
@@ -25,34 +26,7 @@ TASKS = ("same", "similar", "unrelated")
 WEIGHTS = (0.1, 0.3, 1.0, 3.0, 10.0)
 SMOOTHINGS = (1.0, 0.1, 0.01)
 INPUTS, OUTPUTS, WIDTH, DEPTH = 250, 100, 100, 4
-BATCH_SIZE, PATIENCE = 100, 10
-
-_METHOD = flags.DEFINE_multi_enum(
-    "method",
-    list(methods.NAMES),
-    list(methods.NAMES),
-    "Which methods; by default all of the paper.",
-)
-_TASK = flags.DEFINE_multi_enum(
-    "task", list(TASKS), list(TASKS), "Which auxiliary tasks."
-)
-_WEIGHT = flags.DEFINE_list(
-    "weight", [str(w) for w in WEIGHTS], "Weights of the auxiliary task."
-)
-_GRANULARITY = flags.DEFINE_multi_enum(
-    "granularity",
-    list(methods.GRANULARITIES),
-    list(methods.GRANULARITIES),
-    "What is censored as one vector.",
-)
-_SMOOTHING = flags.DEFINE_list(
-    "smoothing", [str(s) for s in SMOOTHINGS], "Smoothing of the reference."
-)
-_SEEDS = flags.DEFINE_integer("seeds", 20, "How many runs.", lower_bound=1)
-_FIRST_SEED = flags.DEFINE_integer("first_seed", 0, "The first of them.")
-_OUTPUT_DIR = flags.DEFINE_string(
-    "output_dir", "results/censoring", "Where the results are kept."
-)
+BATCH_SIZE, EPOCHS, PATIENCE = 100, 1000, 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -198,7 +172,7 @@ def run(cell: Cell) -> dict[str, float]:
             {"main": y, "auxiliary": y},
         ),
         validation_batch_size=len(x),
-        epochs=1000,
+        epochs=EPOCHS,
         callbacks=[stopping],
         verbose=0,
     )
@@ -211,28 +185,32 @@ def run(cell: Cell) -> dict[str, float]:
     }
 
 
-def cells() -> list[Cell]:
-    """The runs that the flags ask for, those of one model side by side."""
-    chosen = methods.settings(
-        _METHOD.value,
-        sweep.numbers("weight", _WEIGHT.value),
-        _GRANULARITY.value,
-        sweep.numbers("smoothing", _SMOOTHING.value),
-    )
-    seeds = range(_FIRST_SEED.value, _FIRST_SEED.value + _SEEDS.value)
+def cells(
+    settings: Sequence[Setting], tasks: Sequence[str], seeds: Sequence[int]
+) -> list[Cell]:
+    """All runs, those of one compiled model side by side."""
     return [
         Cell(setting, task, seed)
-        for setting in chosen
-        for task in ([""] if setting.method == methods.SINGLE else _TASK.value)
+        for setting in settings
+        for task in ([""] if setting.method == methods.SINGLE else tasks)
         for seed in seeds
     ]
 
 
 def main(argv: list[str]) -> None:
-    if len(argv) > 1:
-        raise app.UsageError(f"Unknown arguments: {argv[1:]}")
-    sweep.sweep(f"{_OUTPUT_DIR.value}/regression.jsonl", cells(), run)
+    program.check_arguments(argv)
+    runs = cells(
+        program.chosen_settings(), program.FLAGS.task, program.chosen_seeds()
+    )
+    sweep.sweep(program.results_file("regression"), runs, run)
 
 
 if __name__ == "__main__":
+    program.define_flags(
+        weights=WEIGHTS,
+        smoothings=SMOOTHINGS,
+        granularities=methods.GRANULARITIES,
+        seeds=20,
+        tasks=TASKS,
+    )
     app.run(main)

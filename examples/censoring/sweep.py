@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import math
 import os
 import pathlib
 import time
@@ -11,7 +10,6 @@ from collections.abc import Iterable
 from typing import Any
 
 import keras
-from absl import app
 
 Row = dict[str, Any]
 
@@ -39,6 +37,7 @@ def sweep(
     )
     if not missing:
         return
+    _end_last_line(path)
     progress = keras.utils.Progbar(len(missing), unit_name="run")
     for cell in missing:
         start = time.perf_counter()
@@ -65,19 +64,11 @@ def read(path: str | os.PathLike) -> list[Row]:
     return rows
 
 
-def numbers(flag: str, values: list[str]) -> list[float]:
-    """The numbers that a flag lists, from 0 up.
-
-    Raises:
-        app.UsageError: If they are none.
-    """
-    try:
-        found = [float(value) for value in values]
-    except ValueError as error:
-        raise app.UsageError(f"--{flag}: {error}") from error
-    if not found or not all(0 <= number < math.inf for number in found):
-        raise app.UsageError(f"--{flag}: numbers from 0 up, not {values}")
-    return found
+def _end_last_line(path: pathlib.Path) -> None:
+    """Ends a line that a kill cut short, so that the next one stands alone."""
+    if path.exists() and not path.read_text().endswith("\n"):
+        with open(path, "a") as file:
+            file.write("\n")
 
 
 def _key(row: Row) -> str:

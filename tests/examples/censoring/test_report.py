@@ -1,0 +1,80 @@
+"""Tables and figures of results made up."""
+
+import json
+
+import pytest
+from absl import app
+
+from examples.censoring import report
+
+REGRESSION = report.EXPERIMENTS[0]
+
+
+def rows():
+    found = []
+
+    def add(method, weight, task, values, smoothing=1.0):
+        for seed, value in enumerate(values):
+            setting = {
+                "method": method,
+                "weight": weight,
+                "granularity": "model",
+                "smoothing": smoothing,
+            }
+            config = {"setting": setting, "task": task, "seed": seed}
+            found.append({"config": config, "test_loss": value})
+
+    add("single_task", 0.0, "", [0.46, 0.48])
+    for weight, shift in ((0.1, 0.0), (3.0, 0.01)):
+        add("multi_task", weight, "same", [0.44 + shift, 0.42, 0.43])
+        values = [0.34 + shift, 0.32, 0.33]
+        add("projection", weight, "same", values, 0.01)
+    return found
+
+
+def test_tables_hold_means_and_the_papers_numbers():
+    results = report.load(rows(), "test_loss")
+    lines = report.table(REGRESSION, results).splitlines()
+    assert len(lines) == 2 + 1 + 2 + 2
+    assert lines[2] == (
+        "| single task | model | 1 |  | 0 | 2 | 0.4700 ± 0.0100 | 0.4473 | "
+        "+0.0227 |"
+    )
+    last = (
+        "| projection | model | 0.01 | same | 3 | 3 | 0.3333 ± 0.0088 | "
+        "0.4102 | -0.0769 |"
+    )
+    assert lines[-1] == last
+
+
+def test_peaks_choose_the_best_weight():
+    results = report.load(rows(), "test_loss")
+    lines = report.peaks(REGRESSION, results).splitlines()
+    assert lines[3].startswith("| multi-task | model | 1 | same | 0.1 | 0.43")
+    # All of three runs are better than all of three: one in twenty.
+    assert lines[4].endswith("| 0.1 | 0.3300 ± 0.0058 | 0.05 |")
+
+
+def test_writes_what_there_is(tmp_path):
+    lines = "\n".join(json.dumps(row) for row in rows())
+    (tmp_path / "regression.jsonl").write_text(lines)
+    assert "synthetic regression" in report.report(tmp_path)
+    assert (tmp_path / "regression.md").stat().st_size > 500
+    assert (tmp_path / "regression.png").stat().st_size > 10_000
+    assert not (tmp_path / "imdb.md").exists()
+
+
+def test_nothing_to_report_is_said(tmp_path):
+    with pytest.raises(app.UsageError, match="holds no results"):
+        report.report(tmp_path)
+
+
+def test_points_of_the_paper_fit_the_weights():
+    for experiment in report.EXPERIMENTS:
+        for panels in experiment.points.values():
+            for points in panels.values():
+                assert len(points) in (1, len(experiment.weights))
+
+
+if __name__ == "__main__":
+    raise SystemExit(pytest.main([__file__]))

@@ -1,0 +1,53 @@
+"""Results are kept as they come, and nothing is run twice."""
+
+import dataclasses
+
+import pytest
+
+from examples.censoring import sweep
+from examples.censoring.methods import Setting
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    setting: Setting
+    seed: int
+
+
+CELLS = [Cell(Setting("multi_task", w), s) for w in (0.1, 1.0) for s in (0, 1)]
+
+
+def measure(cell):
+    return {"loss": 10 * cell.setting.weight + cell.seed}
+
+
+def test_a_killed_sweep_goes_on_where_it_stopped(tmp_path):
+    path = tmp_path / "deep" / "runs.jsonl"
+    calls = []
+
+    def run(cell):
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        calls.append(cell)
+        return measure(cell)
+
+    with pytest.raises(KeyboardInterrupt):
+        sweep.sweep(path, CELLS, run)
+    assert calls == CELLS[:3]
+    with open(path, "a") as file:
+        file.write('{"config": {"setting"')  # killed while writing
+    calls.clear()
+    sweep.sweep(path, CELLS, run)
+    assert calls == CELLS[3:]
+    rows = sweep.read(path)
+    assert [row["loss"] for row in rows] == [measure(c)["loss"] for c in CELLS]
+    assert all(row["seconds"] >= 0 for row in rows)
+    sweep.sweep(path, CELLS, pytest.fail)
+
+
+def test_no_file_is_no_result(tmp_path):
+    assert sweep.read(tmp_path / "none.jsonl") == []
+
+
+if __name__ == "__main__":
+    raise SystemExit(pytest.main([__file__]))
