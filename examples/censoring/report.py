@@ -69,6 +69,16 @@ EXPERIMENTS = (
         "model",
     ),
     Experiment(
+        "regression_hasty",
+        "test_loss",
+        "test mean squared error",
+        "synthetic regression, hasty Adam",
+        True,
+        published.REGRESSION,
+        (0.1, 0.3, 1.0, 3.0, 10.0),
+        "model",
+    ),
+    Experiment(
         "imdb",
         "test_loss",
         "test cross-entropy",

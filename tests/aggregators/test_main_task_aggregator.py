@@ -413,5 +413,41 @@ class TestByParameter:
             )
 
 
+class TestBatchesOfOneTask:
+    def test_are_compared_with_the_remembered_main_gradient(self):
+        """Data sets apart: a batch has the labels of one task alone."""
+        inputs = keras.Input((2,))
+        shared = keras.layers.Dense(1, use_bias=False, name="shared")(inputs)
+        model = MultiTaskModel(
+            inputs,
+            {
+                name: keras.layers.Identity(name=name)(shared)
+                for name in ("main", "other")
+            },
+        )
+        model.compile(
+            keras.optimizers.SGD(1.0),
+            loss={"main": "mse", "other": "mse"},
+            aggregator=Projection("main", smoothing=0.5),
+            missing_label=float("nan"),
+        )
+        kernel = model.get_layer("shared").kernel
+        nan = np.array([[np.nan]], "float32")
+
+        def move(x, **labels):
+            kernel.assign([[1.0], [1.0]])
+            y = {n: np.array([[v]], "float32") for n, v in labels.items()}
+            y = {"main": nan, "other": nan, **y}
+            model.train_on_batch(np.array([x], "float32"), y)
+            return 1.0 - ops.convert_to_numpy(kernel)[:, 0]
+
+        # v = (2, 0), remembered as (1, 0).
+        np.testing.assert_allclose(move([1.0, 0.0], main=0.0), [2.0, 0.0])
+        for _ in range(2):
+            # u = (-1, 1) loses what opposes it; what is remembered stays.
+            moved = move([-1.0, 1.0], other=-0.5)
+            np.testing.assert_allclose(moved, [0.0, 1.0], atol=1e-6)
+
+
 if __name__ == "__main__":
     raise SystemExit(pytest.main([__file__]))

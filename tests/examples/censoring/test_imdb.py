@@ -59,7 +59,11 @@ def test_a_run_learns_and_repeats(reviews):
     found = imdb.run(cell)
     again = imdb.run(cell)
     assert found["test_loss"] == pytest.approx(again["test_loss"], rel=1e-4)
-    assert found["test_accuracy"] == 1 and found["test_loss"] < 0.5 and found["epochs"] == 8
+    assert (
+        found["test_accuracy"] == 1
+        and found["test_loss"] < 0.5
+        and found["epochs"] == 8
+    )
 
 
 if __name__ == "__main__":
