@@ -122,11 +122,11 @@ class Weighted:
         self, losses: Tensor, losses_after: Tensor, gradients: Tensor
     ) -> None:
         """Lets the weightings learn from the step, as the model does."""
+        rows = self.weights[..., None] * gradients
         seen = {
             "losses_after": losses_after,
-            "gradient_norms": ops.norm(
-                self.weights[..., None] * gradients, axis=-1
-            ),
+            "gradient_norms": ops.norm(rows, axis=-1),
+            "gradient_gram": ops.matmul(rows, ops.swapaxes(rows, -1, -2)),
         }
         for s, weighting in enumerate(self.weightings):
             wanted = {name: seen[name][s] for name in weighting.observes}

@@ -33,9 +33,11 @@ class PCD(Aggregator):
         argmin_d |d - g_main|^2 with g_t . d >= tau |g_t|^2 for all others
 
     It is as long as the main gradient. `Projection` and its kin change the
-    auxiliary gradients so that they do the main task no harm; PCD changes the
-    main gradient so that the auxiliary tasks come to no harm, and leaves their
-    gradients out where they gain enough already.
+    auxiliary gradients so that they do the main task no harm. PCD changes the
+    main gradient so that the auxiliary tasks gain, and leaves their gradients
+    out where they gain enough already: the main task pays. Where gradients
+    are opposed its loss rises, unless `tau` is 0, so that training does not
+    end on the Pareto front before the auxiliary losses cannot fall any more.
 
     All gradients are divided by a moving root mean square of their norms
     first, so that `loss_weights` do not matter (but for the main task's, which
