@@ -2,7 +2,9 @@
 
 import math
 import numbers
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -89,6 +91,33 @@ def boolean(argument: str, value: Any) -> bool:
             f"{argument}={value!r}"
         )
     return bool(value)
+
+
+def optional_seed(value: Any) -> int | None:
+    """The argument `seed` as an int, or `None`."""
+    return None if value is None else integer_from(0, "seed", value)
+
+
+def optional_path(argument: str, value: Any) -> Path | None:
+    """The value as a path, if it is one, or `None`."""
+    if value is None:
+        return None
+    if not isinstance(value, (str, os.PathLike)) or value == "":
+        raise ValueError(
+            f"`{argument}` must be a path or `None`. Received: "
+            f"{argument}={value!r}"
+        )
+    return Path(value)
+
+
+def one_of(argument: str, value: Any, known: Sequence[Any]) -> Any:
+    """The value, if it is one of those known."""
+    if value not in known:
+        raise ValueError(
+            f"`{argument}` must be one of {list(known)}. Received: "
+            f"{argument}={value!r}"
+        )
+    return value
 
 
 def numbers_by_task(argument: str, given: Any) -> Any:

@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from keras_mtl.arguments import boolean
 from keras_mtl.arguments import number_from_zero
 from keras_mtl.auxiliary_heads import activations
 from keras_mtl.auxiliary_heads import dtype_policy
@@ -75,7 +76,7 @@ class SelfAuxiliaries(keras.layers.Layer):
         self.representation = representation if is_name else [*representation]
         self.heads = dict(heads)
         self.weight = number_from_zero("weight", weight)
-        self.as_tasks = as_tasks
+        self.as_tasks = boolean("as_tasks", as_tasks)
         self.supports_masking = True
 
     def build(self, input_shape: Any) -> None:

@@ -18,6 +18,7 @@ from keras_mtl.layers import AuxiliaryBranch
 from keras_mtl.layers.copies import make_layers
 from keras_mtl.model import MultiTaskModel
 from keras_mtl.symbolic_graph import named_outputs
+from keras_mtl.symbolic_graph import nodes_before
 from keras_mtl.symbolic_graph import operation_of
 from keras_mtl.tapped_tensor import check_leads_to
 from keras_mtl.tapped_tensor import tapped_tensor
@@ -123,6 +124,7 @@ def add_auxiliary_branches(
     tasks = task_names(tasks, outputs)
     tensors = _tapped_tensors(model, taps)
     names = [operation_of(tensor).name for tensor in tensors]
+    _check_order(tensors, names)
     shapes = [tensor.shape for tensor in tensors]
     for task in tasks:
         for tensor in tensors:
@@ -181,6 +183,22 @@ def _tapped_tensors(model: keras.Model, taps: Any) -> list[keras.KerasTensor]:
             f"`taps` must name each layer once. Received: taps={taps!r}"
         )
     return tensors
+
+
+def _check_order(tensors: list[keras.KerasTensor], names: list[str]) -> None:
+    for place, tensor in enumerate(tensors):
+        before = {id(node.operation) for node in nodes_before(tensor)}
+        late = [
+            name
+            for name, other in zip(names[place + 1 :], tensors[place + 1 :])
+            if id(operation_of(other)) in before
+        ]
+        if late:
+            raise ValueError(
+                "`taps` must be in the order in which the model computes "
+                f"them, but '{names[place]}' is computed from {late}. "
+                f"Received: taps={names}"
+            )
 
 
 def _adapters(

@@ -2,6 +2,7 @@
 
 import contextlib
 import random
+from collections.abc import Iterable
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,7 +23,8 @@ def task_names(tasks: Any, outputs: dict[str, keras.KerasTensor]) -> list[str]:
     """
     if tasks is None:
         return list(outputs)
-    names = [tasks] if isinstance(tasks, str) else list(tasks)
+    is_one = isinstance(tasks, str) or not isinstance(tasks, Iterable)
+    names = [tasks] if is_one else list(tasks)
     unknown = [name for name in names if name not in outputs]
     if unknown or not names or len(set(names)) < len(names):
         raise ValueError(

@@ -102,6 +102,7 @@ class TaskLosses(CompileLoss):
         self, y_true: Any, y_pred: Any, sample_weight: Any = None
     ) -> Tensor:
         if keras.tree.is_nested(y_true) or keras.tree.is_nested(y_pred):
+            self._check_labels(y_true, y_pred)
             sample_weight = self._by_output(sample_weight, y_pred)
             return super().call(y_true, y_pred, sample_weight)
         if not self.built:
@@ -120,6 +121,35 @@ class TaskLosses(CompileLoss):
             )
             total += value * weight
         return total
+
+    def _check_labels(self, y_true: Any, y_pred: Any) -> None:
+        """Raises if labels by name are not those of the outputs.
+
+        Keras would take names for labels, and fail where these are used.
+        """
+        if isinstance(y_pred, dict):
+            outputs = list(y_pred)
+        else:
+            outputs = list(self.output_names or ())
+        is_nested = isinstance(y_pred, (dict, list, tuple))
+        if not isinstance(y_true, dict) or not is_nested or not outputs:
+            return
+        needed = outputs
+        if isinstance(self._user_loss, dict):
+            losses = self._user_loss
+            needed = [name for name in outputs if losses.get(name) is not None]
+        elif keras.tree.is_nested(self._user_loss):
+            needed = []
+        unknown = [name for name in y_true if name not in outputs]
+        without = [name for name in needed if name not in y_true]
+        if unknown or without:
+            raise ValueError(
+                f"The labels must be those of the model's outputs {outputs}, "
+                "for each that has a loss; where `keras_mtl.selection` makes "
+                "the labels, they are those of the tasks in its `data`. "
+                f"Received: labels of {list(y_true)} (unknown: {unknown}, "
+                f"missing: {without})"
+            )
 
     def _by_output(self, sample_weight: Any, y_pred: Any) -> Any:
         """Completes a dict of sample weights, as a list for listed outputs.
@@ -140,6 +170,19 @@ class TaskLosses(CompileLoss):
                 f"of the model. Its outputs are {self.output_names}."
             )
         return [sample_weight.get(name) for name in self.output_names]
+
+    def num_labelled(self, output: str) -> float | None:
+        """How many labels of an output its logged loss is a mean of.
+
+        `None` where that is not counted: without `missing_label`, or with one
+        task.
+        """
+        if self.missing_label is None or not self.built:
+            return None
+        trackers = dict(zip(self.task_outputs, self._metrics))
+        if output not in trackers:
+            return None
+        return float(keras.ops.convert_to_numpy(trackers[output].count))
 
     @contextlib.contextmanager
     def recording(

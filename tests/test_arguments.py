@@ -1,5 +1,7 @@
 """Numbers that users give, one or one for each task."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from keras_mtl.arguments import number_above_zero
 from keras_mtl.arguments import number_from_zero
 from keras_mtl.arguments import number_to_one
 from keras_mtl.arguments import numbers_by_task
+from keras_mtl.arguments import optional_path
 from keras_mtl.arguments import spread_over_tasks
 
 NAMES = ["a", "b"]
@@ -63,6 +66,17 @@ def test_no_integers(value):
 
 def test_integers_of_numpy_are_integers():
     assert type(integer_from(1, "x", np.int64(1))) is int
+
+
+@pytest.mark.parametrize("value", ["", 3, b"x", ["x"]])
+def test_no_paths(value):
+    with pytest.raises(ValueError, match="`x` must be a path.*Received: x="):
+        optional_path("x", value)
+
+
+def test_paths():
+    assert optional_path("x", None) is None
+    assert optional_path("x", "a/b") == optional_path("x", Path("a", "b"))
 
 
 @pytest.mark.parametrize(

@@ -694,6 +694,7 @@ MISTAKES = {
     ),
     "pool of zero": (make_model, {"pool_size": 0}, "`pool_size`.*=0"),
     "no bottleneck": (make_model, {"bottleneck": -1}, "`bottleneck`.*=-1"),
+    "as tasks": (make_model, {"as_tasks": "no"}, "`as_tasks`.*='no'"),
     "cold": (make_model, {"temperature": 0.0}, "`temperature`.*=0.0"),
     "activation of an unknown task": (
         make_model,

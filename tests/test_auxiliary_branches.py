@@ -399,9 +399,10 @@ MISTAKES = {
         "`taps` 'left' is not on the way to the output 'right'",
     ),
     "taps in the wrong order": (
-        {"taps": ["late", "early"], "head": layers.Flatten()},
-        "'left_aux' cannot carry.*order",
+        {"taps": ["late", "early"]},
+        "`taps` must be in the order.*'late' is.* from \\['early'\\]",
     ),
+    "as tasks": ({"as_tasks": "no"}, "`as_tasks`.*True or False.*'no'"),
     "adapters for other taps": (
         {"adapter": [layers.Dense(2)]},
         "`adapter`.*'early', 'late'.*1 of them",
@@ -426,6 +427,7 @@ MISTAKES = {
     ),
     "no head": ({"head": 3}, "`head` should be a Keras layer.*head=3"),
     "unknown task": ({"tasks": ["lft"]}, "`tasks`.*'left'.*lft"),
+    "no tasks": ({"tasks": 3}, "`tasks`.*'left'.*tasks=3"),
     "negative weight": ({"weight": -0.1}, "`weight`.*from 0 up.*=-0.1"),
     "activation of an unknown task": (
         {"activation": {"lft": "softmax"}},

@@ -143,6 +143,42 @@ def test_masks_of_keras_and_missing_labels_are_one_mean():
     assert float(record.labelled[0]) == 3
 
 
+@pytest.mark.parametrize(
+    "loss, y_true",
+    [
+        ({"a": "mse", "b": "mse"}, {"a": Y["a"], "bb": Y["b"]}),
+        ({"a": "mse", "b": "mse"}, {"a": Y["a"]}),
+        ({"a": "mse", "b": None}, {"b": Y["b"]}),
+        ("mse", {"a": Y["a"]}),
+        (["mse", "mse"], {"a": Y["a"], "c": Y["b"]}),
+    ],
+)
+@pytest.mark.parametrize("as_list", [False, True])
+def test_labels_of_other_outputs_are_refused(loss, y_true, as_list):
+    losses = TaskLosses(loss, output_names=["a", "b"])
+    message = r"labels must be .* outputs \['a', 'b'\].*Received: labels of"
+    y_pred = list(P.values()) if as_list else P
+    with pytest.raises(ValueError, match=message):
+        losses(y_true, y_pred)
+
+
+def test_an_output_without_a_loss_needs_no_labels():
+    losses = TaskLosses({"a": "mse", "b": None}, output_names=["a", "b"])
+    np.testing.assert_allclose(losses({"a": Y["a"]}, P), mse("a"), rtol=1e-6)
+
+
+def test_counts_the_labels_of_what_it_logs():
+    losses = TaskLosses(
+        {"a": "mse", "b": "mse"}, output_names=["a", "b"], missing_label=NAN
+    )
+    assert losses.num_labelled("a") is None
+    losses(with_missing(slice(1, None)), P)
+    assert losses.num_labelled("a") == 1
+    assert losses.num_labelled("b") == len(Y["b"])
+    losses.metrics[0].reset_state()
+    assert losses.num_labelled("a") == 0
+
+
 def test_missing_labels_of_unknown_outputs_are_refused():
     losses = TaskLosses(
         {"a": "mse", "b": "mse"},

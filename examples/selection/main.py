@@ -22,6 +22,8 @@ a killed one starts anew. --report writes results.md and selection.png of all
 runs in --output_dir.
 """
 
+import sys
+
 from absl import app
 from absl import flags
 
@@ -61,13 +63,17 @@ def main(argv: list[str]) -> None:
         print(f"{number} of {len(todo)}: {config.name}", end=" ", flush=True)
         run = train.train(config, _OUTPUT_DIR.value)
         print(f"{run['seconds']:.0f} s", flush=True)
-    print(report.write_report(_OUTPUT_DIR.value))
+    try:
+        print(report.write_report(_OUTPUT_DIR.value))
+    except FileNotFoundError as error:
+        # It says all; a traceback would hide it.
+        sys.exit(f"--output_dir: {error}")
 
 
 def configs() -> list[train.Config]:
     """The runs that the flags ask for, seed by seed."""
     decays = _numbers("decay", _DECAY.value, float)
-    if not all(0 <= decay <= 1 for decay in decays):
+    if max(decays) > 1:
         raise app.UsageError(f"--decay: {decays} are not all from 0 to 1")
     methods = [
         *((method, None) for method in train.MIXES),
@@ -81,10 +87,15 @@ def configs() -> list[train.Config]:
 
 
 def _numbers(flag: str, values: list[str], kind: type) -> list:
+    if not values:
+        raise app.UsageError(f"--{flag}: give at least one number")
     try:
-        return [kind(value) for value in values]
+        numbers = [kind(value) for value in values]
     except ValueError as error:
         raise app.UsageError(f"--{flag}: {error}") from error
+    if not all(number >= 0 for number in numbers):
+        raise app.UsageError(f"--{flag}: {numbers} are not all from 0 up")
+    return numbers
 
 
 if __name__ == "__main__":

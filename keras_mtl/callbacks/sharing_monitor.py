@@ -7,6 +7,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
+from keras_mtl.arguments import boolean
 from keras_mtl.arguments import integer_from
 from keras_mtl.callbacks.plot_sharing import plot_sharing
 from keras_mtl.callbacks.scalar_writer import ScalarWriter
@@ -88,7 +89,7 @@ class SharingMonitor(keras.callbacks.Callback):
         self.log_dir = check_log_dir(log_dir)
         self.every_n_epochs = integer_from(1, "every_n_epochs", every_n_epochs)
         self.max_values = integer_from(0, "max_values", max_values)
-        self.in_logs = in_logs
+        self.in_logs = boolean("in_logs", in_logs)
         self._writer: ScalarWriter | None = None
         self._epochs: dict[str, list[int]] = {}
         self._matrices: dict[str, list[SharingMatrix]] = {}

@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from keras_mtl.arguments import integer_from
+from keras_mtl.layers.by_task import check_shapes
 from keras_mtl.layers.by_task import is_sequence_of_many
 from keras_mtl.layers.copies import deserialize_layers
 from keras_mtl.layers.copies import serialize_layers
@@ -115,6 +116,13 @@ class AuxiliaryBranch(keras.layers.Layer):
         )
 
     def build(self, input_shape: Any) -> None:
+        if isinstance(input_shape, dict):
+            raise ValueError(
+                f"Layer '{self.name}' takes a list of tensors, the taps in "
+                "their order, and not a dictionary. Received: inputs of the "
+                f"shapes {input_shape}"
+            )
+        check_shapes(self.name, input_shape)
         shapes = _listed(input_shape)
         if not self.has_own_adapters:
             width = self._default_width(shapes)

@@ -63,6 +63,34 @@ def is_sequence_of_many(inputs: Any) -> bool:
     return not all(size is None or isinstance(size, int) for size in inputs)
 
 
+def check_shapes(layer: str, shapes: Any) -> None:
+    """Raises unless this is a shape, or a dictionary or sequence of shapes.
+
+    So `build` finds what is no tensor: Keras makes `None` of it, and lists of
+    shapes of a list of tensors.
+
+    Args:
+        layer: Name of the layer, for error messages.
+        shapes: What `build` received.
+    """
+    parts = [shapes]
+    if isinstance(shapes, dict):
+        parts = list(shapes.values())
+    elif is_sequence_of_many(shapes):
+        parts = shapes
+    if not parts or not all(map(_is_shape, parts)):
+        raise ValueError(
+            f"Layer '{layer}' takes tensors, one or a dictionary or list of "
+            "them, and neither None nor a list in the place of a tensor. "
+            f"Received: inputs of the shapes {shapes}"
+        )
+
+
+def _is_shape(shape: Any) -> bool:
+    is_sequence = isinstance(shape, (list, tuple))
+    return is_sequence and not is_sequence_of_many(shape)
+
+
 def to_list(layer: str, names: Sequence[str], inputs: Any) -> list[Any]:
     """The tensors or shapes of the tasks, in the order of the names.
 

@@ -1,5 +1,6 @@
 """Copies of one layer, each with initial weights of its own."""
 
+import inspect
 from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
@@ -135,6 +136,16 @@ def _check_different(
 def _call_factory(
     argument: str, factory: Callable[[], Any]
 ) -> keras.layers.Layer:
+    try:
+        inspect.signature(factory).bind()
+    except TypeError as error:
+        raise ValueError(
+            f"The function given as `{argument}` should take no arguments, "
+            "such as `lambda: keras.layers.Dense(8)`. Received: "
+            f"{argument}={factory!r}"
+        ) from error
+    except ValueError:
+        pass  # Some functions do not tell what they take.
     layer = factory()
     if not isinstance(layer, keras.layers.Layer):
         raise ValueError(

@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops
 
 from keras_mtl.arguments import integer_from
+from keras_mtl.layers.by_task import check_shapes
 from keras_mtl.layers.by_task import check_tasks
 from keras_mtl.layers.by_task import is_sequence_of_many
 from keras_mtl.layers.by_task import to_list
@@ -101,6 +102,7 @@ class ExpertMixture(keras.layers.Layer):
                 f"them for {self.sources}, and not a list. Received: "
                 f"input_shape={input_shape}"
             )
+        check_shapes(self.name, input_shape)
         shapes = self._by_source(input_shape)
         for name in self.sources:
             if len(shapes[name]) < 2:

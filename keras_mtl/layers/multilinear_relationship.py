@@ -8,10 +8,12 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_mtl.arguments import boolean
 from keras_mtl.arguments import integer_from
 from keras_mtl.arguments import number_from_zero
 from keras_mtl.arguments import number_to_one
 from keras_mtl.layers.by_task import Shape
+from keras_mtl.layers.by_task import check_shapes
 from keras_mtl.layers.by_task import check_tasks
 from keras_mtl.layers.copies import clone_initializer
 from keras_mtl.layers.per_task import spread
@@ -170,8 +172,8 @@ class MultilinearRelationship(keras.layers.Layer):
             else number_to_one("shrinkage", shrinkage, zero=False)
         )
         self.modes = _check_modes(modes)
-        self.log_determinant = log_determinant
-        self.use_bias = use_bias
+        self.log_determinant = boolean("log_determinant", log_determinant)
+        self.use_bias = boolean("use_bias", use_bias)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.bias_initializer = keras.initializers.get(bias_initializer)
 
@@ -183,6 +185,7 @@ class MultilinearRelationship(keras.layers.Layer):
         self.steps = None
 
     def build(self, input_shape: Any) -> None:
+        check_shapes(self.name, input_shape)
         shapes = spread(self.name, self.tasks, input_shape)
         features = _last_axis(self.name, self.tasks, shapes)
         for index, task in enumerate(self.tasks):

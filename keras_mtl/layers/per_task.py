@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from keras_mtl.layers.by_task import check_shapes
 from keras_mtl.layers.by_task import check_tasks
 from keras_mtl.layers.by_task import is_sequence_of_many
 from keras_mtl.layers.by_task import to_list
@@ -75,6 +76,7 @@ class PerTask(keras.layers.Layer):
         self.supports_masking = True
 
     def build(self, input_shape: Any) -> None:
+        check_shapes(self.name, input_shape)
         shapes = spread(self.name, self.tasks, input_shape)
         for layer, shape in zip(self.copies, shapes):
             build_layer(layer, shape)

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from keras_mtl.arguments import integer_from
+from keras_mtl.layers.by_task import check_shapes
 from keras_mtl.layers.cgc import make_expert_groups
 from keras_mtl.layers.copies import deserialize_layers
 from keras_mtl.layers.copies import serialize_layers
@@ -129,6 +130,8 @@ class PLE(keras.layers.Layer):
         self.supports_masking = True
 
     def build(self, input_shape: Any) -> None:
+        # Here, as a user does not know the names of the levels.
+        check_shapes(self.name, input_shape)
         shape = input_shape
         for level in self.levels:
             level.build(shape)

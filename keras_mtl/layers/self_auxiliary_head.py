@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_mtl.arguments import boolean
 from keras_mtl.arguments import integer_from
 from keras_mtl.arguments import number_above_zero
 from keras_mtl.layers.copies import clone_initializer
@@ -107,8 +108,8 @@ class SelfAuxiliaryHead(keras.layers.Layer):
         self.bottleneck = bottleneck
         self.temperature = number_above_zero("temperature", temperature)
         self.activation = keras.activations.get(activation)
-        self.flatten = flatten
-        self.use_bias = use_bias
+        self.flatten = boolean("flatten", flatten)
+        self.use_bias = boolean("use_bias", use_bias)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.bias_initializer = keras.initializers.get(bias_initializer)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)

@@ -359,6 +359,7 @@ class LayerMixture(keras.layers.Layer):
                 "layers of one network, or such a list for each task. "
                 f"Received: {shapes}"
             )
+        by_task.check_shapes(self.name, shapes)
         names = [f"layer {index + 1}" for index in range(len(shapes))]
         by_task.check_equal_shapes(self.name, names, shapes)
         return len(shapes)

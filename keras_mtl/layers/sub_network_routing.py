@@ -10,6 +10,7 @@ from keras import ops
 from keras_mtl.arguments import integer_from
 from keras_mtl.arguments import number_above_zero
 from keras_mtl.arguments import number_from_zero
+from keras_mtl.arguments import optional_seed
 from keras_mtl.layers import by_task
 from keras_mtl.layers.copies import clone_initializer
 from keras_mtl.layers.mixing_weights import mix_rows
@@ -153,9 +154,9 @@ class SubNetworkRouting(keras.layers.Layer):
         self.initializer = keras.initializers.get(initializer)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
-        self.seed = seed
+        self.seed = optional_seed(seed)
 
-        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.seed_generator = keras.random.SeedGenerator(self.seed)
         self.supports_masking = True
         # Made in `build`.
         self.input_names = None
@@ -164,6 +165,7 @@ class SubNetworkRouting(keras.layers.Layer):
 
     def build(self, input_shape: Any) -> None:
         self.input_names = by_task.names_of(self.name, input_shape)
+        by_task.check_shapes(self.name, input_shape)
         shapes = self._check_shapes(
             by_task.to_list(self.name, self.input_names, input_shape)
         )

@@ -7,8 +7,10 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_mtl.arguments import boolean
 from keras_mtl.arguments import integer_from
 from keras_mtl.arguments import number_to_one
+from keras_mtl.layers.by_task import check_shapes
 from keras_mtl.layers.by_task import check_tasks
 from keras_mtl.layers.by_task import to_list
 from keras_mtl.layers.copies import clone_initializer
@@ -54,7 +56,8 @@ class TaskAttention(keras.layers.Layer):
             quarter of them was published.
         transition: `f`, a layer or model, used as a copy; or a function
             without arguments that makes one. `None` where the features of the
-            stage before have the size of `shared_before` already.
+            stage before have the size of `shared_before` already, in all axes
+            but the last.
         share_transition: bool. Whether all tasks have one transition, as in
             the paper, or each a copy of its own.
         batch_normalization: bool. Whether `g_t` and `h_t` are normalised, as
@@ -74,8 +77,9 @@ class TaskAttention(keras.layers.Layer):
             layers of the stage.
         shared_after: Shared features `(batch, ..., units)` after them, of the
             same size but for the last axis.
-        previous: What the tasks picked one stage before: a dictionary by task,
-            as this layer returns it, or a list. `None` in the first stage.
+        previous: What the tasks picked one stage before, of one shape: a
+            dictionary by task, as this layer returns it, or a list. `None` in
+            the first stage.
 
     Returns:
         Dictionary from tasks to tensors of the shape of `shared_after`.
@@ -138,9 +142,11 @@ class TaskAttention(keras.layers.Layer):
         self.hidden_units = hidden_units
         if hidden_units is not None:
             self.hidden_units = integer_from(1, "hidden_units", hidden_units)
-        self.share_transition = share_transition
+        self.share_transition = boolean("share_transition", share_transition)
         self.transitions = self._make_transitions(transition)
-        self.batch_normalization = batch_normalization
+        self.batch_normalization = boolean(
+            "batch_normalization", batch_normalization
+        )
         self.hidden_activation = keras.activations.get(hidden_activation)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.mask_bias_initializer = keras.initializers.get(
@@ -165,11 +171,12 @@ class TaskAttention(keras.layers.Layer):
         self._check_sizes("`shared_after`", after, before)
         shapes = [before] * len(self.tasks)
         if previous_shape is not None:
+            check_shapes(self.name, previous_shape)
+            previous = to_list(self.name, self.tasks, previous_shape)
+            self._check_previous(previous)
             shapes = [
                 self._joined_shape(before, task, tuple(shape))
-                for task, shape in enumerate(
-                    to_list(self.name, self.tasks, previous_shape)
-                )
+                for task, shape in enumerate(previous)
             ]
         elif self.transitions:
             raise ValueError(
@@ -308,6 +315,15 @@ class TaskAttention(keras.layers.Layer):
             f"`previous` of the task {self.tasks[task]!r}", moved, before
         )
         return (*before[:-1], before[-1] + moved[-1])
+
+    def _check_previous(self, shapes: list[Shape]) -> None:
+        by_name = {t: tuple(s) for t, s in zip(self.tasks, shapes)}
+        if len({shape[-1:] for shape in by_name.values()}) > 1:
+            raise ValueError(
+                f"Layer '{self.name}' takes as `previous` what the tasks "
+                "picked of the same shared features, so the last axes must be "
+                f"of one size. Received: {by_name}"
+            )
 
     def _check_sizes(self, what: str, shape: Shape, before: Shape) -> None:
         equal = len(shape) == len(before) and all(

@@ -36,6 +36,7 @@ class TaskExchange(keras.layers.Layer):
                 f"Layer '{self.name}' passes features between tasks, so it "
                 f"needs at least two of them. Received: {tasks}"
             )
+        by_task.check_shapes(self.name, input_shape)
         self.tasks = tasks
         shapes = by_task.to_list(self.name, tasks, input_shape)
         self.build_exchange(

@@ -99,6 +99,7 @@ class AffinityMonitor(keras.callbacks.Callback):
             learning_rate = number_above_zero("learning_rate", learning_rate)
         if len(batch) == 3 and batch[2] is None:
             batch = batch[:2]
+        _check_lengths(batch)
         self.batch = keras.tree.map_structure(_tensor, tuple(batch))
         self.frequency = frequency
         self.learning_rate = learning_rate
@@ -146,6 +147,12 @@ class AffinityMonitor(keras.callbacks.Callback):
             rate = keras.ops.convert_to_numpy(model.optimizer.learning_rate)
         before, after = self._lookahead(self.batch, float(rate))
         before, after = before.astype("float64"), after.astype("float64")
+        if not before.any():
+            raise ValueError(
+                "The `batch` of AffinityMonitor tells nothing of any task: it "
+                f"has no labels, or all losses are zero. Received: {before} "
+                f"for the tasks {self._lookahead.task_names}"
+            )
         # A task without labels in the batch has no loss.
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(
@@ -204,6 +211,16 @@ class AffinityMonitor(keras.callbacks.Callback):
         self._task_names = names
         self._steps.append(self._step)
         self._affinities.append(affinity)
+
+
+def _check_lengths(batch: Any) -> None:
+    shapes = [np.shape(array) for array in keras.tree.flatten(list(batch))]
+    lengths = [shape[0] if shape else 0 for shape in shapes]
+    if len(set(lengths)) != 1 or not lengths[0]:
+        raise ValueError(
+            "The arrays in `batch` must have one length, which is the number "
+            f"of examples. Received: lengths {lengths}"
+        )
 
 
 def _tensor(value: Any) -> Any:

@@ -3,18 +3,26 @@
 import json
 import math
 import os
-from pathlib import Path
 from typing import Any
 
 import keras
 
+from keras_mtl.arguments import boolean
 from keras_mtl.arguments import integer_from
+from keras_mtl.arguments import one_of
+from keras_mtl.arguments import optional_path
 from keras_mtl.selection.beta_bandit import BetaBandit
 from keras_mtl.selection.task_sampler import TaskSampler
+from keras_mtl.symbolic_graph import has_graph
+from keras_mtl.symbolic_graph import symbolic_inputs
 
 # States in a file: the process can be killed before the weights are saved, and
 # the next one begins with the epoch before.
 KEPT_STATES = 2
+# What is taken for a bandit.
+BANDIT = ("arms", "draw", "update", "utilities", "get_state", "set_state")
+# What a state holds.
+STATE = {"next_epoch", "task", "bandit", "sampler", "history"}
 
 
 class BanditSelection(keras.callbacks.Callback):
@@ -63,7 +71,8 @@ class BanditSelection(keras.callbacks.Callback):
 
     Raises:
         ValueError: If an argument does not fit, and in `fit` if the model does
-            not know missing labels, if the metric is not in the logs, or if
+            not know missing labels or cannot take the inputs of a task, if the
+            metric is not in the logs or was measured without any label, or if
             the file does not hold the state of the epoch that `fit` begins
             with.
 
@@ -110,26 +119,23 @@ class BanditSelection(keras.callbacks.Callback):
                 "`sampler` must be a `keras_mtl.selection.TaskSampler`. "
                 f"Received: sampler of type {type(sampler).__name__}"
             )
-        if main_task not in sampler.tasks:
-            raise ValueError(
-                f"`main_task` must be one of the sampler's tasks "
-                f"{sampler.tasks}. Received: main_task={main_task!r}"
-            )
         self.sampler = sampler
-        self.main_task = main_task
-        self.monitor = monitor or f"val_{main_task}_loss"
+        self.main_task = one_of("main_task", main_task, sampler.tasks)
+        self.monitor = _monitor(monitor, main_task)
         self.mode = _mode(mode, self.monitor)
-        self.bandit = bandit or BetaBandit(sampler.tasks)
+        self.bandit = BetaBandit(sampler.tasks) if bandit is None else bandit
+        _check_bandit(self.bandit)
         if set(self.bandit.arms) != set(sampler.tasks):
             raise ValueError(
                 "The arms of `bandit` must be the sampler's tasks "
                 f"{sampler.tasks}. Received: arms={list(self.bandit.arms)}"
             )
-        self.state_path = None if state_path is None else Path(state_path)
-        self.keep_state = keep_state
+        self.state_path = optional_path("state_path", state_path)
+        self.keep_state = boolean("keep_state", keep_state)
         self.history: list[dict[str, Any]] = []
         self._task: str | None = None
         self._restored = False
+        self._num_labels: float | None = None
 
     @property
     def utilities(self) -> dict[str, float]:
@@ -187,6 +193,7 @@ class BanditSelection(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Any = None) -> None:
         _check_model(self.model, self.sampler.missing_label)
+        _check_inputs(self.model, self.sampler.input_specs)
         steps = self.params.get("steps")
         if steps != self.sampler.steps:
             raise ValueError(
@@ -203,6 +210,11 @@ class BanditSelection(keras.callbacks.Callback):
             self._start(epoch)
             self._restored = True
         self.sampler.begin_period(self._task)
+        self._num_labels = None
+
+    def on_test_end(self, logs: Any = None) -> None:
+        losses = self.model._compile_loss
+        self._num_labels = losses.num_labelled(self.main_task)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         value = self._value(logs or {})
@@ -233,6 +245,16 @@ class BanditSelection(keras.callbacks.Callback):
                 "`validation_data` with labels of the main task, to be used "
                 f"every epoch. Received: logs with {sorted(logs)}"
             )
+        of_task = self.monitor.startswith(f"val_{self.main_task}_")
+        if of_task and self._num_labels == 0:
+            # Of no labels, loss and metrics are 0, which is as good as can be.
+            raise ValueError(
+                f"The validation data have no label of the main task "
+                f"'{self.main_task}', so '{self.monitor}' says nothing. Give "
+                "`fit` a `validation_data` with `sampler.labels("
+                f"'{self.main_task}', y)`. Received: {self.monitor}="
+                f"{logs[self.monitor]}, of 0 labels"
+            )
         return float(logs[self.monitor])
 
     def _reward(self, value: float) -> float:
@@ -262,7 +284,20 @@ class BanditSelection(keras.callbacks.Callback):
     def _read(self) -> list[dict[str, Any]]:
         if not self.state_path.exists():
             return []
-        return json.loads(self.state_path.read_text(encoding="utf-8"))
+        try:
+            states = json.loads(self.state_path.read_text(encoding="utf-8"))
+            is_whole = all(set(state) >= STATE for state in states)
+        except (TypeError, ValueError) as error:
+            raise self._wrong_file() from error
+        if not isinstance(states, list) or not is_whole:
+            raise self._wrong_file()
+        return states
+
+    def _wrong_file(self) -> ValueError:
+        return ValueError(
+            f"'{self.state_path}' holds no state of a BanditSelection. Give "
+            "another `state_path`, or remove the file to start anew."
+        )
 
     def _start(self, epoch: int) -> None:
         """Begins with this epoch: from the file, or with one."""
@@ -282,6 +317,26 @@ class BanditSelection(keras.callbacks.Callback):
             f"epoch {epoch}. To go on, restore the weights too, with "
             "`keras.callbacks.BackupAndRestore` or `initial_epoch`; to start "
             "anew, remove the file."
+        )
+
+
+def _monitor(monitor: Any, main_task: str) -> str:
+    if monitor is None:
+        return f"val_{main_task}_loss"
+    if not isinstance(monitor, str) or not monitor:
+        raise ValueError(
+            "`monitor` must be the name of a metric in the logs. Received: "
+            f"monitor={monitor!r}"
+        )
+    return monitor
+
+
+def _check_bandit(bandit: Any) -> None:
+    is_object = not isinstance(bandit, type)
+    if not is_object or not all(hasattr(bandit, name) for name in BANDIT):
+        raise ValueError(
+            "`bandit` must be a `keras_mtl.selection.BetaBandit`, or an object "
+            f"that has {list(BANDIT)} like it. Received: bandit={bandit!r}"
         )
 
 
@@ -310,6 +365,33 @@ def _check_model(model: Any, missing: dict[str, float]) -> None:
                 f"with `missing_label={missing}`. Received: a "
                 f"{type(model).__name__} with missing_label={known}"
             )
+
+
+def _check_inputs(model: Any, specs: dict[str, Any]) -> None:
+    """Raises if the sizes of a task's inputs are not those of the model.
+
+    Where they differ between tasks, `fit` knows them of no batch beforehand.
+    """
+    if not has_graph(model):
+        return
+    inputs = symbolic_inputs(model)
+    for task, spec in specs.items():
+        try:
+            keras.tree.assert_same_structure(inputs, spec)
+        except ValueError:
+            return  # Keras has more ways to find the inputs.
+        for tensor, part in zip(
+            keras.tree.flatten(inputs), keras.tree.flatten(spec)
+        ):
+            wanted, given = tuple(tensor.shape), tuple(part.shape)
+            if len(wanted) == len(given) and any(
+                a != b and None not in (a, b)
+                for a, b in zip(wanted[1:], given[1:])
+            ):
+                raise ValueError(
+                    f"The inputs of task '{task}' must have the sizes that the "
+                    f"model takes, {wanted}. Received: inputs of shape {given}"
+                )
 
 
 def _same(left: float, right: float) -> bool:

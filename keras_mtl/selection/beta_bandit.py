@@ -10,6 +10,7 @@ import numpy as np
 from keras_mtl.arguments import integer_from
 from keras_mtl.arguments import number_above_zero
 from keras_mtl.arguments import number_to_one
+from keras_mtl.arguments import one_of
 
 Arm = Hashable
 
@@ -100,10 +101,7 @@ class BetaBandit:
             arm: The arm that was pulled, drawn by `draw` or not.
             reward: float in [0, 1], or bool; AutoSeM's are 0 and 1.
         """
-        if arm not in self.arms:
-            raise ValueError(
-                f"`arm` must be one of {list(self.arms)}. Received: arm={arm!r}"
-            )
+        one_of("arm", arm, self.arms)
         if isinstance(reward, (bool, np.bool_)):
             reward = float(reward)
         reward = number_to_one("reward", reward)
@@ -134,7 +132,8 @@ def _arms(arms: Any) -> tuple[Arm, ...]:
     if isinstance(arms, (int, np.integer)) and not isinstance(arms, bool):
         return tuple(range(integer_from(1, "arms", arms)))
     is_sequence = isinstance(arms, Sequence) and not isinstance(arms, str)
-    if not is_sequence or not arms or len(set(arms)) != len(arms):
+    is_named = is_sequence and all(isinstance(arm, Hashable) for arm in arms)
+    if not is_named or not arms or len(set(arms)) != len(arms):
         raise ValueError(
             "`arms` must be a sequence of different names, or their number. "
             f"Received: arms={arms!r}"

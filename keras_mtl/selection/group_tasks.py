@@ -1,5 +1,6 @@
 """Which tasks to train together, from how they affect each other."""
 
+from collections.abc import Iterable
 from collections.abc import Sequence
 from typing import Any
 from typing import NamedTuple
@@ -172,7 +173,13 @@ def _rounded(values: Any) -> Any:
 
 
 def _affinity(affinity: Any) -> np.ndarray:
-    affinity = np.asarray(affinity, "float64")
+    try:
+        affinity = np.asarray(affinity, "float64")
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            "`affinity` must be an array of numbers of shape [T, T]. Received: "
+            f"affinity={affinity!r}"
+        ) from error
     count = len(affinity) if affinity.ndim else 0
     if affinity.shape != (count, count) or not 1 <= count <= MAX_TASKS:
         raise ValueError(
@@ -192,10 +199,17 @@ def _affinity(affinity: Any) -> np.ndarray:
 def _names(task_names: Any, count: int) -> list[str]:
     if task_names is None:
         return [str(t) for t in range(count)]
-    names = list(task_names)
-    if len(names) != count or len(set(names)) != count:
+    is_sequence = isinstance(task_names, Iterable)
+    names = list(task_names) if is_sequence else []
+    is_named = all(isinstance(name, str) for name in names)
+    if (
+        isinstance(task_names, str)
+        or not is_named
+        or len(names) != count
+        or len(set(names)) != count
+    ):
         raise ValueError(
             f"`task_names` must be {count} different names, one for each row "
-            f"of `affinity`. Received: task_names={names}"
+            f"of `affinity`. Received: task_names={task_names!r}"
         )
     return names

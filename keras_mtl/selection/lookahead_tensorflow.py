@@ -26,4 +26,5 @@ def compiled(function: Callable, model: Any) -> Callable:
     """The function, compiled as the model's training step is."""
     if model.run_eagerly:
         return function
-    return tf.function(function, jit_compile=model.jit_compile)
+    # As Keras does: what autograph converts, it wraps errors of.
+    return tf.function(function, jit_compile=model.jit_compile, autograph=False)

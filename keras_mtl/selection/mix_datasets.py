@@ -53,9 +53,9 @@ def mix_datasets(
     Whole batches of the tasks follow each other in a fixed cycle: ratios of
     `{"main": 2, "tags": 1, "noise": 0}` give main, main, tags, main, main,
     tags, ... Each batch is labelled for its task and has missing labels for
-    all others; the model must know the same `missing_label`. The second stage
-    of AutoSeM trains in this way, with ratios that
-    `keras_mtl.selection.MixingRatioSearch` finds.
+    all others; the model must know the same `missing_label`, or it would learn
+    from NaN, and its loss would be NaN. The second stage of AutoSeM trains in
+    this way, with ratios that `keras_mtl.selection.MixingRatioSearch` finds.
 
     Args:
         data: Dict from the names of the tasks (those of the model's outputs)

@@ -7,7 +7,6 @@ import random
 from collections.abc import Callable
 from collections.abc import Mapping
 from itertools import product
-from pathlib import Path
 from typing import Any
 from typing import NamedTuple
 
@@ -15,7 +14,10 @@ import keras
 import numpy as np
 
 from keras_mtl.arguments import integer_from
+from keras_mtl.arguments import is_integer
 from keras_mtl.arguments import number_above_zero
+from keras_mtl.arguments import one_of
+from keras_mtl.arguments import optional_path
 from keras_mtl.selection.gaussian_process import expected_improvement
 from keras_mtl.selection.gaussian_process import fit_gaussian_process
 
@@ -48,7 +50,8 @@ class MixingRatioSearch:
 
     With `path`, each evaluation is appended to a file of JSON lines. Another
     process, or a later call, goes on from there, with the mixes that it would
-    have tried.
+    have tried. What is found there must be within the bounds, and of the same
+    `mode`.
 
     The paper leaves the process to a library; as in that library, the kernel
     is a Matern of 5/2. Here mixes are compared by the shares of the tasks, as
@@ -115,7 +118,7 @@ class MixingRatioSearch:
             )
         self.bounds = _bounds(bounds)
         self.mode = mode
-        self.path = None if path is None else Path(path)
+        self.path = optional_path("path", path)
         self.num_initial = integer_from(1, "num_initial", num_initial)
         self.noise = number_above_zero("noise", noise)
         if seed is None:
@@ -147,8 +150,8 @@ class MixingRatioSearch:
         """Evaluates mixes until there are so many evaluations.
 
         Args:
-            evaluate: Function from a dict of ratios by task to the value. A
-                value that is not finite counts as the worst one.
+            evaluate: Function from a dict of ratios by task to the value, a
+                number. One that is not finite counts as the worst.
             num_evaluations: int. How many there are to be in all, with those
                 that the file held.
             verbose: 0, or 1 for a progress bar.
@@ -157,6 +160,11 @@ class MixingRatioSearch:
             The best evaluation. There are fewer than `num_evaluations` where
             the bounds allow of no more mixes.
         """
+        if not callable(evaluate):
+            raise ValueError(
+                "`evaluate` must be a function from the ratios to the value. "
+                f"Received: evaluate={evaluate!r}"
+            )
         num_evaluations = integer_from(1, "num_evaluations", num_evaluations)
         bar = keras.utils.Progbar(num_evaluations, verbose=verbose)
         bar.update(min(len(self.evaluations), num_evaluations))
@@ -164,7 +172,7 @@ class MixingRatioSearch:
             ratios = self.suggest()
             if ratios is None:
                 break
-            self.add(ratios, evaluate(dict(ratios)))
+            self.add(ratios, _value(ratios, evaluate(dict(ratios))))
             bar.update(len(self.evaluations))
         return self.best
 
@@ -188,12 +196,13 @@ class MixingRatioSearch:
         """Takes in what a mix was worth.
 
         Args:
-            ratios: By task, integers from 0 up.
+            ratios: By task, integers from 0 up, within the bounds.
             value: float; what is not finite is kept as NaN.
         """
-        value = float(value)
+        key = self._key_within_bounds(ratios)
+        value = _value(dict(ratios), value)
         evaluation = Evaluation(
-            dict(zip(self.tasks, self._key(ratios))),
+            dict(zip(self.tasks, key)),
             value if math.isfinite(value) else math.nan,
         )
         self.evaluations.append(evaluation)
@@ -218,6 +227,21 @@ class MixingRatioSearch:
                 f"ratios={dict(ratios)}"
             )
         return _reduced(values)
+
+    def _key_within_bounds(self, ratios: Mapping[str, int]) -> Ratios:
+        """As `_key`, of a mix that some ratios within the bounds make."""
+        key = self._key(ratios)
+        most = max(high for _, high in self.bounds.values())
+        for times in range(1, most + 1):
+            if all(
+                low <= times * ratio <= high
+                for ratio, (low, high) in zip(key, self.bounds.values())
+            ):
+                return key
+        raise ValueError(
+            f"`ratios` must be within the bounds {self.bounds}. Received: "
+            f"ratios={dict(ratios)}"
+        )
 
     def _candidates(self, draw: np.random.Generator) -> list[Ratios]:
         lows, highs = np.array(list(self.bounds.values())).T
@@ -254,6 +278,7 @@ class MixingRatioSearch:
         entry = {
             "ratios": evaluation.ratios,
             "value": None if math.isnan(value) else value,
+            "mode": self.mode,
         }
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a", encoding="utf-8") as file:
@@ -268,17 +293,31 @@ class MixingRatioSearch:
         for line in lines[:-1]:
             try:
                 entry = json.loads(line)
-                key, value = self._key(entry["ratios"]), entry["value"]
+                key = self._key_within_bounds(entry["ratios"])
+                value = entry["value"]
+                value = math.nan if value is None else float(value)
+                one_of("mode", entry.get("mode", self.mode), [self.mode])
             except (KeyError, TypeError, ValueError) as error:
                 raise ValueError(
                     f"'{self.path}' does not hold the mixes of this search, "
-                    f"whose tasks are {self.tasks}. Give another `path`. "
-                    f"Received: the line {line}"
+                    f"with bounds={self.bounds} and mode='{self.mode}'. Give "
+                    f"another `path`. Received: the line {line}"
                 ) from error
-            value = math.nan if value is None else value
             self.evaluations.append(
                 Evaluation(dict(zip(self.tasks, key)), value)
             )
+
+
+def _value(ratios: dict[str, int], value: Any) -> float:
+    """A value as a float; the training that found it is not to be lost."""
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            "The value of a mix must be a number, which the function "
+            "`evaluate` is to return. To keep what was found, call `add("
+            f"{ratios}, value)` with it. Received: {value!r} for {ratios}"
+        ) from error
 
 
 def _shares(ratios: list[Ratios]) -> np.ndarray:
@@ -305,6 +344,13 @@ def _bounds(bounds: Any) -> dict[str, tuple[int, int]]:
                 f"`bounds` of task '{task}' must be a pair `(low, high)`. "
                 f"Received: {pair!r}"
             )
-        low = integer_from(0, "bounds", pair[0])
-        result[task] = (low, integer_from(max(low, 1), "bounds", pair[1]))
+        low, high = pair
+        are_integers = is_integer(low) and is_integer(high)
+        if not are_integers or low < 0 or high < max(low, 1):
+            raise ValueError(
+                f"`bounds` of task '{task}' must be integers `(low, high)`, "
+                "low from 0 up, and high at least low and at least 1. "
+                f"Received: {pair!r}"
+            )
+        result[task] = (int(low), int(high))
     return result

@@ -5,7 +5,10 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from keras_mtl.arguments import integer_from
+from keras_mtl.arguments import one_of
 from keras_mtl.selection.task_data import make_task_data
 from keras_mtl.selection.task_labels import TaskLabels
 from keras_mtl.selection.task_labels import common_spec
@@ -19,7 +22,7 @@ class TaskSampler:
     has `steps` batches of the task that was chosen before it began. Each batch
     is labelled for that task and has missing labels for all others, so that
     they get no loss and no gradient; the model must know the same
-    `missing_label`:
+    `missing_label`, or it would learn from NaN:
 
         model.compile(..., missing_label=float("nan"))
 
@@ -43,7 +46,8 @@ class TaskSampler:
         data: Dict from the names of the tasks (those of the model's outputs)
             to their data: a pair `(x, y)` of arrays, x in any structure that
             the model takes, or a `tf.data.Dataset` or `keras.utils.PyDataset`
-            of batches `(x, y)`.
+            of batches `(x, y)`. Sizes of x may differ, such as lengths of
+            texts, where the model takes them all.
         steps: int. Batches in an epoch.
         batch_size: int. Examples in a batch, where arrays are given.
         missing_label: Number that stands for a missing label, or a dict of
@@ -82,7 +86,7 @@ class TaskSampler:
             missing_label,
         )
         self._spec = (
-            common_spec({t: data.spec[0] for t, data in self._data.items()}),
+            common_spec(self.input_specs),
             self._labels.specs,
         )
         self._task = self.tasks[0]
@@ -93,6 +97,11 @@ class TaskSampler:
     def tasks(self) -> list[str]:
         """Names of the tasks."""
         return list(self._data)
+
+    @property
+    def input_specs(self) -> dict[str, Any]:
+        """By task, the `tf.TensorSpec`s of its inputs x."""
+        return {task: data.spec[0] for task, data in self._data.items()}
 
     @property
     def missing_label(self) -> dict[str, float]:
@@ -112,11 +121,7 @@ class TaskSampler:
 
     def begin_period(self, task: str) -> None:
         """Makes the epochs that begin from now on batches of `task`."""
-        if task not in self._data:
-            raise ValueError(
-                f"`task` must be one of {self.tasks}. Received: task={task!r}"
-            )
-        self._task = task
+        self._task = one_of("task", task, self.tasks)
 
     def end_period(self) -> None:
         """Says that the epoch is over, and its batches used up.
@@ -130,13 +135,17 @@ class TaskSampler:
 
         Args:
             task: Name of the task.
-            y: Its labels.
+            y: Its labels, an array with one for each example.
 
         Returns:
             Dict from the names of the tasks to arrays: `y`, and missing labels
             for all other tasks.
+
+        Raises:
+            ValueError: If there is no such task, or if `y` is no array.
         """
-        return self._labels.arrays(task, y)
+        one_of("task", task, self.tasks)
+        return self._labels.arrays(task, _check_labels(task, y))
 
     def get_state(self) -> dict[str, Any]:
         """Order of the data and how far they were read, for JSON."""
@@ -160,6 +169,22 @@ class TaskSampler:
         task = self._task
         for x, y in self._data[task].read(self._used[task], self.steps):
             yield x, self._labels.arrays(task, y)
+
+
+def _check_labels(task: str, y: Any) -> np.ndarray:
+    is_dict = isinstance(y, Mapping)
+    try:
+        labels = np.asarray(None if is_dict else y)
+    except ValueError:
+        # Sequences of several lengths are no array.
+        labels = np.asarray(None)
+    if not labels.ndim or labels.dtype.kind in "OSU":
+        received = f"labels for {list(y)}" if is_dict else f"y={y!r}"
+        raise ValueError(
+            f"`y` must be an array of numbers, the labels of task '{task}' "
+            f"alone, with one for each example. Received: {received}"
+        )
+    return labels
 
 
 def make_all_task_data(

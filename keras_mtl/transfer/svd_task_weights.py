@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_mtl.arguments import boolean
 from keras_mtl.arguments import is_integer
 
 
@@ -62,6 +63,7 @@ def svd_task_weights(
             "`labels` must be a dict from names of tasks to arrays. Received: "
             f"labels of type {type(labels).__name__}"
         )
+    center = boolean("center", center)
     features = _matrix("features", features)
     columns = {
         name: _labels(name, values, len(features), center)

@@ -219,6 +219,7 @@ def test_plots_the_model():
         ({"log_dir": 10}, "log_dir=10"),
         ({"every_n_epochs": 0}, "every_n_epochs=0"),
         ({"max_values": -1}, "max_values=-1"),
+        ({"in_logs": "no"}, "in_logs='no'"),
     ],
 )
 def test_refuses(arguments, message):

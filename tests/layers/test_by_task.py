@@ -1,6 +1,10 @@
+import functools
+
+import keras
 import numpy as np
 import pytest
 
+from keras_mtl import layers
 from keras_mtl.layers import by_task
 
 
@@ -59,6 +63,71 @@ def test_equal_shapes_fill_in_what_one_of_them_knows():
 def test_errors_name_the_layer_and_what_it_received(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+# Layers as functions of inputs that can be wrong.
+TASKS = ["a", "b"]
+DENSE = keras.layers.Dense(4)
+LAYERS = {
+    "CrossStitch": lambda: layers.CrossStitch(name="mine"),
+    "Sluice": lambda: layers.Sluice(name="mine"),
+    "GatedSharing": lambda: layers.GatedSharing(name="mine"),
+    "SubNetworkRouting": lambda: layers.SubNetworkRouting(2, name="mine"),
+    "LayerMixture": lambda: layers.LayerMixture(name="mine"),
+    "PerTask": lambda: layers.PerTask(DENSE, TASKS, name="mine"),
+    "SoftSharing": lambda: layers.SoftSharing(DENSE, TASKS, name="mine"),
+    "MultilinearRelationship": lambda: layers.MultilinearRelationship(
+        4, TASKS, name="mine"
+    ),
+    "MMoE": lambda: layers.MMoE(DENSE, TASKS, 2, name="mine"),
+    "CGC": lambda: layers.CGC(DENSE, TASKS, 1, 1, name="mine"),
+    "PLE": lambda: layers.PLE(DENSE, TASKS, 1, 1, 1, name="mine"),
+    "TaskAttention": lambda: functools.partial(
+        layers.TaskAttention(TASKS, name="mine"), X, X
+    ),
+    "AuxiliaryBranch": lambda: layers.AuxiliaryBranch(
+        keras.layers.Dense(4), name="mine"
+    ),
+}
+X = np.ones((4, 4), "float32")
+NO_TENSORS = {
+    "none": None,
+    "no tasks": {},
+    "empty list": [],
+    "none of a task": {"a": X, "b": None},
+    "none in a list": [X, None],
+    "lists of tasks": {"a": [X, X], "b": [X, X]},
+    "dicts of tasks": {"a": {"c": X}, "b": {"c": X}},
+}
+
+
+# A layer that takes lists, and one that nothing may come before.
+FINE = [
+    ("LayerMixture", "lists of tasks"),
+    ("TaskAttention", "none"),
+    ("TaskAttention", "no tasks"),
+    ("TaskAttention", "empty list"),
+]
+
+
+@pytest.mark.parametrize("symbolic", [False, True])
+@pytest.mark.parametrize(
+    "layer, inputs",
+    [(x, y) for x in LAYERS for y in NO_TENSORS if (x, y) not in FINE],
+)
+def test_every_layer_refuses_what_is_no_tensor(layer, inputs, symbolic):
+    values = NO_TENSORS[inputs]
+    if symbolic:
+        values = keras.tree.map_structure(
+            lambda x: x if x is None else keras.Input((4,)), values
+        )
+    with pytest.raises(ValueError, match="'mine'.*(Received|no tensor)"):
+        LAYERS[layer]()(values)
+
+
+def test_shapes_are_not_what_is_no_shape():
+    for shapes in ((), (None, 3), [2, 3], [(2, 3), (2, 4)], {"a": [2, 3]}):
+        by_task.check_shapes("x", shapes)
 
 
 def test_names_of_tasks_are_strings():

@@ -145,6 +145,7 @@ def test_initializers_cloned_for_several_draw_different_values(seed):
     [
         ("dense", "`expert` should be a Keras layer"),
         (keras.layers.Dense, "`expert` should be a Keras layer"),
+        (lambda n: keras.layers.Dense(n), "should take no arguments"),
         (lambda: 3, "should return a new Keras layer"),
         ([keras.layers.Dense(2)], "should hold 3 layers"),
         ([keras.layers.Dense(2), 1, 2], "should be a list of Keras layers"),

@@ -479,6 +479,8 @@ def test_exports(tmp_path):
         (dict(shrinkage=1.5), "`shrinkage`.*at most 1.*shrinkage=1.5"),
         (dict(modes=[]), r"`modes`.*features.*Received: modes=\[\]"),
         (dict(modes=["task"]), r"`modes`.*Received: modes=\['task'\]"),
+        (dict(use_bias="no"), "`use_bias`.*True or False.*'no'"),
+        (dict(log_determinant=2), "`log_determinant`.*True or False.*=2"),
         (dict(modes="tasks"), "`modes`.*Received: modes='tasks'"),
         (dict(modes=["tasks"] * 2), "`modes`.*each once"),
     ],

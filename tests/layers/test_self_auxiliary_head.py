@@ -142,6 +142,12 @@ def test_refuses_sizes_that_are_no_positive_integers(argument, value):
         SelfAuxiliaryHead(**{"units": 3, argument: value})
 
 
+@pytest.mark.parametrize("argument", ["flatten", "use_bias"])
+def test_refuses_flags_that_are_none(argument):
+    with pytest.raises(ValueError, match=f"`{argument}`.*True or False.*'no'"):
+        SelfAuxiliaryHead(3, **{argument: "no"})
+
+
 def test_needs_units():
     with pytest.raises(ValueError, match="units=None"):
         SelfAuxiliaryHead(None)

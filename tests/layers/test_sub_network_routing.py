@@ -281,11 +281,17 @@ def test_half_precision_keeps_variables_and_the_penalty(form):
         ("units", dict(num_outputs=1, form="transform", units=0)),
         ("strength", dict(num_outputs=1, strength=-1.0)),
         ("temperature", dict(num_outputs=1, temperature=0.0)),
+        ("`seed`", dict(num_outputs=1, seed=True)),
+        ("`seed`", dict(num_outputs=1, seed="3")),
     ],
 )
 def test_refuses_arguments_that_do_not_fit(argument, arguments):
     with pytest.raises(ValueError, match=f"{argument}.*Received"):
         SubNetworkRouting(**arguments)
+
+
+def test_takes_a_seed_of_numpy():
+    assert type(SubNetworkRouting(2, seed=np.int64(3)).seed) is int
 
 
 @pytest.mark.parametrize(

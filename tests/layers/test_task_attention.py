@@ -381,6 +381,8 @@ class TestAsALayer:
         (dict(hidden_units=0), "`hidden_units`.*from 1.*=0"),
         (dict(momentum=1.0), "`momentum`.*below 1.*=1.0"),
         (dict(momentum=-0.1), "`momentum`.*from 0.*=-0.1"),
+        (dict(share_transition="no"), "`share_transition`.*True or False"),
+        (dict(batch_normalization=1), "`batch_normalization`.*=1"),
         (dict(transition=3), "`transition` should be a Keras layer"),
         (
             dict(transition=[keras.layers.Dense(1)], share_transition=False),
@@ -402,6 +404,11 @@ def test_refuses_arguments(arguments, message):
             {},
             [(2, 4, 3), (2, 4, 3), {"left": (2, 4, 1), "right": (2, 2, 1)}],
             "needs `previous` of the task 'right'.*give a `transition`",
+        ),
+        (
+            {},
+            [(2, 3), (2, 3), {"left": (2, 3), "right": (2, 7)}],
+            "'task_attention.*`previous`.*one size.*Received.*7",
         ),
         ({}, [(2, 3), (2, 3), {"left": (2, 3)}], "takes the tasks.*'left'"),
         ({}, [(2, 3), (2, 3), [(2, 3)] * 3], "one tensor for each of the"),

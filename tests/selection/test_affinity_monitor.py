@@ -198,6 +198,32 @@ class TestBadInput:
         with pytest.raises(ValueError, match="`batch` must be a pair"):
             AffinityMonitor(batch)
 
+    @pytest.mark.parametrize(
+        "batch",
+        [
+            (X[:4], Y),
+            (X, {**Y, "a": Y["a"][:4]}),
+            (X, Y, np.ones(4)),
+            (X[:0], {t: labels[:0] for t, labels in Y.items()}),
+            (X, None),
+            ("x", Y),
+        ],
+    )
+    def test_lengths(self, batch):
+        with pytest.raises(ValueError, match="`batch` must have one length"):
+            AffinityMonitor(batch)
+
+    def test_labels(self):
+        labels = {("aa" if t == "a" else t): y for t, y in Y.items()}
+        # Nothing before it: the error itself, not where it was raised.
+        with pytest.raises(ValueError, match=r"^The labels must.*'aa'.*\['a'"):
+            fit(make_model(), AffinityMonitor((X, labels)))
+
+    def test_no_labels(self):
+        labels = {t: np.full_like(y, NAN) for t, y in Y.items()}
+        with pytest.raises(ValueError, match="`batch`.*no labels.*'a'"):
+            fit(make_model(missing_label=NAN), AffinityMonitor((X, labels)))
+
     @pytest.mark.parametrize("frequency", [0, 1.5, "step", None])
     def test_frequency(self, frequency):
         with pytest.raises(ValueError, match="`frequency`"):

@@ -53,10 +53,10 @@ def make_selection(sampler=None, seed=0, **kwargs):
 
 def fit(model, selection, *others, epochs=6, **kwargs):
     sampler = selection.sampler
+    kwargs.setdefault("validation_data", (X, sampler.labels("main", Y)))
     return model.fit(
         sampler.dataset(),
         epochs=epochs,
-        validation_data=(X, sampler.labels("main", Y)),
         callbacks=[selection, *others],
         shuffle=False,
         verbose=0,
@@ -325,6 +325,57 @@ class TestBadInput:
     def test_bandit(self):
         with pytest.raises(ValueError, match="arms of `bandit`"):
             BanditSelection(make_sampler(), "main", bandit=BetaBandit(3))
+
+    @pytest.mark.parametrize("bandit", ["x", "", BetaBandit, object()])
+    def test_kind_of_bandit(self, bandit):
+        with pytest.raises(ValueError, match="`bandit` must be.*Received"):
+            BanditSelection(make_sampler(), "main", bandit=bandit)
+
+    @pytest.mark.parametrize(
+        "name, value",
+        [
+            ("monitor", 3),
+            ("monitor", ""),
+            ("main_task", ["main"]),
+            ("state_path", 3),
+            ("state_path", ""),
+            ("keep_state", "no"),
+        ],
+    )
+    def test_arguments(self, name, value):
+        arguments = {"main_task": "main", name: value}
+        with pytest.raises(ValueError, match=f"`{name}` must be.*Received"):
+            BanditSelection(make_sampler(), **arguments)
+
+    @pytest.mark.parametrize(
+        "text", ["", "no json", "3", "[3]", '{"a": 1}', '[{"next_epoch": 0}]']
+    )
+    def test_file(self, tmp_path, text):
+        path = tmp_path / "selection.json"
+        path.write_text(text)
+        selection = make_selection(state_path=path)
+        with pytest.raises(ValueError, match="selection.json' holds no state"):
+            fit(make_model(), selection)
+
+    @pytest.mark.parametrize("monitor", [None, "val_main_mae"])
+    @pytest.mark.parametrize("task", ["main", "noise"])
+    def test_validation_must_have_labels(self, monitor, task):
+        selection = make_selection(monitor=monitor, mode="min")
+        y = np.full_like(Y, NAN) if task == "main" else Y
+        labels = selection.sampler.labels(task, y)
+        with pytest.raises(ValueError, match="no label.*'main'.*Received"):
+            fit(
+                make_model(metrics={"main": ["mae"]}),
+                selection,
+                validation_data=(X, labels),
+            )
+
+    def test_inputs_must_have_the_sizes_of_the_model(self):
+        data = {task: (X, Y) for task in TASKS}
+        data["noise"] = (X[:, :3], Y)
+        sampler = TaskSampler(data, STEPS, batch_size=8)
+        with pytest.raises(ValueError, match="task 'noise'.*4.*Received.*3"):
+            fit(make_model(), make_selection(sampler))
 
     @pytest.mark.parametrize(
         "monitor, mode", [("val_main_acc", "auto"), (None, "up")]

@@ -135,7 +135,9 @@ class TestState:
 
 
 class TestBadInput:
-    @pytest.mark.parametrize("arms", [0, [], "abc", ["a", "a"], None, 2.0])
+    @pytest.mark.parametrize(
+        "arms", [0, [], "abc", ["a", "a"], [["a"]], None, 2.0]
+    )
     def test_arms(self, arms):
         with pytest.raises(ValueError, match="`arms`.*Received"):
             BetaBandit(arms)
@@ -160,9 +162,10 @@ class TestBadInput:
         with pytest.raises(ValueError, match="`reward`"):
             BetaBandit(2).update(0, reward)
 
-    def test_arm(self):
-        with pytest.raises(ValueError, match="`arm`.*'c'"):
-            BetaBandit(["a", "b"]).update("c", 1)
+    @pytest.mark.parametrize("arm", ["c", ["a"]])
+    def test_arm(self, arm):
+        with pytest.raises(ValueError, match="`arm`.*Received: arm="):
+            BetaBandit(["a", "b"]).update(arm, 1)
 
 
 if __name__ == "__main__":

@@ -116,6 +116,11 @@ class TestBadInput:
             np.zeros((MAX_TASKS + 1, MAX_TASKS + 1)),
             1.0,
             [[0, np.nan], [0, 0]],
+            {"a": 1},
+            "x",
+            [["a", "b"], ["c", "d"]],
+            [[0, 1], [0]],
+            None,
         ],
     )
     def test_affinity(self, affinity):
@@ -127,7 +132,7 @@ class TestBadInput:
         with pytest.raises(ValueError, match="`num_groups`"):
             group_tasks(np.zeros((2, 2)), num_groups)
 
-    @pytest.mark.parametrize("names", [["a"], ["a", "a"]])
+    @pytest.mark.parametrize("names", ["ab", ["a"], ["a", "a"], [0, 1], 3])
     def test_task_names(self, names):
         with pytest.raises(ValueError, match="`task_names`"):
             group_tasks(np.zeros((2, 2)), 1, names)

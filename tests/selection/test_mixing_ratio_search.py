@@ -135,8 +135,8 @@ class TestFile:
         search.add({"main": 4, "tags": 2}, 0.5)
         search.add({"main": 1, "tags": 0}, math.nan)
         assert [json.loads(line) for line in path.open()] == [
-            {"ratios": {"main": 2, "tags": 1}, "value": 0.5},
-            {"ratios": {"main": 1, "tags": 0}, "value": None},
+            {"ratios": {"main": 2, "tags": 1}, "value": 0.5, "mode": "max"},
+            {"ratios": {"main": 1, "tags": 0}, "value": None, "mode": "max"},
         ]
         assert math.isnan(make(path=path).evaluations[1].value)
 
@@ -145,6 +145,21 @@ class TestFile:
         make(path=path).add({"main": 1, "tags": 1}, 0.5)
         with pytest.raises(ValueError, match="not hold the mixes.*'other'"):
             make({"main": (1, 2), "other": (0, 2)}, path=path)
+
+    def test_refuses_the_file_of_another_search(self, tmp_path):
+        path = tmp_path / "mixes.jsonl"
+        make(path=path).add({"main": 2, "tags": 1}, 0.5)
+        for arguments in (
+            {"mode": "min"},
+            {"bounds": {"main": (1, 1), "tags": (0, 1)}},
+        ):
+            with pytest.raises(ValueError, match="not hold the mixes.*line"):
+                make(path=path, **arguments)
+
+    def test_reads_lines_without_a_mode(self, tmp_path):
+        path = tmp_path / "mixes.jsonl"
+        path.write_text('{"ratios": {"main": 2, "tags": 1}, "value": 0.5}\n')
+        assert make(path=path, mode="min").best.value == 0.5
 
     @pytest.mark.parametrize("line", ["main,tags", "[1, 2]", '{"main": 1}'])
     def test_refuses_other_files(self, tmp_path, line):
@@ -162,6 +177,7 @@ class TestBadInput:
             ["main"],
             {"main": 3},
             {"main": (1, 2, 3)},
+            {"main": ("1", 2)},
             {"main": (3, 1)},
             {"main": (-1, 1)},
             {"main": (0, 0)},
@@ -169,12 +185,21 @@ class TestBadInput:
         ],
     )
     def test_bounds(self, bounds):
-        with pytest.raises(ValueError, match="`bounds`.*Received"):
+        by_task = bounds and isinstance(bounds, dict)
+        of_task = " of task 'main'" if by_task else ""
+        message = f"`bounds`{of_task} must be.*Received"
+        with pytest.raises(ValueError, match=message):
             make(bounds)
 
     @pytest.mark.parametrize(
         "name, value",
-        [("mode", "auto"), ("num_initial", 0), ("noise", 0), ("seed", -1)],
+        [
+            ("mode", "auto"),
+            ("num_initial", 0),
+            ("noise", 0),
+            ("seed", -1),
+            ("path", 3),
+        ],
     )
     def test_arguments(self, name, value):
         with pytest.raises(ValueError, match=f"`{name}`.*Received"):
@@ -182,11 +207,30 @@ class TestBadInput:
 
     @pytest.mark.parametrize(
         "ratios",
-        [{"main": 1}, {"main": 0, "tags": 0}, {"main": 1, "tags": 0.5}],
+        [
+            {"main": 1},
+            {"main": 0, "tags": 0},
+            {"main": 1, "tags": 0.5},
+            {"main": 1, "tags": 100},
+        ],
     )
     def test_ratios(self, ratios):
         with pytest.raises(ValueError, match="`ratios` must"):
             make().add(ratios, 1.0)
+
+    @pytest.mark.parametrize("evaluate", [None, "train"])
+    def test_evaluate(self, evaluate):
+        with pytest.raises(ValueError, match="`evaluate` must.*Received"):
+            make().run(evaluate, 3)
+
+    @pytest.mark.parametrize("value", [None, [0.5, 0.6], "good", {"a": 1}])
+    def test_what_evaluate_returns(self, value):
+        search = make()
+        values = iter([0.5, value])
+        message = r"`evaluate`.*add\(\{'main'.*Received"
+        with pytest.raises(ValueError, match=message):
+            search.run(lambda ratios: next(values), 3, verbose=0)
+        assert [e.value for e in search.evaluations] == [0.5]
 
 
 if __name__ == "__main__":

@@ -184,6 +184,27 @@ class TestBadInput:
         with pytest.raises(ValueError, match=r"\['main', 'other'\].*'third'"):
             make_sampler().begin_period("third")
 
+    @pytest.mark.parametrize("task", ["third", "Main", 0, None, ["main"]])
+    def test_task_of_labels(self, task):
+        with pytest.raises(ValueError, match="`task`.*'main'.*Received: task"):
+            make_sampler().labels(task, X)
+
+    @pytest.mark.parametrize(
+        "y", [None, "x", 3.0, {"main": X}, [[1], [2, 3]], ["a", "b"], [None]]
+    )
+    def test_labels(self, y):
+        with pytest.raises(ValueError, match="`y`.*task 'main'.*Received"):
+            make_sampler().labels("main", y)
+
+    @pytest.mark.parametrize("tasks", [["main"], ["main", "third"]])
+    def test_model_of_other_tasks(self, tasks):
+        sampler = make_sampler(data={task: (X, X) for task in tasks})
+        model = TestFit().model()
+        with pytest.raises(
+            ValueError, match=r"outputs \['main', 'other'\].*Received"
+        ):
+            model.fit(sampler.dataset(), verbose=0)
+
 
 if __name__ == "__main__":
     raise SystemExit(pytest.main([__file__]))

@@ -104,5 +104,10 @@ def test_bad_data(features, labels, message):
         svd_task_weights(features, labels)
 
 
+def test_bad_center():
+    with pytest.raises(ValueError, match="`center`.*True or False.*'no'"):
+        svd_task_weights(X, LABELS, center="no")
+
+
 if __name__ == "__main__":
     raise SystemExit(pytest.main([__file__]))

@@ -61,13 +61,22 @@ class TestMain:
         [
             ("--decay=2", "--decay.*2.0"),
             ("--decay=x", "--decay.*x"),
+            ("--decay=", "--decay.*at least one"),
+            ("--decay=nan", "--decay.*nan"),
             ("--seed=one", "--seed.*one"),
+            ("--seed=-1", "--seed.*-1"),
+            ("--seed=", "--seed.*at least one"),
             ("bandit", "bandit"),
         ],
     )
     def test_refuses(self, run_example, argument, message):
         with pytest.raises(app.UsageError, match=message):
             run_example("selection", argument)
+
+    def test_an_empty_folder(self, run_example, tmp_path):
+        arguments = "--report", f"--output_dir={tmp_path}"
+        with pytest.raises(SystemExit, match="^--output_dir.*no finished run"):
+            run_example("selection", *arguments)
 
 
 if __name__ == "__main__":
