@@ -36,7 +36,7 @@ WEIGHTS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 SMOOTHINGS = (1.0, 0.01)
 EMBEDDING, UNITS, LAYERS, DROPOUT = 300, 128, 2, 0.2
 STREAMS, STEPS = 128, 10  # a batch: words side by side, and in a row
-EPOCHS, PATIENCE = 300, 25
+LEARNING_RATE, EPOCHS, PATIENCE = 1e-4, 300, 25
 
 
 @dataclasses.dataclass(frozen=True)
@@ -176,7 +176,7 @@ def make_model(setting: Setting, limit: int | None = None) -> Restart:
     """
     model = make_network(make_data(limit))
     model.compile(
-        keras.optimizers.Adam(1e-4, epsilon=1e-8, global_clipnorm=1.0),
+        keras.optimizers.Adam(LEARNING_RATE, epsilon=1e-8, global_clipnorm=1.0),
         loss={
             task: keras.losses.SparseCategoricalCrossentropy(from_logits=True)
             for task in (MAIN, AUXILIARY)
