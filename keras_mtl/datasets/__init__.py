@@ -2,6 +2,8 @@
 
 from keras_mtl.datasets.census_income import CensusIncome
 from keras_mtl.datasets.census_income import load_census_income
+from keras_mtl.datasets.conll2003 import Conll2003
+from keras_mtl.datasets.conll2003 import load_conll2003
 from keras_mtl.datasets.multi_mnist import multi_mnist
 from keras_mtl.datasets.synthetic import synthetic_sine
 from keras_mtl.datasets.text_tasks import TextTasks
@@ -10,9 +12,11 @@ from keras_mtl.datasets.text_tasks import load_trec
 
 __all__ = [
     "CensusIncome",
+    "Conll2003",
     "TextTasks",
     "load_census_income",
     "load_clinc",
+    "load_conll2003",
     "load_trec",
     "multi_mnist",
     "synthetic_sine",
