@@ -87,8 +87,9 @@ def check_shapes(layer: str, shapes: Any) -> None:
 
 
 def _is_shape(shape: Any) -> bool:
-    is_sequence = isinstance(shape, (list, tuple))
-    return is_sequence and not is_sequence_of_many(shape)
+    # Not by its type: a backend may have its own.
+    is_none = shape is None or isinstance(shape, dict)
+    return not is_none and not is_sequence_of_many(shape)
 
 
 def to_list(layer: str, names: Sequence[str], inputs: Any) -> list[Any]:

@@ -275,9 +275,10 @@ class LayerMixture(keras.layers.Layer):
     def build(self, input_shape: Any) -> None:
         if _is_for_tasks(input_shape):
             self.tasks = by_task.names_of(self.name, input_shape)
-        depths = [
-            self._check_depths(shapes) for shapes in self._lists(input_shape)
-        ]
+        lists = self._lists(input_shape)
+        for shapes in lists:
+            by_task.check_shapes(self.name, shapes)
+        depths = [self._check_depths(shapes) for shapes in lists]
         if len(set(depths)) > 1:
             raise ValueError(
                 f"Layer '{self.name}' takes the same number of layers for each "
@@ -359,7 +360,6 @@ class LayerMixture(keras.layers.Layer):
                 "layers of one network, or such a list for each task. "
                 f"Received: {shapes}"
             )
-        by_task.check_shapes(self.name, shapes)
         names = [f"layer {index + 1}" for index in range(len(shapes))]
         by_task.check_equal_shapes(self.name, names, shapes)
         return len(shapes)
