@@ -56,6 +56,18 @@ def trimmed_mean(rows: np.ndarray) -> np.ndarray:
     return np.sort(rows, axis=0)[1:-1].mean(axis=0)
 
 
+def pcd(rows: np.ndarray, tau: float = 0.02) -> np.ndarray:
+    """Of unit gradients, as there is no memory; as long as the first."""
+    units, norms = exact.unit_rows(rows)
+    others = units[1:]
+    # What m >= 0 must add so that others @ d >= tau: the nearest d.
+    nearest = np.linalg.pinv(others) @ (tau - others @ units[0])
+    extra = exact.nonnegative_least_squares(others.T, nearest)
+    weights = np.append(1.0, extra)
+    length = np.linalg.norm(weights @ units)
+    return weights * norms[0] / length / norms
+
+
 # Weights of the tasks; of the trimmed mean the update itself.
 EXACT: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "mean": mean,
@@ -67,6 +79,7 @@ EXACT: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "aligned_mtl": lambda rows: (
         exact.METHODS["aligned_mtl_min"](rows) / len(rows)
     ),
+    "pcd": pcd,
     "con_fig": exact.METHODS["config"],
     "krum": lambda rows: exact.krum(rows, 1, 1),
     **{

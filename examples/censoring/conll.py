@@ -272,10 +272,11 @@ def main(argv: list[str]) -> None:
         for setting in program.chosen_settings()
         for seed in program.chosen_seeds()
     ]
-    chosen = functools.partial(
-        run, limit=program.FLAGS.limit, epochs=program.FLAGS.epochs
-    )
-    sweep.sweep(program.results_file("conll"), runs, chosen)
+    limit = program.FLAGS.limit
+    # A quick look is not to be taken for the result of a sweep.
+    name = "conll" if limit is None else f"conll-limit{limit}"
+    chosen = functools.partial(run, limit=limit, epochs=program.FLAGS.epochs)
+    sweep.sweep(program.results_file(name), runs, chosen)
 
 
 if __name__ == "__main__":

@@ -172,8 +172,11 @@ def main(argv: list[str]) -> None:
         for setting in program.chosen_settings()
         for seed in program.chosen_seeds()
     ]
-    limited = functools.partial(run, limit=program.FLAGS.limit)
-    sweep.sweep(program.results_file("imdb"), runs, limited)
+    limit = program.FLAGS.limit
+    # A quick look is not to be taken for the result of a sweep.
+    name = "imdb" if limit is None else f"imdb-limit{limit}"
+    limited = functools.partial(run, limit=limit)
+    sweep.sweep(program.results_file(name), runs, limited)
 
 
 if __name__ == "__main__":

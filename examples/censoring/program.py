@@ -68,11 +68,15 @@ def define_flags(
 
 def chosen_settings() -> list[Setting]:
     """The settings that the flags ask for."""
+    smoothings = numbers("smoothing", FLAGS.smoothing)
+    if not all(0 < smoothing <= 1 for smoothing in smoothings):
+        raise app.UsageError(
+            "--smoothing: should be numbers above 0 and at most 1, not "
+            f"{FLAGS.smoothing}"
+        )
+    weights = numbers("weight", FLAGS.weight)
     return methods.settings(
-        FLAGS.method,
-        numbers("weight", FLAGS.weight),
-        FLAGS.granularity,
-        numbers("smoothing", FLAGS.smoothing),
+        FLAGS.method, weights, FLAGS.granularity, smoothings
     )
 
 

@@ -214,7 +214,8 @@ def plot_sweep(
     Bands are 95 % confidence intervals, hollow markers the paper's points.
     """
     smoothings = sorted(
-        {k[2] for k in results if k[0] in methods.RULES}, reverse=True
+        {k[2] for k in results if k[0] in methods.RULES and k[0] in names},
+        reverse=True,
     ) or [1.0]
     panels = list(
         dict.fromkeys(p for runs in results.values() for p in runs if p)
@@ -233,9 +234,16 @@ def plot_sweep(
                     panel,
                 )
             _finish(axis, experiment, smoothing, panel)
-    handles, labels = grid[0][0].get_legend_handles_labels()
+    shown: dict[str, Any] = {}
+    for axis in grid.flat:
+        handles, labels = axis.get_legend_handles_labels()
+        shown |= dict(zip(labels, handles))
     figure.legend(
-        handles, labels, loc="outside lower center", ncols=4, fontsize="small"
+        shown.values(),
+        shown,
+        loc="outside lower center",
+        ncols=4,
+        fontsize="small",
     )
     figure.suptitle(
         f"{experiment.title}: line, mean and 95 % interval; hollow, the paper",

@@ -142,17 +142,29 @@ class MainTaskAggregator(Aggregator):
             return super().combine(jacobian, losses)
         jacobian = ops.convert_to_tensor(jacobian)
         rows = ops.unstack(jacobian)
-        weights = self.weights
         if tasks is not None:
             rows = self._all_rows(rows, tasks)
         elif self.tracks_rows:
             self.build_rows([rows[0].shape], len(rows))
             rows = self.track([rows], losses=None)[0]
-        if self.tracks_rows:
-            weights = self.reference_weights
-        entries = ops.stack(rows, axis=-1)
-        factors = weights(entries[:, :, None] * entries[:, None, :])
+        if not self.tracks_rows:
+            rows = [*rows, rows[self._main_index_of(len(rows))]]
+        factors, entries = self.entry_weights(rows)
         return ops.sum(factors * entries, axis=-1)
+
+    def entry_weights(self, rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Weights for each entry of a variable on its own.
+
+        Args:
+            rows: The task gradients and, last, the reference, of one shape.
+
+        Returns:
+            The weights and what they weight, both `[..., T + 1]`.
+        """
+        # Only its sign matters, and no product with that is too small.
+        entries = ops.stack([*rows[:-1], ops.sign(rows[-1])], axis=-1)
+        products = entries[..., :, None] * entries[..., None, :]
+        return self.reference_weights(products), entries
 
     def _all_rows(
         self, rows: list[Tensor], tasks: Sequence[int]
@@ -255,6 +267,8 @@ class MainTaskAggregator(Aggregator):
 
         If any entry is not finite (a loss scale that is too large) no slot
         moves: the step will be skipped, and the average would never recover.
+        Nor does one move in a batch without labels of the main task: what is
+        remembered serves as the reference of the others.
 
         Args:
             gradients: The main task's gradients, unscaled, one for each slot;
@@ -273,14 +287,15 @@ class MainTaskAggregator(Aggregator):
         given = [g for g in gradients if g is not None]
         finite = [ops.all(ops.isfinite(g)) for g in given]
         finite = ops.all(ops.stack(finite)) if finite else True
-        share = self._share(ops.logical_and(finite, present))
+        moves = ops.logical_and(finite, present)
+        share = self._share(moves)
         averages = []
         for slot, gradient in zip(self.reference, gradients):
             if gradient is None:
                 averages.append(None)
                 continue
             new = share * ops.cast(gradient, slot.dtype) + (1 - share) * slot
-            new = ops.where(finite, new, ops.convert_to_tensor(slot))
+            new = ops.where(moves, new, ops.convert_to_tensor(slot))
             slot.assign(new)
             averages.append(new)
         return averages

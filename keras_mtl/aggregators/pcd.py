@@ -35,16 +35,19 @@ class PCD(Aggregator):
     It is as long as the main gradient. `Projection` and its kin change the
     auxiliary gradients so that they do the main task no harm. PCD changes the
     main gradient so that the auxiliary tasks gain, and leaves their gradients
-    out where they gain enough already: the main task pays. Where gradients
-    are opposed its loss rises, unless `tau` is 0, so that training does not
-    end on the Pareto front before the auxiliary losses cannot fall any more.
+    out where they gain enough already: the main task pays. Where a gradient
+    is nearly the reverse of the main one, the main loss rises, unless `tau` is
+    0. So training does not end on the Pareto front, where that is so, before
+    the auxiliary losses cannot fall any more.
 
     All gradients are divided by a moving root mean square of their norms
     first, so that `loss_weights` do not matter (but for the main task's, which
-    is the scale of the update) and a fall in a task's gradients does.
+    is the scale of the update, and for norms near the root of `epsilon`) and a
+    fall in a task's gradients does.
 
     If no direction meets all of the conditions, as for opposed auxiliary
-    gradients, the update is the main gradient; and zero where that is zero.
+    gradients, the update is the main gradient. It is zero where that is zero,
+    so every batch needs labels of the main task.
 
     Args:
         main_task: Name of the main task, or its index in the order of `loss`.
@@ -67,8 +70,6 @@ class PCD(Aggregator):
         Hierarchical Multi-Objective Optimization](
         https://arxiv.org/abs/2606.29521), 2026
     """
-
-    has_group_state = True
 
     def __init__(
         self,

@@ -131,24 +131,16 @@ class CensoredUpdate(keras.optimizers.Optimizer):
         """
         if self.built:
             return
-        if num_replicas() > 1:
-            raise ValueError(
-                f"{type(self).__name__} needs the gradients of the whole "
-                "batch, which a replica of `tf.distribute` does not have. "
-                "Train on one device. Received: "
-                f"{num_replicas()} replicas"
-            )
-        self.inner_optimizer.build(variables)
-        super().build(variables)
-        if self.rule is None:
-            return
-        if self.rule.built:
+        if self.rule is not None and self.rule.built:
             raise ValueError(
                 f"This {type(self.rule).__name__} already serves another "
                 "optimizer or model. Make a new one for `rule`."
             )
-        self.rule.build(TASKS)
-        self.rule.build_rows([v.shape for v in variables], len(TASKS))
+        self.inner_optimizer.build(variables)
+        super().build(variables)
+        if self.rule is not None:
+            self.rule.build(TASKS)
+            self.rule.build_rows([v.shape for v in variables], len(TASKS))
 
     @property
     def variables(self) -> list[keras.Variable]:
@@ -171,10 +163,12 @@ class CensoredUpdate(keras.optimizers.Optimizer):
         if trainable_variables is None:
             trainable_variables = self._trainable_variables
         variables = list(trainable_variables)
+        self._check_replicas()
         self.build(variables)
         self._check_variables_are_known(variables)
         grads = list(grads)
-        vectors = self._censored_vectors(grads, variables)
+        dense = [None if g is None else _dense(g) for g in grads]
+        vectors = self._censored_vectors(dense, variables)
         if self.decoupled:
             # First, as Keras decays weights: what the inner optimizer makes of
             # the new values (constraints, averages) then includes it.
@@ -182,9 +176,18 @@ class CensoredUpdate(keras.optimizers.Optimizer):
         else:
             grads = [
                 g if u is None else g + ops.cast(self.weight * u, g.dtype)
-                for g, u in zip(grads, vectors)
+                for g, u in zip(dense, vectors)
             ]
         self.inner_optimizer.apply(grads, variables)
+
+    def _check_replicas(self) -> None:
+        if num_replicas() > 1:
+            raise ValueError(
+                f"{type(self).__name__} needs the gradients of the whole "
+                "batch, which a replica of `tf.distribute` does not have. "
+                "Train on one device. Received: "
+                f"{num_replicas()} replicas"
+            )
 
     def _descend(
         self, variables: Sequence[keras.Variable], vectors: Vectors
@@ -206,6 +209,15 @@ class CensoredUpdate(keras.optimizers.Optimizer):
                 f"entry for each variable, {len(variables)}. Received: "
                 f"{len(vectors)} entries"
             )
+        for variable, vector in zip(variables, vectors):
+            shape = tuple(getattr(vector, "shape", ()))
+            if vector is not None and shape != tuple(variable.shape):
+                raise ValueError(
+                    f"`{type(self).__name__}.auxiliary_vectors` should return "
+                    "a tensor of the shape of each variable, "
+                    f"{tuple(variable.shape)} for '{variable.path}'. Received: "
+                    f"shape {shape}"
+                )
         places = [
             i
             for i, pair in enumerate(zip(gradients, vectors))
@@ -309,15 +321,29 @@ def _censor_entries(
     rule: MainTaskAggregator, column: Sequence[Tensor]
 ) -> Tensor:
     """The same for each entry of a variable on its own."""
-    entries = ops.stack(column, axis=-1)
-    products = entries[..., :, None] * entries[..., None, :]
-    kept = rule.reference_weights(products) * entries
-    return ops.sum(kept[..., 1:], axis=-1)
+    weights, entries = rule.entry_weights(column)
+    return ops.sum((weights * entries)[..., 1:], axis=-1)
+
+
+def _dense(gradient: Any) -> Tensor:
+    """The whole gradient: of embeddings, TensorFlow has a few rows alone."""
+    if keras.backend.backend() != "tensorflow":
+        return gradient
+    import tensorflow as tf
+
+    return tf.convert_to_tensor(gradient)
 
 
 def _find_optimizer(identifier: Any) -> keras.optimizers.Optimizer:
     """The inner optimizer, if it can be one."""
     optimizer = keras.optimizers.get(identifier)
+    several = getattr(keras.optimizers, "MultiOptimizer", ())
+    if optimizer is None or isinstance(optimizer, several):
+        raise ValueError(
+            "`inner_optimizer` must be one optimizer, such as "
+            "`keras.optimizers.Adam(1e-3)`, or its name. Received: "
+            f"inner_optimizer={identifier!r}"
+        )
     for argument in ("loss_scale_factor", "gradient_accumulation_steps"):
         if getattr(optimizer, argument, None):
             raise ValueError(

@@ -62,6 +62,8 @@ class CensoredWeightDecay(CensoredUpdate):
         weight_decay = number_from_zero("weight_decay", weight_decay)
         super().__init__(inner_optimizer, weight_decay, rule, name=name)
         inner = self.inner_optimizer
+        while hasattr(inner, "inner_optimizer"):
+            inner = inner.inner_optimizer
         if inner.weight_decay:
             raise ValueError(
                 "`inner_optimizer` must not decay weights too: that decay "

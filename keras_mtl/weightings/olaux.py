@@ -9,6 +9,7 @@ from keras import ops
 from keras_mtl.arguments import boolean
 from keras_mtl.arguments import integer_from
 from keras_mtl.arguments import number_above_zero
+from keras_mtl.arguments import number_from_zero
 from keras_mtl.main_task import check_main_task
 from keras_mtl.main_task import index_of_main_task
 from keras_mtl.weightings.scale_invariant import ScaleInvariant
@@ -37,21 +38,21 @@ class OLAUX(Weighting):
     aggregator such as `Projection` acts after the weights and does not change
     what is learned.
 
-    A task without labels in a batch, and a step whose gradients are not finite,
-    add nothing.
+    A task without labels in a batch, and one whose product with the main
+    gradient is not finite, add nothing in that step.
 
     Args:
         main_task: Name of the main task, or its index in the order of `loss`.
-        beta: Step size of the weights, above 0. In the papers the network's
-            learning rate is a factor of it: the censoring paper tries 0.1 to
-            100 in this unit.
+        beta: Step size of the weights, from 0 up; at 0 they stay at one. In
+            the papers the network's learning rate is a factor of it: the
+            censoring paper tries 0.1 to 100 in this unit.
         horizon: int. Steps between two updates of the weights, N.
         floor: Smallest weight, above 0: a weight of zero could never rise, as
             no gradient would be left to see.
         log: bool. Whether the logarithms of the losses are minimised, all of
-            them, as in the paper of the method: then their scales do not
-            matter. A task whose loss is not above zero takes no part in the
-            step.
+            them, as in the paper of the method: then their scales, and with
+            them `loss_weights`, do not matter. A task whose loss is not above
+            zero takes no part in the step.
         name: Name of the method.
 
     Example:
@@ -85,7 +86,7 @@ class OLAUX(Weighting):
     ):
         super().__init__(name=name)
         self.main_task = check_main_task(main_task)
-        self.beta = number_above_zero("beta", beta)
+        self.beta = number_from_zero("beta", beta)
         self.horizon = integer_from(1, "horizon", horizon)
         self.floor = number_above_zero("floor", floor)
         self.log = boolean("log", log)

@@ -413,6 +413,16 @@ class TestByParameter:
             )
 
 
+@pytest.mark.parametrize("scale", [1e-25, 1.0, 1e15])
+def test_small_entries_of_the_main_gradient_censor_too(scale):
+    rule = Projection(0, 1.0, "parameter")
+    rows = np.array([[1e-8, -1.0, 0.0], [-1.0, -1.0, 2.0]])
+    rows[0] *= scale
+    found = update_of(rule, rows)
+    expected = rows[0] + [0, -1, 2]
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
 class TestBatchesOfOneTask:
     def test_are_compared_with_the_remembered_main_gradient(self):
         """Data sets apart: a batch has the labels of one task alone."""
@@ -443,10 +453,14 @@ class TestBatchesOfOneTask:
 
         # v = (2, 0), remembered as (1, 0).
         np.testing.assert_allclose(move([1.0, 0.0], main=0.0), [2.0, 0.0])
-        for _ in range(2):
+        for _ in range(3):
             # u = (-1, 1) loses what opposes it; what is remembered stays.
             moved = move([-1.0, 1.0], other=-0.5)
             np.testing.assert_allclose(moved, [0.0, 1.0], atol=1e-6)
+            (remembered,) = model.aggregator.reference
+            np.testing.assert_array_equal(
+                ops.convert_to_numpy(remembered), [[1.0], [0.0]]
+            )
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import pytest
 from benchmarks import against_torchjd
 from benchmarks.torchjd_methods import PAIRS
 
-NAMES = ["mean", "pcgrad", "mgda", "nash_mtl", "krum", "trimmed_mean"]
+NAMES = ["mean", "pcgrad", "mgda", "nash_mtl", "krum", "pcd", "trimmed_mean"]
 
 
 @pytest.mark.parametrize("name", NAMES)

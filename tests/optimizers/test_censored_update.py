@@ -216,6 +216,7 @@ def test_bad_arguments_are_refused(kwargs, message):
 @pytest.mark.parametrize(
     "inner, message",
     [
+        (None, "must be one optimizer"),
         (keras.optimizers.SGD(loss_scale_factor=2.0), "`loss_scale_factor`"),
         (
             keras.optimizers.SGD(gradient_accumulation_steps=2),
@@ -235,8 +236,41 @@ def test_inner_optimizers_that_change_the_gradient_are_refused(inner, message):
 def test_a_rule_serves_one_optimizer():
     rule = Projection("main")
     Shrink("sgd", 1.0, rule).build([keras.Variable(np.ones(2))])
-    with pytest.raises(ValueError, match="already serves another optimizer"):
-        Shrink("sgd", 1.0, rule).build([keras.Variable(np.ones(2))])
+    second = Shrink("sgd", 1.0, rule)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="already serves another"):
+            second.build([keras.Variable(np.ones(2))])
+
+
+@pytest.mark.parametrize("decoupled", [True, False])
+def test_embeddings_have_gradients_of_a_few_rows(decoupled):
+    def weights(embed):
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input((2,), dtype="int32")
+        model = keras.Model(inputs, layers.Dense(1)(embed(inputs)))
+        optimizer = Shrink(keras.optimizers.SGD(0.1), 0.5, decoupled=decoupled)
+        model.compile(optimizer, "mse")
+        ids = np.array([[0, 3], [3, 1]])
+        model.fit(ids, np.ones((2, 2, 1)), epochs=3, verbose=0)
+        return model.get_weights()
+
+    table = np.random.default_rng(0).normal(size=(5, 3)).astype("float32")
+    constant = keras.initializers.Constant(table)
+    sparse = weights(layers.Embedding(5, 3, embeddings_initializer=constant))
+    dense = layers.Dense(3, use_bias=False, kernel_initializer=constant)
+    whole = weights(lambda ids: dense(ops.one_hot(ids, 5)))
+    for a, b in zip(sparse, whole):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("rule", ["projection", None])
+@pytest.mark.parametrize("vector", [np.ones(()), np.ones(3), np.ones((1, 3))])
+def test_shapes_of_vectors_are_checked(rule, vector):
+    optimizer = Shrink("sgd", 1.0, rule)
+    optimizer.auxiliary_vectors = lambda variables: [ops.array(vector)]
+    variable = keras.Variable(np.ones((2, 3)), name="kernel")
+    with pytest.raises(ValueError, match=r"\(2, 3\) for 'kernel'"):
+        optimizer.apply([ops.ones((2, 3))], [variable])
 
 
 def test_the_number_of_vectors_is_checked():
@@ -250,7 +284,7 @@ def test_the_number_of_vectors_is_checked():
 def test_replicas_are_refused(monkeypatch):
     monkeypatch.setattr(censored_update, "num_replicas", lambda: 2)
     with pytest.raises(ValueError, match="Received: 2 replicas"):
-        Shrink("sgd", 1.0).build([keras.Variable(np.ones(2))])
+        Shrink("sgd", 1.0).apply([ops.ones(2)], [keras.Variable(np.ones(2))])
 
 
 def test_the_base_class_says_what_to_override():

@@ -7,6 +7,7 @@ from keras import layers
 from keras import ops
 
 from keras_mtl.aggregators import Projection
+from keras_mtl.optimizers import CensoredUpdate
 from keras_mtl.optimizers import CensoredWeightDecay
 
 RNG = np.random.default_rng(0)
@@ -104,6 +105,7 @@ def test_config_round_trip():
     [
         ("adam", {"weight_decay": -1}, "`weight_decay` must be a number"),
         ("adamw", {}, "must not decay weights too"),
+        (CensoredUpdate("adamw", 1.0), {}, "must not decay weights too"),
         ("nadal", {}, "nadal"),
     ],
 )

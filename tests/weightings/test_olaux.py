@@ -79,7 +79,7 @@ def test_logarithms():
     "kwargs, message",
     [
         ({"main_task": None}, "main_task"),
-        ({"main_task": "main", "beta": 0}, "beta"),
+        ({"main_task": "main", "beta": -1}, "beta"),
         ({"main_task": "main", "horizon": 0}, "horizon"),
         ({"main_task": "main", "floor": 0}, "floor"),
         ({"main_task": "main", "log": "no"}, "log"),
