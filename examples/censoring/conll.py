@@ -167,24 +167,34 @@ def two_biases(shape: tuple[int, ...], dtype: str | None = None) -> np.ndarray:
     return first(shape, dtype) + second(shape, dtype)
 
 
+def make_optimizer() -> keras.optimizers.Optimizer:
+    """Adam, which clips the gradient after the tasks are combined.
+
+    PyTorch's epsilon matters: gradients of single embeddings are tiny.
+    """
+    return keras.optimizers.Adam(
+        LEARNING_RATE, epsilon=1e-8, global_clipnorm=1.0
+    )
+
+
+def make_losses() -> dict[str, keras.losses.Loss]:
+    """Cross-entropy for each task."""
+    return {
+        task: keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        for task in (MAIN, AUXILIARY)
+    }
+
+
 @functools.lru_cache(maxsize=1)
 def make_model(setting: Setting, limit: int | None = None) -> Restart:
-    """The network, compiled.
-
-    The norm of the gradient is clipped after the tasks are combined. PyTorch's
-    epsilon matters here: gradients of single embeddings are tiny.
-    """
+    """The network, compiled."""
     model = make_network(make_data(limit))
     model.compile(
-        keras.optimizers.Adam(LEARNING_RATE, epsilon=1e-8, global_clipnorm=1.0),
-        loss={
-            task: keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-            for task in (MAIN, AUXILIARY)
-        },
+        make_optimizer(),
+        loss=make_losses(),
         loss_weights={MAIN: 1.0, AUXILIARY: setting.weight},
         aggregator=methods.aggregator(setting, MAIN, "zeros"),
-        # XLA is slow on TensorFlow here: it makes the embeddings' gradient
-        # word by word.
+        # XLA is slow on TensorFlow here: three times as slow as the graph.
         jit_compile=keras.backend.backend() == "jax",
     )
     return Restart(model)
