@@ -88,6 +88,16 @@ EXPERIMENTS = (
         (1.0, 3.0, 10.0, 30.0, 100.0, 300.0),
         "variable",
     ),
+    Experiment(
+        "conll",
+        "last_batch_accuracy",
+        "test accuracy, last 1,280 words",
+        "CoNLL-2003, chunks",
+        False,
+        published.CONLL,
+        (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0),
+        "variable",
+    ),
 )
 LABELS = {
     methods.SINGLE: "single task",
