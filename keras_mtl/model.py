@@ -396,9 +396,11 @@ class MultiTaskModel(TrainStep, keras.Model):
         )
         self.gradient_conflict.update_state(result.gram, result.weights)
         # What the weighting trains belongs to no task and is not arbitrated.
-        gradients = [total(column) for column in columns]
-        for i, gradient in zip(positions, result.gradients):
-            gradients[i] = gradient
+        gradients = dict(zip(positions, result.gradients))
+        gradients = [
+            gradients[i] if i in gradients else total(column)
+            for i, column in enumerate(columns)
+        ]
         for i, variable in enumerate(variables):
             if _takes_values(variable) and tasks_of(columns[i]):
                 present = [g for g in columns[i] if g is not None]

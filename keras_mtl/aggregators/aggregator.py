@@ -81,6 +81,15 @@ class Aggregator(Method):
         """Whether the method needs the gradients and not just the Gram."""
         return type(self).combine is not Aggregator.combine
 
+    @property
+    def takes_row_gradients(self) -> bool:
+        """Whether gradients of embedding tables may come as rows.
+
+        They have only the rows that the batch looks up. Inner products and
+        sums of them the model takes itself.
+        """
+        return not (self.needs_rows or self.tracks_rows)
+
     def weights(self, gram: Tensor) -> Tensor:
         """Task weights from the inner products of the task gradients.
 

@@ -13,6 +13,9 @@ from keras_mtl.aggregators.aggregator import Column
 from keras_mtl.arguments import number_to_one
 from keras_mtl.main_task import check_main_task
 from keras_mtl.main_task import index_of_main_task
+from keras_mtl.row_gradient import RowGradient
+from keras_mtl.row_gradient import add
+from keras_mtl.row_gradient import apply
 from keras_mtl.solvers.gram import Tensor
 from keras_mtl.solvers.gram import to_gram
 
@@ -95,6 +98,11 @@ class MainTaskAggregator(Aggregator):
     @property
     def needs_rows(self) -> bool:
         return self.elementwise
+
+    @property
+    def takes_row_gradients(self) -> bool:
+        own_track = type(self).track is not MainTaskAggregator.track
+        return not (self.needs_rows or own_track)
 
     @property
     def tracks_rows(self) -> bool:
@@ -272,7 +280,8 @@ class MainTaskAggregator(Aggregator):
 
         Args:
             gradients: The main task's gradients, unscaled, one for each slot;
-                None leaves its slot alone.
+                None leaves its slot alone. A gradient of an embedding table
+                may be a `RowGradient`.
             present: Whether the main task has labels in this batch.
 
         Returns:
@@ -285,17 +294,22 @@ class MainTaskAggregator(Aggregator):
                 f"them. Received: {len(gradients)} gradients"
             )
         given = [g for g in gradients if g is not None]
-        finite = [ops.all(ops.isfinite(g)) for g in given]
+        finite = [ops.all(ops.isfinite(_entries(g))) for g in given]
         finite = ops.all(ops.stack(finite)) if finite else True
         moves = ops.logical_and(finite, present)
         share = self._share(moves)
+
+        def portion(entries: Tensor) -> Tensor:
+            entries = share * ops.cast(entries, "float32")
+            return ops.where(moves, entries, ops.zeros_like(entries))
+
+        kept = ops.where(moves, 1 - share, 1.0)
         averages = []
         for slot, gradient in zip(self.reference, gradients):
             if gradient is None:
                 averages.append(None)
                 continue
-            new = share * ops.cast(gradient, slot.dtype) + (1 - share) * slot
-            new = ops.where(moves, new, ops.convert_to_tensor(slot))
+            new = add(apply(portion, gradient), kept * slot)
             slot.assign(new)
             averages.append(new)
         return averages
@@ -316,3 +330,9 @@ class MainTaskAggregator(Aggregator):
             "initial_reference": self.initial_reference,
             **super().get_config(),
         }
+
+
+def _entries(gradient: Tensor | RowGradient) -> Tensor:
+    """All entries that may differ from zero."""
+    is_rows = isinstance(gradient, RowGradient)
+    return gradient.values if is_rows else gradient

@@ -17,6 +17,9 @@ from keras_mtl.gradients.gram import tasks_of
 from keras_mtl.gradients.gram import total
 from keras_mtl.gradients.gram import weighted_sum
 from keras_mtl.objectives import Objectives
+from keras_mtl.row_gradient import apply
+from keras_mtl.row_gradient import dense
+from keras_mtl.row_gradient import to_row_gradients
 
 Tensor = Any
 
@@ -68,7 +71,11 @@ def combine(
             f"Received: {num_tasks} task(s)"
         )
     scale = objectives.scale
-    columns = [list(column) for column in columns]
+    to_rows = to_row_gradients if aggregator.takes_row_gradients else _to_dense
+    columns = [
+        to_rows(column) if v in shared else _to_dense(column)
+        for v, column in enumerate(columns)
+    ]
     if aggregator.tracks_rows:
         _track(aggregator, columns, shared, objectives)
 
@@ -118,7 +125,7 @@ def _track(
     unscaled = [[None] * len(column) for column in columns]
     for v in shared:
         unscaled[v] = [
-            None if g is None else ops.cast(g, "float32") / scale
+            None if g is None else apply(lambda g: _to_float32(g) / scale, g)
             for g in columns[v]
         ]
     tracked = aggregator.track(
@@ -126,8 +133,17 @@ def _track(
     )
     for v in shared:
         columns[v] = [
-            None if row is None else row * scale for row in tracked[v]
+            None if row is None else apply(lambda row: row * scale, row)
+            for row in tracked[v]
         ]
+
+
+def _to_float32(tensor: Tensor) -> Tensor:
+    return ops.cast(tensor, "float32")
+
+
+def _to_dense(column: Column) -> list[Tensor | None]:
+    return [dense(gradient) for gradient in column]
 
 
 def _all_groups(

@@ -7,13 +7,15 @@ import numpy as np
 from keras import ops
 
 from keras_mtl.gradients.precision import full_precision
+from keras_mtl.row_gradient import RowGradient
+from keras_mtl.row_gradient import dense
 
 Tensor = Any
 # Entries of a row in a chunk, and the most chunks: they are unrolled.
 CHUNK_LENGTH = 16384
 MAX_CHUNKS = 32
 # One gradient a task; `None` where the task does not reach the variable.
-Column = Sequence[Tensor | None]
+Column = Sequence[Tensor | RowGradient | None]
 
 
 def tasks_of(column: Column) -> list[int]:
@@ -23,7 +25,7 @@ def tasks_of(column: Column) -> list[int]:
 
 def total(column: Column) -> Tensor | None:
     """The plain sum over tasks; `None` where no task reaches."""
-    present = [gradient for gradient in column if gradient is not None]
+    present = [dense(gradient) for gradient in column if gradient is not None]
     return sum(present[1:], present[0]) if present else None
 
 
@@ -48,15 +50,49 @@ def column_gram(column: Column) -> Tensor:
     precision could not hold the squares.
     """
     tasks = tasks_of(column)
-    rows = [ops.reshape(ops.cast(column[t], "float32"), (-1,)) for t in tasks]
-    gram = sum(_product(chunk) for chunk in _chunks(rows))
-    if len(tasks) == len(column):
+    gram = _gram([column[t] for t in tasks])
+    return _place(gram, tasks, len(column))
+
+
+def _gram(gradients: list[Tensor | RowGradient]) -> Tensor:
+    tables = [
+        i for i, g in enumerate(gradients) if not isinstance(g, RowGradient)
+    ]
+    if len(tables) == len(gradients):
+        return _dense_gram(gradients)
+    # All have the same rows, and what is not whole is zero elsewhere.
+    rows = next(g.rows for g in gradients if isinstance(g, RowGradient))
+    gram = _dense_gram(
+        [
+            rows.of(ops.cast(g, "float32")) if i in tables else g.values
+            for i, g in enumerate(gradients)
+        ]
+    )
+    if not tables:
         return gram
-    # Tasks that do not reach the variable read a row and column of zeros.
+    of_tables = _dense_gram([gradients[i] for i in tables])
+    whole = np.isin(np.arange(len(gradients)), tables)
+    return ops.where(
+        whole[:, None] & whole, _place(of_tables, tables, len(gradients)), gram
+    )
+
+
+def _dense_gram(gradients: list[Tensor]) -> Tensor:
+    rows = [ops.reshape(ops.cast(g, "float32"), (-1,)) for g in gradients]
+    if len(rows) == 1:
+        # No product to share the reading of rows: a sum is faster, and exact.
+        return ops.reshape(ops.sum(ops.square(rows[0])), (1, 1))
+    return sum(_product(chunk) for chunk in _chunks(rows))
+
+
+def _place(gram: Tensor, places: list[int], size: int) -> Tensor:
+    """Spreads inner products over a matrix of zeros, at rows `places`."""
+    if len(places) == size:
+        return gram
     gram = ops.pad(gram, ((0, 1), (0, 1)))
-    places = [tasks.index(t) if t in tasks else -1 for t in range(len(column))]
-    places = np.array(places) % gram.shape[-1]
-    return ops.take(ops.take(gram, places, axis=0), places, axis=1)
+    order = [places.index(i) if i in places else -1 for i in range(size)]
+    order = np.array(order) % gram.shape[-1]
+    return ops.take(ops.take(gram, order, axis=0), order, axis=1)
 
 
 def _chunks(rows: list[Tensor]) -> list[list[Tensor]]:
@@ -99,8 +135,18 @@ def group_indices(groups: Sequence[Any]) -> list[int]:
 def weighted_sum(column: Column, weights: Tensor) -> Tensor:
     """`sum_t weights[t] * column[t]` over the tasks that reach the variable."""
     tasks = tasks_of(column)
-    # In float32: a weight can be beyond the range of half precision.
-    combined = sum(
-        weights[t] * ops.cast(column[t], weights.dtype) for t in tasks
-    )
-    return ops.cast(combined, column[tasks[0]].dtype)
+    rows, tables = [], []
+    for t in tasks:
+        gradient = column[t]
+        # In float32: a weight can be beyond the range of half precision.
+        if isinstance(gradient, RowGradient):
+            rows.append(weights[t] * ops.cast(gradient.values, weights.dtype))
+        else:
+            tables.append(weights[t] * ops.cast(gradient, weights.dtype))
+    if not rows:
+        return ops.cast(sum(tables), column[tasks[0]].dtype)
+    like = next(g for g in column if isinstance(g, RowGradient))
+    combined = like.map(lambda _: sum(rows))
+    if not tables:
+        return combined.dense()
+    return ops.cast(combined.add_to(sum(tables)), like.dtype)

@@ -1,6 +1,7 @@
 """The training step on JAX: one linearisation, T transpositions."""
 
 import contextlib
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -9,7 +10,12 @@ import keras
 from jax.interpreters import partial_eval
 
 from keras_mtl.gradients.gram import add
+from keras_mtl.gradients.lookups import Lookup
+from keras_mtl.gradients.lookups import add_lookups
+from keras_mtl.gradients.lookups import embedding_layers
+from keras_mtl.gradients.lookups import tap_lookups
 from keras_mtl.gradients.tap import tap
+from keras_mtl.row_gradient import dense
 
 Tensor = Any
 
@@ -29,17 +35,14 @@ class TrainStep:
                 (trainable, *state[1:]), nudges, x, y, sample_weight
             )
 
-        # Zeros added to the representation: the gradient with respect to them
-        # is the gradient at the representation.
-        nudges = []
-        if self._representation is not None:
-            shapes = jax.eval_shape(lambda t: forward(t, None)[0][2], trainable)
-            nudges = [jnp.zeros(s.shape, s.dtype) for s in shapes]
+        nudges = self._make_nudges(forward, trainable)
         outputs, pushforward, carried = jax.linearize(
             forward, trainable, nudges, has_aux=True
         )
-        loss, y_pred, objectives, non_trainable, metrics = carried
-        passes = _BackwardPasses(outputs, pushforward, trainable, nudges)
+        loss, y_pred, objectives, non_trainable, metrics, lookups = carried
+        passes = _BackwardPasses(
+            outputs, pushforward, trainable, nudges, lookups
+        )
 
         scope_state = (trainable, non_trainable, optimizer_state, metrics)
         with self._stateless(scope_state) as scope:
@@ -72,6 +75,30 @@ class TrainStep:
         logs, state = super().test_step(state, data)
         return self._drop_training_logs(logs), state
 
+    @property
+    def _embedding_layers(self) -> list[tuple[Any, int]]:
+        """Those whose tables get their gradients as rows."""
+        aggregator = self.aggregator
+        if aggregator is None or self._representation is not None:
+            return []
+        return embedding_layers(self) if aggregator.takes_row_gradients else []
+
+    def _make_nudges(self, forward: Any, trainable: list) -> list:
+        """Zeros that are added where the gradient is to stop.
+
+        The gradient with respect to them is the gradient at the
+        representation, or at what embedding layers return.
+        """
+        if self._representation is None and not self._embedding_layers:
+            return []
+
+        def cut_off(trainable: list) -> list:
+            outputs, carried = forward(trainable, None)
+            return outputs[2] or [lookup.output for lookup in carried[-1]]
+
+        shapes = jax.eval_shape(cut_off, trainable)
+        return [jnp.zeros(s.shape, s.dtype) for s in shapes]
+
     def _stateless(
         self, state: tuple, collect_losses: bool = False
     ) -> keras.StatelessScope:
@@ -99,11 +126,14 @@ class TrainStep:
         Returns:
             `(tasks, rest, sources)` to differentiate, with empty lists where
             there is nothing, and `(loss, y_pred, objectives, non_trainable,
-            metrics)`.
+            metrics, lookups)`.
         """
         trainable, non_trainable, optimizer_state, metrics = state
         with contextlib.ExitStack() as stack:
             taps = self._open_taps(stack, nudges)
+            lookups = stack.enter_context(
+                tap_lookups(self._embedding_layers, nudges)
+            )
             kwargs = {"training": True} if self._call_has_training_arg else {}
             y_pred, non_trainable, losses = self.stateless_call(
                 trainable, non_trainable, x, return_losses=True, **kwargs
@@ -128,6 +158,7 @@ class TrainStep:
             ),
             _read(scope, self.non_trainable_variables),
             _read(scope, self.metrics_variables),
+            lookups,
         )
         return (objectives.tasks, rest, sources), carried
 
@@ -156,12 +187,15 @@ class TrainStep:
             return passes.total()[0]
         if self._representation is not None:
             return self._aggregate_at(passes, objectives)
-        rows = [passes.task(t)[0] for t in range(len(objectives.tasks))]
+        rows = [
+            passes.with_slices(passes.task(t))
+            for t in range(len(objectives.tasks))
+        ]
         rest = passes.rest()
         gradients = self._combine_variables(
             rows, self.trainable_variables, objectives
         )
-        return add(gradients, rest[0]) if rest else gradients
+        return add(gradients, passes.with_slices(rest)) if rest else gradients
 
     def _observed_rows(
         self, passes: "_BackwardPasses", objectives: Any
@@ -174,7 +208,8 @@ class TrainStep:
         rows = [passes.task(t) for t in range(len(objectives.tasks))]
         if self._representation is not None:
             return [leaf_row for _, leaf_row in rows], []
-        return [row for row, _ in rows], self.trainable_variables
+        rows = [[dense(g) for g in passes.with_slices(row)] for row in rows]
+        return rows, self.trainable_variables
 
     def _aggregate_at(self, passes: "_BackwardPasses", objectives: Any) -> list:
         """T backward passes down to the representation, one below it."""
@@ -205,17 +240,27 @@ class _BackwardPasses:
         outputs: `(tasks, rest, sources)`.
         pushforward: The linear map from changes of `inputs` to changes of
             `outputs`.
-        inputs: Lists of arrays: trainable variables and nudges.
+        trainable: Values of the trainable variables.
+        nudges: Zeros added where the gradient is to stop.
+        lookups: The lookups that nudges were added to, if it was to these.
     """
 
-    def __init__(self, outputs: tuple, pushforward: Any, *inputs: list):
+    def __init__(
+        self,
+        outputs: tuple,
+        pushforward: Any,
+        trainable: list,
+        nudges: list,
+        lookups: Sequence[Lookup] = (),
+    ):
         self.outputs = outputs
         self.pushforward = pushforward
-        self.inputs = inputs
+        self.lookups = lookups
+        self.inputs = inputs = (trainable, nudges)
         self.jaxpr = jax.make_jaxpr(pushforward)(*inputs).jaxpr
 
     def task(self, index: int) -> tuple[list, list]:
-        """Gradients of one task: of the variables, at the representation."""
+        """Gradients of one task: of the variables, at the nudges."""
         return self._transpose(lambda out: [out[0][index]])
 
     def rest(self) -> tuple[list, list] | None:
@@ -225,6 +270,11 @@ class _BackwardPasses:
     def total(self) -> tuple[list, list]:
         """Gradients of everything together."""
         return self._transpose(lambda out: out[0] + out[1])
+
+    def with_slices(self, gradients: tuple[list, list]) -> list:
+        """Gradients of the variables, those at lookups among them."""
+        own, at_nudges = gradients
+        return add_lookups(own, self.lookups, at_nudges, self.inputs[0])
 
     def below(self, signal: list) -> list:
         """Carries gradients at the representation on to the variables."""

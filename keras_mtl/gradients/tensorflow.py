@@ -10,6 +10,7 @@ from keras_mtl.gradients.gram import add
 from keras_mtl.gradients.tap import tap
 from keras_mtl.keras_internals import unscale_loss_for_distribution
 from keras_mtl.replicas import num_replicas
+from keras_mtl.row_gradient import Slices
 
 Tensor = Any
 
@@ -82,13 +83,15 @@ class TrainStep:
             return tape.gradient(objectives.tasks + rest, variables)
         if cut is not None:
             return self._aggregate_at(tape, objectives, variables, cut)
-        rows = [_gradients(tape, t, variables) for t in objectives.tasks]
         replicas = num_replicas()
         if replicas > 1:
             # Combining is not linear: it must see the gradients of the whole
             # batch. The optimizer sums over replicas once more, hence the
             # division below.
+            rows = [_gradients(tape, t, variables) for t in objectives.tasks]
             rows = _all_reduce(rows)
+        else:
+            rows = [_with_slices(tape, t, variables) for t in objectives.tasks]
         gradients = self._combine_variables(rows, variables, objectives)
         if replicas > 1:
             gradients = [None if g is None else g / replicas for g in gradients]
@@ -147,15 +150,39 @@ class TrainStep:
 def _gradients(
     tape: tf.GradientTape, target: Any, sources: list, **kwargs: Any
 ) -> list[Tensor | None]:
-    """Dense gradients, `None` where the target does not depend on a source.
-
-    Embeddings give slices, which cannot be stacked over tasks.
-    """
+    """Dense gradients, `None` where the target does not depend on a source."""
     gradients = tape.gradient(target, sources, **kwargs)
     return [
         tf.convert_to_tensor(g) if isinstance(g, tf.IndexedSlices) else g
         for g in gradients
     ]
+
+
+def _with_slices(
+    tape: tf.GradientTape, target: Any, variables: list
+) -> list[Tensor | Slices | None]:
+    """Gradients in which those of embedding tables stay slices."""
+    gradients = tape.gradient(target, variables)
+    return [
+        Slices(g.indices, g.values, variable.shape[0], _origin(g.indices))
+        if isinstance(g, tf.IndexedSlices)
+        else g
+        for g, variable in zip(gradients, variables)
+    ]
+
+
+def _origin(indices: Tensor) -> Any:
+    """Equal for indices that the gradients of two tasks take from one place.
+
+    The backward pass of each makes them anew, out of those of the lookups.
+    """
+    if isinstance(indices, tf.__internal__.EagerTensor):
+        return id(indices)
+    if indices.op.type in ("Identity", "Reshape"):
+        return _origin(indices.op.inputs[0])
+    if indices.op.type == "ConcatV2":
+        return tuple(_origin(part) for part in indices.op.inputs[:-1])
+    return indices.ref()
 
 
 def _of_whole_batch(objectives: Any) -> Any:
