@@ -20,6 +20,16 @@ def define_output_dir() -> None:
     )
 
 
+def define_seeds(seeds: int) -> None:
+    """Defines --seeds and --first_seed.
+
+    Args:
+        seeds: How many runs of each setting.
+    """
+    flags.DEFINE_integer("seeds", seeds, "How many runs.", lower_bound=1)
+    flags.DEFINE_integer("first_seed", 0, "The first of them.", lower_bound=0)
+
+
 def define_flags(
     *,
     weights: Sequence[float],
@@ -58,8 +68,7 @@ def define_flags(
         list(methods.GRANULARITIES),
         "What is censored as one vector.",
     )
-    flags.DEFINE_integer("seeds", seeds, "How many runs.", lower_bound=1)
-    flags.DEFINE_integer("first_seed", 0, "The first of them.", lower_bound=0)
+    define_seeds(seeds)
     if tasks:
         flags.DEFINE_multi_enum(
             "task", list(tasks), list(tasks), "Which auxiliary tasks."

@@ -10,6 +10,7 @@ run to --output_dir/regression.jsonl; runs that are there are not run again.
 import dataclasses
 import functools
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -132,9 +133,24 @@ def make_network() -> keras.Model:
 def make_model(
     setting: Setting, hasty: bool = False
 ) -> tuple[Restart, keras.Model]:
+    """The model of a setting, and its network."""
+    return compile_model(
+        hasty=hasty,
+        loss_weights={"main": 1.0, "auxiliary": setting.weight},
+        aggregator=methods.aggregator(setting, "main", "first_gradient"),
+    )
+
+
+def compile_model(
+    hasty: bool = False, **kwargs: Any
+) -> tuple[Restart, keras.Model]:
     """The network on the data of both tasks, compiled.
 
     Each task has inputs of its own; both go through the same layers.
+
+    Args:
+        hasty: Whether to train with `HastyAdam`.
+        kwargs: What else `compile` takes.
     """
     network = make_network()
     names = ("main", "auxiliary")
@@ -145,27 +161,41 @@ def make_model(
     model.compile(
         adam(1e-3),
         loss={name: "mse" for name in names},
-        loss_weights={"main": 1.0, "auxiliary": setting.weight},
-        aggregator=methods.aggregator(setting, "main", "first_gradient"),
         steps_per_execution=len(make_data().main[0]) // BATCH_SIZE,
+        **kwargs,
     )
     return Restart(model), network
 
 
 def run(cell: Cell, hasty: bool = False) -> dict[str, float]:
-    """Trains until validation does not improve, and measures the test error.
+    """Trains as a cell says, and measures the test error.
 
     Args:
         cell: Which run.
         hasty: Whether to train with `HastyAdam`.
 
     Returns:
+        What `train` returns.
+    """
+    restart, network = make_model(cell.setting, hasty)
+    return train(restart, network, cell.task or "unrelated", cell.seed)
+
+
+def train(
+    restart: Restart,
+    network: keras.Model,
+    task: str,
+    seed: int,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> dict[str, float]:
+    """Trains until validation does not improve, and measures the test error.
+
+    Returns:
         `test_loss`, the mean squared error of the main task with the weights
         that were best on validation, `val_loss` and `epochs`.
     """
     data = make_data()
-    restart, network = make_model(cell.setting, hasty)
-    keras.utils.set_random_seed(cell.seed)
+    keras.utils.set_random_seed(seed)
     restart(make_network().get_weights(), network)
     stopping = keras.callbacks.EarlyStopping(
         "val_main_loss",
@@ -175,14 +205,14 @@ def run(cell: Cell, hasty: bool = False) -> dict[str, float]:
     )
     x, y = data.validation
     history = restart.model.fit(
-        Batches(data, cell.task or "unrelated", cell.seed),
+        Batches(data, task, seed),
         validation_data=(
             {"main": x, "auxiliary": x},
             {"main": y, "auxiliary": y},
         ),
         validation_batch_size=len(x),
         epochs=EPOCHS,
-        callbacks=[stopping],
+        callbacks=[stopping, *callbacks],
         verbose=0,
     )
     x, y = data.test
