@@ -141,13 +141,12 @@ def table(runs: Runs, fixed: Sequence[Mapping[str, Any]]) -> str:
 def plot_weights(runs: Runs, path: str | os.PathLike) -> None:
     """The weights step by step: a panel a step size, a line a task.
 
-    Lines are medians over seeds, and bands reach from the lowest to the
-    highest.
+    Lines are medians over seeds, and bands hold the middle half.
     """
     from matplotlib.figure import Figure
 
     betas = sorted({beta for beta, _ in runs})
-    figure = Figure(figsize=(1 + 2.6 * len(betas), 3), layout="constrained")
+    figure = Figure(figsize=(1 + 2.2 * len(betas), 3), layout="constrained")
     grid = figure.subplots(1, len(betas), squeeze=False)[0]
     length = SHOWN_STEPS // STEPS_PER_EPOCH + 1
     for axis, beta in zip(grid, betas):
@@ -164,7 +163,9 @@ def plot_weights(runs: Runs, path: str | os.PathLike) -> None:
         axis.set_xlabel("training step")
         axis.grid(alpha=0.3)
     grid[0].set_ylabel("weight of the auxiliary task")
-    grid[0].legend(title="auxiliary task", fontsize="small")
+    handles, labels = grid[0].get_legend_handles_labels()
+    labels = [f"{label} task" for label in labels]
+    figure.legend(handles, labels, loc="outside upper center", ncols=3)
     save_figure(figure, path)
 
 
@@ -172,7 +173,7 @@ def _draw(axis: Any, found: Sequence[np.ndarray], **look: Any) -> None:
     steps = np.arange(len(found[0])) * STEPS_PER_EPOCH
     median = np.median(found, axis=0)
     axis.plot(steps, median, markevery=4, markersize=4, **look)
-    low, high = np.min(found, axis=0), np.max(found, axis=0)
+    low, high = np.quantile(found, [0.25, 0.75], axis=0)
     axis.fill_between(steps, low, high, color=look["color"], alpha=0.15, lw=0)
 
 

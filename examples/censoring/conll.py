@@ -36,7 +36,7 @@ WEIGHTS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 SMOOTHINGS = (1.0, 0.01)
 EMBEDDING, UNITS, LAYERS, DROPOUT = 300, 128, 2, 0.2
 STREAMS, STEPS = 128, 10  # a batch: words side by side, and in a row
-LEARNING_RATE, EPOCHS, PATIENCE = 1e-4, 300, 25
+LEARNING_RATE, EPOCHS, PATIENCE = 1e-4, 40, 25
 
 
 @dataclasses.dataclass(frozen=True)
@@ -282,10 +282,11 @@ def main(argv: list[str]) -> None:
         for setting in program.chosen_settings()
         for seed in program.chosen_seeds()
     ]
-    limit = program.FLAGS.limit
+    limit, epochs = program.FLAGS.limit, program.FLAGS.epochs
     # A quick look is not to be taken for the result of a sweep.
     name = "conll" if limit is None else f"conll-limit{limit}"
-    chosen = functools.partial(run, limit=limit, epochs=program.FLAGS.epochs)
+    name += "" if epochs == EPOCHS else f"-epochs{epochs}"
+    chosen = functools.partial(run, limit=limit, epochs=epochs)
     sweep.sweep(program.results_file(name), runs, chosen)
 
 
@@ -299,7 +300,7 @@ if __name__ == "__main__":
     flags.DEFINE_integer(
         "epochs",
         EPOCHS,
-        "At most so many: the paper says 40, the author's notebook 300.",
+        "At most so many: the paper's appendix says 40, its text 300.",
         lower_bound=1,
     )
     flags.DEFINE_integer(

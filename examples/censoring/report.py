@@ -161,6 +161,24 @@ def published_point(
     return points[list(experiment.weights).index(weight)]
 
 
+def agreement(experiment: Experiment, results: Results) -> str:
+    """How many means lie within two standard errors of the paper's."""
+    near = known = 0
+    for key, panels in results.items():
+        for panel, runs in panels.items():
+            for weight, seeds in runs.items():
+                paper = published_point(experiment, key, panel, weight)
+                found = summarize(list(seeds.values()))
+                if paper is None or found.count < 2:
+                    continue
+                known += 1
+                near += abs(found.mean - paper) <= 2 * found.error
+    return (
+        f"Within two of our standard errors of the paper's mean: {near} of "
+        f"{known} settings."
+    )
+
+
 def best(
     experiment: Experiment, runs: Mapping[float, Mapping[int, float]]
 ) -> tuple[float, dict[int, float]]:
@@ -355,7 +373,11 @@ def write_report(experiment: Experiment, folder: pathlib.Path) -> str | None:
     if not rows:
         return None
     results = load(rows, experiment.measure)
-    text = f"{peaks(experiment, results)}\n\n{table(experiment, results)}\n"
+    text = (
+        f"{peaks(experiment, results)}\n\n"
+        f"{agreement(experiment, results)}\n\n"
+        f"{table(experiment, results)}\n"
+    )
     (folder / f"{experiment.name}.md").write_text(text)
     main = (methods.SINGLE, methods.MULTI, "projection")
     path = folder / f"{experiment.name}.png"

@@ -55,6 +55,13 @@ def test_peaks_choose_the_best_weight():
     assert lines[4].endswith("| 0.1 | 0.3300 ± 0.0058 | 0.05 |")
 
 
+def test_agreement_counts_settings_that_the_paper_has():
+    # Single task is 2.3 standard errors off; multi-task 1.5 and 3.4.
+    results = report.load(rows(), "test_loss")
+    assert "0.4386" not in report.agreement(REGRESSION, results)
+    assert "1 of 5 settings" in report.agreement(REGRESSION, results)
+
+
 def test_writes_what_there_is(tmp_path):
     lines = "\n".join(json.dumps(row) for row in rows())
     (tmp_path / "regression.jsonl").write_text(lines)
