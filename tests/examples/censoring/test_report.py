@@ -56,10 +56,10 @@ def test_peaks_choose_the_best_weight():
 
 
 def test_agreement_counts_settings_that_the_paper_has():
-    # Single task is 2.3 standard errors off; multi-task 1.5 and 3.4.
+    # Standard errors apart: single task 2.3, multi-task 1.5 and 1.0,
+    # projection more than 8.
     results = report.load(rows(), "test_loss")
-    assert "0.4386" not in report.agreement(REGRESSION, results)
-    assert "1 of 5 settings" in report.agreement(REGRESSION, results)
+    assert "2 of 5 settings" in report.agreement(REGRESSION, results)
 
 
 def test_writes_what_there_is(tmp_path):
