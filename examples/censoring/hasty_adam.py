@@ -11,9 +11,9 @@ class HastyAdam(keras.optimizers.Adam):
 
     With n variables the correction runs out n times too soon; as the average
     of the squares is then still too small, steps are up to three times as
-    long for the first hundreds of steps. The numbers of the paper's
-    experiment 2 come out with it, and not with Adam. That the author's
-    TensorFlow 1.14 did so is a guess: neither his text nor his code says it.
+    long for the first hundreds of steps. Most numbers of the paper's
+    experiment 2 come out with it, and not with Adam. Neither the author's
+    text nor his code says so: what happened to his runs we do not know.
     """
 
     def update_step(
