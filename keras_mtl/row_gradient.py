@@ -145,7 +145,7 @@ def _rows_of(slices: Sequence[Slices]) -> tuple[Rows, Tensor]:
         The rows, and for each row of the table its slot, of meaning only if
         it has one.
     """
-    distinct = {s.source: s.ids for s in slices}
+    distinct = {s.source: ops.cast(s.ids, "int32") for s in slices}
     ids = ops.concatenate(list(distinct.values()))
     num_rows = slices[0].num_rows
     hit = ops.scatter_update(
@@ -155,7 +155,7 @@ def _rows_of(slices: Sequence[Slices]) -> tuple[Rows, Tensor]:
     slot_of_row = count - 1
     num_slots = _smaller(ops.shape(ids)[0], num_rows)
     row_ids = ops.scatter_update(
-        ops.zeros((num_slots,), ids.dtype),
+        ops.zeros((num_slots,), "int32"),
         ops.take(slot_of_row, ids)[:, None],
         ids,
     )

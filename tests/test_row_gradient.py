@@ -12,14 +12,14 @@ from keras_mtl.row_gradient import Slices
 NUM_ROWS = 7
 
 
-def make_slices(seed, ids, source=None, dtype="float32"):
+def make_slices(seed, ids, source=None, ids_dtype="int32"):
     """Random slices and the table that they stand for."""
     values = np.random.default_rng(seed).normal(size=(len(ids), 3))
-    values = values.astype(dtype)
+    values = values.astype("float32")
     table = np.zeros((NUM_ROWS, 3))
     np.add.at(table, ids, values.astype("float64"))
     slices = Slices(
-        ops.convert_to_tensor(ids, "int32"),
+        ops.convert_to_tensor(ids, ids_dtype),
         ops.convert_to_tensor(values),
         NUM_ROWS,
         source,
@@ -54,7 +54,7 @@ def test_row_gradients_stand_for_the_same_tables(first, second, same_source):
         second = first
     slices, tables = zip(
         make_slices(0, list(first), "one"),
-        make_slices(1, list(second), "one" if same_source else "two"),
+        make_slices(1, list(second), "one" if same_source else "two", "int64"),
     )
     column = row_gradient.to_row_gradients([slices[0], None, slices[1]])
     assert column[1] is None

@@ -60,6 +60,8 @@ def embedding_layers(model: keras.Model) -> list[tuple[Any, int]]:
         ):
             continue
         plain = not layer.lora_enabled and layer.quantization_mode is None
+        # Tapped already, for heads that read what it returns.
+        plain = plain and "call" not in vars(layer)
         if layer.built and plain and id(layer.embeddings) in positions:
             found.append((layer, positions[id(layer.embeddings)]))
     return found

@@ -177,6 +177,29 @@ def test_no_whole_table_is_made_for_each_task(jit_compile, monkeypatch):
     assert rows and all(len(g.rows.ids.shape) == 1 for g in rows)
 
 
+def test_heads_may_read_what_an_embedding_layer_returns():
+    def fitted(aggregator):
+        keras.utils.set_random_seed(0)
+        words = keras.Input((5,), dtype="int32")
+        table = keras.layers.Embedding(WORDS, WIDTH, name="table")
+        features = keras.layers.Flatten()(table(words))
+        outputs = {
+            name: keras.layers.Dense(1, name=name)(features)
+            for name in ("main", "other")
+        }
+        model = keras.Model(words, outputs)
+        model = keras_mtl.add_self_auxiliaries(model, "table")
+        losses = {name: "mse" for name in outputs}
+        model.compile("sgd", loss=losses, aggregator=aggregator)
+        rng = np.random.default_rng(0)
+        x = rng.integers(WORDS, size=(8, 5)).astype("int32")
+        y = {name: rng.normal(size=(8, 1)) for name in outputs}
+        model.fit(x, y, epochs=2, verbose=0)
+        return table.get_weights()
+
+    assert_equal(fitted("sum"), fitted(None))
+
+
 @pytest.mark.skipif(not ON_JAX, reason="TensorFlow hands rows back by itself")
 def test_lookups_in_loops_are_left_to_jax():
     from keras_mtl.gradients import lookups
