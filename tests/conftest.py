@@ -10,6 +10,8 @@ os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")
 # Test processes that share a GPU must not each take all of its memory.
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+# They compile much and compute little.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 from collections.abc import Iterator
 from pathlib import Path
