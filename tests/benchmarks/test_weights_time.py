@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from benchmarks import weights_time
@@ -18,14 +19,17 @@ def test_measures_what_is_defined(monkeypatch):
 
 
 def test_ratio_to_the_other_library(monkeypatch):
-    monkeypatch.setattr(
-        weights_time, "their_call", lambda *_: lambda: sum(range(1_000_000))
-    )
+    # Two calls in one program take 5 us, one of them alone 3, theirs two 8.
+    seconds = {"mean": 5e-6, "mean alone": 3e-6, "mean torchjd": 8e-6}
+
+    def measure(calls, rounds):
+        assert calls.keys() == seconds.keys()
+        return {name: np.full(rounds, seconds[name]) for name in calls}
+
+    monkeypatch.setattr(weights_time, "their_call", lambda *_: lambda: None)
+    monkeypatch.setattr(weights_time.timing, "measure", measure)
     table = weights_time.measure(2, 1, ["mean"], rounds=3)
-    cells = table.splitlines()[-1].split("|")[2:6]
-    ours, alone, theirs, ratio = map(float, cells)
-    assert theirs > alone > ours
-    assert ratio == pytest.approx(theirs / ours, rel=0.5)
+    assert table.splitlines()[-1] == "| mean | 2 | 3 | 4 | 2.0 |"
 
 
 def test_calls_torchjd():
