@@ -41,7 +41,7 @@ class TrainStep:
         )
         loss, y_pred, objectives, non_trainable, metrics, lookups = carried
         passes = _BackwardPasses(
-            outputs, pushforward, trainable, nudges, lookups
+            outputs, pushforward, trainable, nudges, lookups=lookups
         )
 
         scope_state = (trainable, non_trainable, optimizer_state, metrics)
@@ -240,8 +240,7 @@ class _BackwardPasses:
         outputs: `(tasks, rest, sources)`.
         pushforward: The linear map from changes of `inputs` to changes of
             `outputs`.
-        trainable: Values of the trainable variables.
-        nudges: Zeros added where the gradient is to stop.
+        inputs: Lists of arrays: trainable variables and nudges.
         lookups: The lookups that nudges were added to, if it was to these.
     """
 
@@ -249,14 +248,13 @@ class _BackwardPasses:
         self,
         outputs: tuple,
         pushforward: Any,
-        trainable: list,
-        nudges: list,
+        *inputs: list,
         lookups: Sequence[Lookup] = (),
     ):
         self.outputs = outputs
         self.pushforward = pushforward
+        self.inputs = inputs
         self.lookups = lookups
-        self.inputs = inputs = (trainable, nudges)
         self.jaxpr = jax.make_jaxpr(pushforward)(*inputs).jaxpr
 
     def task(self, index: int) -> tuple[list, list]:
