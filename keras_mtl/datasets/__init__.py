@@ -1,5 +1,8 @@
 """Data sets with several named labels."""
 
+from keras_mtl.datasets.celeb_a import CelebA
+from keras_mtl.datasets.celeb_a import celeb_a_stand_in
+from keras_mtl.datasets.celeb_a import load_celeb_a
 from keras_mtl.datasets.census_income import CensusIncome
 from keras_mtl.datasets.census_income import load_census_income
 from keras_mtl.datasets.conll2003 import Conll2003
@@ -11,9 +14,12 @@ from keras_mtl.datasets.text_tasks import load_clinc
 from keras_mtl.datasets.text_tasks import load_trec
 
 __all__ = [
+    "CelebA",
     "CensusIncome",
     "Conll2003",
     "TextTasks",
+    "celeb_a_stand_in",
+    "load_celeb_a",
     "load_census_income",
     "load_clinc",
     "load_conll2003",

@@ -39,16 +39,34 @@ def load_arrays(
         FileNotFoundError: The data set is not there, and `download` is
             `False` or the network cannot be reached.
     """
-    tfds = _import_tfds()
-    builder = tfds.builder(name, data_dir=data_dir)
-    if not builder.info.splits:
-        _check_downloadable(builder, download)
-        builder.download_and_prepare()
+    builder = prepared_builder(name, data_dir, download)
     available = builder.info.splits[split].num_examples
     if limit is not None and limit < available:
         split = f"{split}[:{limit}]"
     examples = builder.as_dataset(split=split, batch_size=-1)
     return [examples[key].numpy() for key in keys]
+
+
+def prepared_builder(name: str, data_dir: str | None, download: bool) -> Any:
+    """A `tensorflow-datasets` builder whose data is there.
+
+    Args:
+        name: See `load_arrays`.
+        data_dir: See `load_arrays`.
+        download: See `load_arrays`.
+
+    Returns:
+        A `tfds.core.DatasetBuilder`.
+
+    Raises:
+        ImportError: See `load_arrays`.
+        FileNotFoundError: See `load_arrays`.
+    """
+    builder = _import_tfds().builder(name, data_dir=data_dir)
+    if not builder.info.splits:
+        _check_downloadable(builder, download)
+        builder.download_and_prepare()
+    return builder
 
 
 def _import_tfds() -> ModuleType:
