@@ -35,7 +35,11 @@ class MethodState(keras.layers.Layer):
             for index, variable in enumerate(
                 method.variables if method else ()
             ):
-                self._state.held[f"{role}.{method.name}.{index}"] = variable
+                key = f"{role}.{method.name}.{index}"
+                self._state.held[key] = variable
+                if hasattr(self, "_track_trackable"):
+                    # On TensorFlow, for `tf.train.Checkpoint`.
+                    self._track_trackable(variable, key, overwrite=True)
         self._assign_waiting()
 
     @property

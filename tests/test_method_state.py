@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_mtl.aggregators import PCGrad
 from keras_mtl.aggregators import Projection
@@ -65,6 +66,30 @@ def test_loads_before_and_after_the_variables_exist(order):
     assert loaded.keys() == store.keys()
     for key, value in store.items():
         np.testing.assert_array_equal(loaded[key], value)
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="of TensorFlow"
+)
+@pytest.mark.parametrize("order", ["restore_first", "hold_first"])
+def test_is_in_a_checkpoint_of_tensorflow(order, tmp_path):
+    methods = [make_methods(), make_methods()]
+    for variable in [v for method in methods[0] for v in method.variables]:
+        variable.assign(keras.random.normal(variable.shape))
+    roles = ("aggregator", "weighting")
+    path = tf.train.Checkpoint(state=held(**dict(zip(roles, methods[0])))).save(
+        tmp_path / "step"
+    )
+    state = MethodState()
+    if order == "hold_first":
+        state.hold(**dict(zip(roles, methods[1])))
+    status = tf.train.Checkpoint(state=state).restore(path)
+    if order == "restore_first":
+        state.hold(**dict(zip(roles, methods[1])))
+    status.assert_consumed()
+    for one, other in zip(*methods):
+        for left, right in zip(one.variables, other.variables, strict=True):
+            np.testing.assert_array_equal(left.numpy(), right.numpy())
 
 
 def test_state_of_another_method_is_not_dropped_in_silence():

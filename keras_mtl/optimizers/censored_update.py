@@ -141,6 +141,8 @@ class CensoredUpdate(keras.optimizers.Optimizer):
         if self.rule is not None:
             self.rule.build(TASKS)
             self.rule.build_rows([v.shape for v in variables], len(TASKS))
+            # An attribute, so that `tf.train.Checkpoint` finds them.
+            self._rule_variables = self.rule.variables
 
     @property
     def variables(self) -> list[keras.Variable]:
@@ -377,5 +379,10 @@ def _find_rule(rule: Any) -> MainTaskAggregator | None:
         raise ValueError(
             "The main task of `rule` must be 'main' (or 0), the gradient that "
             f"the optimizer is given. Received: main_task={rule.main_task!r}"
+        )
+    if rule.scope != "shared":
+        raise ValueError(
+            '`rule` must have `scope="shared"`: an optimizer has no heads. '
+            f"Received: scope={rule.scope!r}"
         )
     return rule

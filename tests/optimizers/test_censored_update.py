@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 from keras import ops
 
@@ -161,6 +162,25 @@ def test_saved_and_loaded_it_goes_on_as_if_it_had_not_stopped(
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="of TensorFlow"
+)
+def test_a_checkpoint_of_tensorflow_has_the_average(tmp_path):
+    def trained(epochs):
+        model = make_model()
+        model.compile(Shrink("adam", 2.0), "mse", run_eagerly=True)
+        model.fit(X, Y, epochs=epochs, verbose=0)
+        return model, tf.train.Checkpoint(optimizer=model.optimizer)
+
+    (first, saved), (other, restored) = trained(2), trained(1)
+    restored.restore(saved.save(tmp_path / "step"))
+    average, again = first.optimizer.variables, other.optimizer.variables
+    for left, right in zip(average, again, strict=True):
+        np.testing.assert_array_equal(
+            ops.convert_to_numpy(left), ops.convert_to_numpy(right)
+        )
+
+
 def test_learning_rate_and_steps_are_those_of_the_inner_optimizer():
     inner = keras.optimizers.Adam(0.01)
     model = make_model()
@@ -206,6 +226,10 @@ def test_mixed_precision_keeps_the_average_finite():
         ({"weight": 1, "rule": Projection}, "`rule` must be an aggregator"),
         ({"weight": 1, "rule": Projection("loss")}, "must be one of the tasks"),
         ({"weight": 1, "rule": Projection(1)}, "must be 'main'"),
+        (
+            {"weight": 1, "rule": Projection(0, 1.0, "model", scope="all")},
+            "`rule` must have `scope",
+        ),
     ],
 )
 def test_bad_arguments_are_refused(kwargs, message):
