@@ -643,6 +643,12 @@ class MultiTaskModel(TrainStep, keras.Model):
                 "gradients, but `aggregator` is None. Give an aggregator, or "
                 f"leave it out. Received: representation={representation}"
             )
+        if aggregator.scope == "all":
+            raise ValueError(
+                "`representation` is shared by all tasks, and an aggregator "
+                'with `scope="all"` looks at heads too. Received: '
+                f"{aggregator!r}"
+            )
         if aggregator.tracks_rows:
             raise ValueError(
                 f"`representation` and {aggregator!r} exclude each other: it "

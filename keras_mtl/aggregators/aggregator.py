@@ -52,6 +52,8 @@ class Aggregator(Method):
     # is called variable by variable, with the tasks that reach the variable,
     # and the matrix of all gradients is never built.
     elementwise = False
+    # The variables it acts on: those of two tasks or more, or `"all"`.
+    scope = "shared"
     # What `granularity` may be.
     granularities: tuple[str, ...] = GRANULARITIES
     # What to do where a method that tracks rows cannot: for error messages.

@@ -20,6 +20,7 @@ from keras_mtl.solvers.gram import Tensor
 from keras_mtl.solvers.gram import to_gram
 
 INITIAL_REFERENCES = ("zeros", "first_gradient")
+SCOPES = ("shared", "all")
 
 
 class MainTaskAggregator(Aggregator):
@@ -45,6 +46,8 @@ class MainTaskAggregator(Aggregator):
             entry of a variable on its own, at T squared times the memory.
         initial_reference: `"zeros"` or `"first_gradient"`, where the moving
             average starts.
+        scope: `"shared"`, the variables that two tasks or more reach, or
+            `"all"`: the head of the main task belongs to v and r, too.
         name: Name of the method.
     """
 
@@ -57,6 +60,7 @@ class MainTaskAggregator(Aggregator):
         smoothing: float = 1.0,
         granularity: str = "model",
         initial_reference: str = "zeros",
+        scope: str = "shared",
         name: str | None = None,
     ):
         super().__init__(granularity=granularity, name=name)
@@ -66,6 +70,18 @@ class MainTaskAggregator(Aggregator):
                 f"{list(INITIAL_REFERENCES)}. Received: "
                 f"initial_reference={initial_reference!r}"
             )
+        if scope not in SCOPES:
+            raise ValueError(
+                f"`scope` must be one of {list(SCOPES)}. Received: "
+                f"scope={scope!r}"
+            )
+        if scope == "all" and granularity != "model":
+            raise ValueError(
+                '`scope="all"` joins heads and shared variables in one vector, '
+                'so it needs `granularity="model"`. Received: '
+                f"granularity={granularity!r}"
+            )
+        self.scope = scope
         self.main_task = check_main_task(main_task)
         self.smoothing = number_to_one("smoothing", smoothing, zero=False)
         self.initial_reference = initial_reference
@@ -328,6 +344,7 @@ class MainTaskAggregator(Aggregator):
             "main_task": self.main_task,
             "smoothing": self.smoothing,
             "initial_reference": self.initial_reference,
+            "scope": self.scope,
             **super().get_config(),
         }
 

@@ -26,6 +26,9 @@ class Orthogonal(MainTaskAggregator):
             `"parameter"`: each entry of a variable on its own.
         initial_reference: Where the moving average starts: `"zeros"` (default)
             or `"first_gradient"`.
+        scope: `"shared"` (default), the variables that two tasks or more
+            reach; or `"all"`, for granularity `"model"`: the head of the main
+            task belongs to v and r, too.
         name: Name of the method.
 
     Example:
@@ -33,6 +36,11 @@ class Orthogonal(MainTaskAggregator):
     >>> rule = keras_mtl.aggregators.Orthogonal(main_task=0)
     >>> rule.weights([[1.0, 1.0], [1.0, 2.0]])  # v = (1, 0), u = (1, 1)
     [0. 1.]
+
+    Reference:
+
+    - [Hsieh et al., 2024](https://arxiv.org/abs/2402.02998), whose Bloop this
+        is with a smoothing below 1
     """
 
     def reference_weights(self, gram: Tensor) -> Tensor:

@@ -32,6 +32,10 @@ class Projection(MainTaskAggregator):
             `"parameter"`: each entry of a variable on its own.
         initial_reference: Where the moving average starts: `"zeros"` (default)
             or `"first_gradient"`.
+        scope: `"shared"` (default), the variables that two tasks or more
+            reach; or `"all"`, for granularity `"model"`: the head of the main
+            task belongs to v and r, too, as the paper's formulas read if taken
+            by the letter.
         name: Name of the method.
 
     Example:
@@ -52,6 +56,7 @@ class Projection(MainTaskAggregator):
         smoothing: float = 0.01,
         granularity: str = "variable",
         initial_reference: str = "zeros",
+        scope: str = "shared",
         name: str | None = None,
     ):
         super().__init__(
@@ -59,6 +64,7 @@ class Projection(MainTaskAggregator):
             smoothing=smoothing,
             granularity=granularity,
             initial_reference=initial_reference,
+            scope=scope,
             name=name,
         )
 

@@ -27,6 +27,9 @@ class WeightedCosine(MainTaskAggregator):
             `"parameter"`: each entry of a variable on its own.
         initial_reference: Where the moving average starts: `"zeros"` (default)
             or `"first_gradient"`.
+        scope: `"shared"` (default), the variables that two tasks or more
+            reach; or `"all"`, for granularity `"model"`: the head of the main
+            task belongs to v and r, too.
         name: Name of the method.
 
     Example:

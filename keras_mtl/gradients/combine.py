@@ -29,7 +29,7 @@ class Combined(NamedTuple):
 
     Attributes:
         gradients: In the order of the variables; `None` where no task reaches.
-        gram: Inner products `[T, T]` over all shared variables.
+        gram: Inner products `[T, T]` over the variables of its scope.
         weights: Task weights `[T]`, the mean over the groups.
     """
 
@@ -48,7 +48,8 @@ def combine(
     """Combines the task gradients of shared variables.
 
     A variable that one task alone reaches keeps that task's gradient: an
-    aggregator arbitrates between tasks, and there is nothing to arbitrate.
+    aggregator arbitrates between tasks, and there is nothing to arbitrate. If
+    the scope of the aggregator is "all", the other gradients are zeros there.
 
     Args:
         aggregator: The `Aggregator`.
@@ -70,6 +71,8 @@ def combine(
             "which are trainable, or compile with `aggregator=None`. "
             f"Received: {num_tasks} task(s)"
         )
+    if aggregator.scope == "all":
+        shared = [v for v, column in enumerate(columns) if tasks_of(column)]
     scale = objectives.scale
     to_rows = to_row_gradients if aggregator.takes_row_gradients else _to_dense
     columns = [
@@ -103,11 +106,11 @@ def combine(
         used = [group_weights[place] for place in dict.fromkeys(places)]
         weights = ops.mean(ops.stack(used), axis=0)[:num_tasks]
 
-    gradients: list[Tensor | None] = [
-        total(column[:num_tasks]) for column in columns
+    found = dict(zip(shared, combined))
+    gradients = [
+        found[v] if v in found else total(column)
+        for v, column in enumerate(columns)
     ]
-    for v, gradient in zip(shared, combined):
-        gradients[v] = gradient
     return Combined(gradients, ops.sum(task_grams, axis=0), weights)
 
 

@@ -25,6 +25,93 @@ def plain(method, main_task=0):
     return method(main_task, smoothing=1.0, granularity="model")
 
 
+class TestScope:
+    """What the main task's head has to say."""
+
+    def model(self, rule, **kwargs):
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input((3,))
+        shared = keras.layers.Dense(4, name="shared")(inputs)
+        heads = {n: keras.layers.Dense(1, name=n)(shared) for n in "ab"}
+        model = MultiTaskModel(inputs, heads)
+        model.compile(
+            keras.optimizers.SGD(1.0),
+            {"a": "mse", "b": "mse"},
+            aggregator=rule,
+            run_eagerly=keras.backend.backend() == "tensorflow",
+            **kwargs,
+        )
+        return model
+
+    def steps(self, seed, rule, weights=(1.0, 1.0), count=1):
+        """What the last of some steps from one point subtracts."""
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=(8, 3)).astype("float32")
+        y = {n: rng.normal(size=(8, 1)).astype("float32") for n in "ab"}
+        model = self.model(rule, loss_weights=dict(zip("ab", weights)))
+        shapes = [w.shape for w in model.get_weights()]
+        start = [rng.normal(size=s).astype("float32") for s in shapes]
+        for _ in range(count):
+            model.set_weights(start)
+            model.train_on_batch(x, y)
+        after = model.get_weights()
+        return [a - b for a, b in zip(start, after)]
+
+    @pytest.mark.parametrize("method", METHODS)
+    @pytest.mark.parametrize("smoothing", [1.0, 0.5])
+    @pytest.mark.parametrize("seed, agree", [(0, False), (5, True)])
+    def test_all_adds_the_head_to_the_main_gradient(
+        self, method, smoothing, seed, agree
+    ):
+        def vector(*args, **kwargs):
+            parts = self.steps(seed, *args, **kwargs)
+            return np.concatenate([g.ravel() for g in parts]).astype("float64")
+
+        main, other = vector(None, (1.0, 0.0)), vector(None, (0.0, 1.0))
+        square, dot = main @ main, main @ other
+        assert (dot > 0) == agree
+        cosine = dot / np.sqrt(square * (other @ other))
+        kept = {
+            Projection: other - min(dot, 0) / square * main,
+            Orthogonal: other - dot / square * main,
+            UnweightedCosine: other * (dot > 0),
+            WeightedCosine: other * max(cosine, 0),
+        }[method]
+        rule = method(0, smoothing, "model", scope="all")
+        # The average of equal gradients has their direction.
+        found = vector(rule, count=2)
+        np.testing.assert_allclose(found, main + kept, rtol=1e-4, atol=1e-4)
+
+    def test_shared_leaves_the_head_alone(self):
+        rule = Orthogonal(0, 1.0, "model")
+        found, plain = self.steps(0, rule), self.steps(0, None)
+        for head, expected in zip(found[2:], plain[2:], strict=True):
+            np.testing.assert_allclose(head, expected, atol=1e-6)
+
+    def test_config(self):
+        rule = Projection(0, granularity="model", scope="all")
+        assert Projection.from_config(rule.get_config()).scope == "all"
+
+    @pytest.mark.parametrize(
+        "arguments, message",
+        [
+            ({"scope": "heads"}, "`scope` must be one of.*'heads'"),
+            (
+                {"scope": "all", "granularity": "layer"},
+                "needs `granul.*'layer'",
+            ),
+        ],
+    )
+    def test_bad_arguments(self, arguments, message):
+        with pytest.raises(ValueError, match=message):
+            Projection(0, **arguments)
+
+    def test_at_a_representation(self):
+        rule = Projection(0, 1.0, "model", scope="all")
+        with pytest.raises(ValueError, match="representation.*looks at heads"):
+            self.model(rule, representation="shared")
+
+
 class TestMainTask:
     @pytest.mark.parametrize("method", METHODS)
     def test_by_index_without_a_model(self, method):

@@ -33,6 +33,7 @@ def test_aggregator():
         "granularity": "variable",
         "smoothing": 0.1,
         "initial_reference": "first_gradient",
+        "scope": "shared",
     }
 
 
