@@ -54,10 +54,7 @@ def embedding_layers(model: keras.Model) -> list[tuple[Any, int]]:
     found = []
     for layer in model._flatten_layers(include_self=False):
         # A subclass may do more, and so do adapters and quantization.
-        if (
-            getattr(type(layer), "call", None)
-            is not keras.layers.Embedding.call
-        ):
+        if type(layer) is not keras.layers.Embedding:
             continue
         plain = not layer.lora_enabled and layer.quantization_mode is None
         # Tapped already, for heads that read what it returns.

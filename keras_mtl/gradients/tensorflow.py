@@ -164,11 +164,18 @@ def _with_slices(
     """Gradients in which those of embedding tables stay slices."""
     gradients = tape.gradient(target, variables)
     return [
-        Slices(g.indices, g.values, variable.shape[0], _origin(g.indices))
+        _to_slices(g, variable.shape[0])
         if isinstance(g, tf.IndexedSlices)
         else g
         for g, variable in zip(gradients, variables)
     ]
+
+
+def _to_slices(gradient: tf.IndexedSlices, num_rows: int) -> Slices:
+    # An id that the table does not have is an error of the lookup, which says
+    # in what layer, and not of what comes after it.
+    ids = tf.clip_by_value(gradient.indices, 0, num_rows - 1)
+    return Slices(ids, gradient.values, num_rows, _origin(gradient.indices))
 
 
 def _origin(indices: Tensor) -> Any:
