@@ -35,7 +35,7 @@ from examples.figures import styles
 BETAS = (0.1, 1.0, 10.0, 100.0)
 SEEDS = 10
 STEPS_PER_EPOCH = 10
-SHOWN_STEPS = 200
+SHOWN_STEPS = 1000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,7 +147,7 @@ def plot_weights(runs: Runs, path: str | os.PathLike) -> None:
 
     betas = sorted({beta for beta, _ in runs})
     figure = Figure(figsize=(1 + 2.2 * len(betas), 3), layout="constrained")
-    grid = figure.subplots(1, len(betas), squeeze=False)[0]
+    grid = figure.subplots(1, len(betas), squeeze=False, sharey=True)[0]
     length = SHOWN_STEPS // STEPS_PER_EPOCH + 1
     for axis, beta in zip(grid, betas):
         for task, look in zip(regression.TASKS, styles(len(regression.TASKS))):
@@ -158,6 +158,8 @@ def plot_weights(runs: Runs, path: str | os.PathLike) -> None:
             if not found:
                 continue
             _draw(axis, found, label=task, **look)
+        axis.set_xscale("symlog", linthresh=STEPS_PER_EPOCH)
+        axis.set_xlim(0, SHOWN_STEPS)
         axis.set_yscale("log")
         axis.set_title(f"β = {beta:g}", fontsize="small")
         axis.set_xlabel("training step")
@@ -172,7 +174,7 @@ def plot_weights(runs: Runs, path: str | os.PathLike) -> None:
 def _draw(axis: Any, found: Sequence[np.ndarray], **look: Any) -> None:
     steps = np.arange(len(found[0])) * STEPS_PER_EPOCH
     median = np.median(found, axis=0)
-    axis.plot(steps, median, markevery=4, markersize=4, **look)
+    axis.plot(steps, median, markevery=0.15, markersize=4, **look)
     low, high = np.quantile(found, [0.25, 0.75], axis=0)
     axis.fill_between(steps, low, high, color=look["color"], alpha=0.15, lw=0)
 

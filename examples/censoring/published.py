@@ -7,6 +7,22 @@ for each weight of the experiment. `None` where no number is at hand.
 from examples.censoring.methods import MULTI
 from examples.censoring.methods import SINGLE
 
+# Area under the curve of experiment 1, 10 runs, for the weights 300, 1,000,
+# 3,000, 10,000 and 30,000.
+CELEBA = {
+    (SINGLE, "model", 1.0): {"": [0.8425]},
+    (MULTI, "model", 1.0): {"": [0.8467, 0.8478, 0.8477, 0.8454, 0.8403]},
+    ("projection", "model", 1.0): {
+        "": [0.8462, 0.8475, 0.8478, 0.8502, 0.8475]
+    },
+    ("projection", "variable", 1.0): {
+        "": [0.8465, 0.8475, 0.8489, 0.8500, 0.8482]
+    },
+    ("projection", "model", 0.01): {
+        "": [0.8449, 0.8470, 0.8481, 0.8468, 0.8449]
+    },
+    ("orthogonal", "variable", 0.01): {"": [None, None, None, 0.8519, None]},
+}
 # Mean squared error of experiment 2, 20 runs, by (method, granularity,
 # smoothing) and task, for the weights 0.1, 0.3, 1, 3 and 10.
 REGRESSION = {

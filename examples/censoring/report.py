@@ -7,6 +7,7 @@ there: sweeps may still be running.
   python -m examples.censoring.report
 """
 
+import math
 import os
 import pathlib
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from typing import NamedTuple
 
 from absl import app
 
+from examples.censoring import adaptive
 from examples.censoring import methods
 from examples.censoring import program
 from examples.censoring import published
@@ -58,6 +60,26 @@ class Experiment(NamedTuple):
 
 
 EXPERIMENTS = (
+    Experiment(
+        "celeba",
+        "test_auc",
+        "test AUC",
+        "CelebA",
+        False,
+        published.CELEBA,
+        (300.0, 1000.0, 3000.0, 10000.0, 30000.0),
+        "variable",
+    ),
+    Experiment(
+        "celeba_stand_in",
+        "test_auc",
+        "test AUC on drawings",
+        "stand-in for CelebA",
+        False,
+        {},  # nothing is published on drawings
+        (300.0, 1000.0, 3000.0, 10000.0, 30000.0),
+        "variable",
+    ),
     Experiment(
         "regression",
         "test_loss",
@@ -162,14 +184,14 @@ def published_point(
 
 
 def agreement(experiment: Experiment, results: Results) -> str:
-    """How many means lie within two standard errors of the paper's."""
+    """How many means of three runs or more are near the paper's."""
     near = known = 0
     for key, panels in results.items():
         for panel, runs in panels.items():
             for weight, seeds in runs.items():
                 paper = published_point(experiment, key, panel, weight)
                 found = summarize(list(seeds.values()))
-                if paper is None or found.count < 2:
+                if paper is None or found.count < 3:
                     continue
                 known += 1
                 near += abs(found.mean - paper) <= 2 * found.error
@@ -185,7 +207,8 @@ def best(
     """The weight with the best mean, and its runs by seed."""
     sign = 1 if experiment.smaller_is_better else -1
     means = {w: summarize(list(s.values())).mean for w, s in runs.items()}
-    weight = min(means, key=lambda w: sign * means[w])
+    # Runs that diverged have no mean, and are not the best.
+    weight = min(means, key=lambda w: (math.isnan(means[w]), sign * means[w]))
     return weight, dict(runs[weight])
 
 
@@ -273,8 +296,9 @@ def plot_sweep(
         ncols=4,
         fontsize="small",
     )
+    paper = "; hollow, the paper" if experiment.points else ""
     figure.suptitle(
-        f"{experiment.title}: line, mean and 95 % interval; hollow, the paper",
+        f"{experiment.title}\nline, mean and 95 % interval{paper}",
         fontsize="medium",
     )
     save_figure(figure, path)
@@ -343,7 +367,11 @@ def _draw_band(
     look: Mapping[str, str],
 ) -> None:
     means = [summary.mean for summary in found]
-    low, high = [s.low for s in found], [s.high for s in found]
+    # An interval of two runs says little, and is wide enough to hide others.
+    low, high = (
+        [getattr(s, end) if s.count > 2 else s.mean for s in found]
+        for end in ("low", "high")
+    )
     axis.fill_between(weights, low, high, color=look["color"], alpha=0.15, lw=0)
     axis.plot(weights, means, label=label, markersize=4, linewidth=1.4, **look)
 
@@ -373,11 +401,10 @@ def write_report(experiment: Experiment, folder: pathlib.Path) -> str | None:
     if not rows:
         return None
     results = load(rows, experiment.measure)
-    text = (
-        f"{peaks(experiment, results)}\n\n"
-        f"{agreement(experiment, results)}\n\n"
-        f"{table(experiment, results)}\n"
-    )
+    parts = [peaks(experiment, results), table(experiment, results)]
+    if experiment.points:
+        parts.insert(1, agreement(experiment, results))
+    text = "\n\n".join(parts) + "\n"
     (folder / f"{experiment.name}.md").write_text(text)
     main = (methods.SINGLE, methods.MULTI, "projection")
     path = folder / f"{experiment.name}.png"
@@ -406,12 +433,22 @@ def report(output_dir: str | os.PathLike) -> str:
     """
     folder = pathlib.Path(output_dir)
     found = {e.title: write_report(e, folder) for e in EXPERIMENTS}
+    if (folder / "adaptive.jsonl").exists():
+        found["synthetic regression, adaptive weights"] = adaptive.report(
+            folder
+        )
     texts = [f"## {title}\n\n{text}" for title, text in found.items() if text]
     if not texts:
         raise app.UsageError(
             f"--output_dir: {folder} holds no results. Run an experiment "
             "first, as `python -m examples.censoring.regression`."
         )
+    shown = {"adaptive", *(e.name for e in EXPERIMENTS)}
+    left_out = sorted(
+        p.name for p in folder.glob("*.jsonl") if p.stem not in shown
+    )
+    if left_out:
+        texts.append(f"Not shown: {', '.join(left_out)}")
     return "\n".join(texts)
 
 
