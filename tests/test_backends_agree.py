@@ -23,7 +23,7 @@ RULES = {
     "mgda_loss+": lambda: aggregators.MGDA("loss+", granularity="variable"),
     "projection": lambda: aggregators.Projection("b"),
 }
-STEPS = 20
+STEPS = 10
 TOLERANCE = 1e-4
 
 

@@ -62,7 +62,7 @@ def test_trains_under_pcgrad_compiled_by_xla(name):
     model = make_model(name)
     model.compile(
         # So fast that the noise of random gates cannot hide it.
-        keras.optimizers.Adam(0.02),
+        keras.optimizers.SGD(0.1),
         "mse",
         aggregator="pcgrad",
         jit_compile=True,

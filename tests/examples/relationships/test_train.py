@@ -6,7 +6,7 @@ from examples.relationships import train
 
 @pytest.fixture(scope="module")
 def runs():
-    return train.train(num_examples=128, epochs=150, seed=0)
+    return train.train(num_examples=128, epochs=75, seed=0)
 
 
 def matrix(run, name) -> dict[tuple[str, str], float]:
@@ -46,14 +46,14 @@ class TestTrain:
         learned = matrix(runs["stitch"], "stitch")
         for task in ("first", "alike"):
             assert learned["opposed", task] < -0.1
-        assert learned["first", "alike"] > 0.2
+        assert learned["first", "alike"] > 0.15
         assert abs(learned["first", "unrelated"]) < 0.15
         assert learned["unrelated", "unrelated"] > 0.6
 
     def test_related_tasks_gain_from_the_prior(self, runs):
         for task in ("first", "alike", "opposed"):
             alone = runs["independent"].test_loss[task]
-            assert runs["relationship"].test_loss[task] < 0.7 * alone
+            assert runs["relationship"].test_loss[task] < 0.75 * alone
 
 
 if __name__ == "__main__":
