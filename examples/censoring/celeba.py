@@ -12,7 +12,6 @@ program works and says nothing about CelebA. Its runs are kept apart, in
 celeba_stand_in.jsonl.
 """
 
-import dataclasses
 import functools
 
 import keras
@@ -25,6 +24,7 @@ from examples.censoring import methods
 from examples.censoring import program
 from examples.censoring import sweep
 from examples.censoring.methods import Setting
+from examples.censoring.program import Cell
 from examples.censoring.restart import Restart
 from keras_mtl.datasets import CelebA
 
@@ -32,19 +32,6 @@ WEIGHTS = (300.0, 1000.0, 3000.0, 10000.0, 30000.0)
 SMOOTHINGS = (1.0, 0.01)
 LEARNING_RATE, BATCH_SIZE, EPOCHS, PATIENCE = 1e-3, 100, 1000, 10
 EXAMPLES_PER_PART = 10000
-
-
-@dataclasses.dataclass(frozen=True)
-class Cell:
-    """One run.
-
-    Attributes:
-        setting: The method and its settings.
-        seed: Of the initial weights, alike for all methods, and the batches.
-    """
-
-    setting: Setting
-    seed: int
 
 
 @functools.lru_cache(maxsize=1)
@@ -175,15 +162,10 @@ def experiment(stand_in: bool, examples_per_part: int) -> str:
 
 def main(argv: list[str]) -> None:
     program.check_arguments(argv)
-    runs = [
-        Cell(setting, seed)
-        for setting in program.chosen_settings()
-        for seed in program.chosen_seeds()
-    ]
     data = (program.FLAGS.stand_in, program.FLAGS.limit)
     sweep.sweep(
         program.results_file(experiment(*data)),
-        runs,
+        program.chosen_cells(),
         lambda cell: run(cell, *data),
     )
 

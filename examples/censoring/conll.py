@@ -28,6 +28,7 @@ from examples.censoring import methods
 from examples.censoring import program
 from examples.censoring import sweep
 from examples.censoring.methods import Setting
+from examples.censoring.program import Cell
 from examples.censoring.restart import Restart
 from keras_mtl.datasets import load_conll2003
 
@@ -37,19 +38,6 @@ SMOOTHINGS = (1.0, 0.01)
 EMBEDDING, UNITS, LAYERS, DROPOUT = 300, 128, 2, 0.2
 STREAMS, STEPS = 128, 10  # a batch: words side by side, and in a row
 LEARNING_RATE, EPOCHS, PATIENCE = 1e-4, 40, 25
-
-
-@dataclasses.dataclass(frozen=True)
-class Cell:
-    """One run.
-
-    Attributes:
-        setting: The method and its settings.
-        seed: Of the initial weights, alike for all methods, and of dropout.
-    """
-
-    setting: Setting
-    seed: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -277,17 +265,12 @@ def _predict(model: keras.Model, x: np.ndarray) -> np.ndarray:
 
 def main(argv: list[str]) -> None:
     program.check_arguments(argv)
-    runs = [
-        Cell(setting, seed)
-        for setting in program.chosen_settings()
-        for seed in program.chosen_seeds()
-    ]
     limit, epochs = program.FLAGS.limit, program.FLAGS.epochs
     # A quick look is not to be taken for the result of a sweep.
     name = "conll" if limit is None else f"conll-limit{limit}"
     name += "" if epochs == EPOCHS else f"-epochs{epochs}"
     chosen = functools.partial(run, limit=limit, epochs=epochs)
-    sweep.sweep(program.results_file(name), runs, chosen)
+    sweep.sweep(program.results_file(name), program.chosen_cells(), chosen)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from examples.censoring import methods
 from examples.censoring import program
 from examples.censoring import sweep
 from examples.censoring.methods import Setting
+from examples.censoring.program import Cell
 from examples.censoring.restart import Restart
 from keras_mtl.datasets.tfds_arrays import load_arrays
 from keras_mtl.optimizers import CensoredWeightDecay
@@ -29,19 +30,6 @@ SMOOTHINGS = (1.0, 0.01)
 WORDS, WIDTH = 10000, 512
 TRAINING_REVIEWS = 20000
 BATCH_SIZE, EPOCHS, PATIENCE = 512, 1000, 5
-
-
-@dataclasses.dataclass(frozen=True)
-class Cell:
-    """One run.
-
-    Attributes:
-        setting: The method and its settings; its weight is that of the decay.
-        seed: Of the initial weights, alike for all methods, and the batches.
-    """
-
-    setting: Setting
-    seed: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,16 +155,11 @@ def run(cell: Cell, limit: int | None = None) -> dict[str, float]:
 
 def main(argv: list[str]) -> None:
     program.check_arguments(argv)
-    runs = [
-        Cell(setting, seed)
-        for setting in program.chosen_settings()
-        for seed in program.chosen_seeds()
-    ]
     limit = program.FLAGS.limit
     # A quick look is not to be taken for the result of a sweep.
     name = "imdb" if limit is None else f"imdb-limit{limit}"
     limited = functools.partial(run, limit=limit)
-    sweep.sweep(program.results_file(name), runs, limited)
+    sweep.sweep(program.results_file(name), program.chosen_cells(), limited)
 
 
 if __name__ == "__main__":

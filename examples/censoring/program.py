@@ -1,5 +1,6 @@
 """What the programs of all experiments have in common: their flags."""
 
+import dataclasses
 import math
 import pathlib
 from collections.abc import Sequence
@@ -11,6 +12,20 @@ from examples.censoring import methods
 from examples.censoring.methods import Setting
 
 FLAGS = flags.FLAGS
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One run of an experiment with one auxiliary task.
+
+    Attributes:
+        setting: The method and its settings.
+        seed: Of the initial weights, alike for all methods, and of all else
+            that is random.
+    """
+
+    setting: Setting
+    seed: int
 
 
 def define_output_dir() -> None:
@@ -92,6 +107,15 @@ def chosen_settings() -> list[Setting]:
 def chosen_seeds() -> range:
     """The seeds that the flags ask for."""
     return range(FLAGS.first_seed, FLAGS.first_seed + FLAGS.seeds)
+
+
+def chosen_cells() -> list[Cell]:
+    """Every setting with every seed that the flags ask for."""
+    return [
+        Cell(setting, seed)
+        for setting in chosen_settings()
+        for seed in chosen_seeds()
+    ]
 
 
 def results_file(experiment: str) -> pathlib.Path:

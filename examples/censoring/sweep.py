@@ -29,7 +29,7 @@ def sweep(
     """
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    cells = list(cells)
+    cells = list(dict.fromkeys(cells))  # a flag may name a value twice
     done = {_key(row) for row in read(path)}
     missing = [c for c in cells if _key(dataclasses.asdict(c)) not in done]
     print(

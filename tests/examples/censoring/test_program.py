@@ -8,6 +8,7 @@ from absl import flags
 
 from examples.censoring import program
 from examples.censoring.methods import Setting
+from examples.censoring.program import Cell
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ def test_choices(define):
     )
     expected = [Setting("projection", 3.0, "model", 0.1)]
     assert program.chosen_settings() == expected
-    assert list(program.chosen_seeds()) == [5, 6]
+    assert program.chosen_cells() == [Cell(expected[0], s) for s in (5, 6)]
     assert program.FLAGS.task == ["b"]
 
 

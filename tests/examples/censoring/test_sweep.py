@@ -1,18 +1,10 @@
 """Results are kept as they come, and nothing is run twice."""
 
-import dataclasses
-
 import pytest
 
 from examples.censoring import sweep
 from examples.censoring.methods import Setting
-
-
-@dataclasses.dataclass(frozen=True)
-class Cell:
-    setting: Setting
-    seed: int
-
+from examples.censoring.program import Cell
 
 CELLS = [Cell(Setting("multi_task", w), s) for w in (0.1, 1.0) for s in (0, 1)]
 
@@ -43,6 +35,12 @@ def test_a_killed_sweep_goes_on_where_it_stopped(tmp_path):
     assert [row["loss"] for row in rows] == [measure(c)["loss"] for c in CELLS]
     assert all(row["seconds"] >= 0 for row in rows)
     sweep.sweep(path, CELLS, pytest.fail)
+
+
+def test_what_flags_name_twice_runs_once(tmp_path):
+    path = tmp_path / "runs.jsonl"
+    sweep.sweep(path, CELLS + CELLS[:1], measure)
+    assert len(sweep.read(path)) == len(CELLS)
 
 
 def test_no_file_is_no_result(tmp_path):
