@@ -184,7 +184,10 @@ def published_point(
 
 
 def agreement(experiment: Experiment, results: Results) -> str:
-    """How many means of three runs or more are near the paper's."""
+    """How many means of three runs or more are near the paper's, in words.
+
+    Empty where the paper has none of them.
+    """
     near = known = 0
     for key, panels in results.items():
         for panel, runs in panels.items():
@@ -195,6 +198,8 @@ def agreement(experiment: Experiment, results: Results) -> str:
                     continue
                 known += 1
                 near += abs(found.mean - paper) <= 2 * found.error
+    if not known:
+        return ""
     return (
         f"Within two of our standard errors of the paper's mean: {near} of "
         f"{known} settings."
@@ -401,10 +406,12 @@ def write_report(experiment: Experiment, folder: pathlib.Path) -> str | None:
     if not rows:
         return None
     results = load(rows, experiment.measure)
-    parts = [peaks(experiment, results), table(experiment, results)]
-    if experiment.points:
-        parts.insert(1, agreement(experiment, results))
-    text = "\n\n".join(parts) + "\n"
+    parts = (
+        peaks(experiment, results),
+        agreement(experiment, results),
+        table(experiment, results),
+    )
+    text = "\n\n".join(filter(None, parts)) + "\n"
     (folder / f"{experiment.name}.md").write_text(text)
     main = (methods.SINGLE, methods.MULTI, "projection")
     path = folder / f"{experiment.name}.png"

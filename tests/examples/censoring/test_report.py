@@ -70,6 +70,12 @@ def test_agreement_counts_settings_that_the_paper_has():
     assert "2 of 4 settings" in report.agreement(REGRESSION, results)
 
 
+def test_agreement_says_nothing_of_too_few_runs():
+    few = [row for row in rows() if row["config"]["seed"] < 2]
+    results = report.load(few, "test_loss")
+    assert report.agreement(REGRESSION, results) == ""
+
+
 def test_writes_what_there_is(tmp_path):
     lines = "\n".join(json.dumps(row) for row in rows())
     (tmp_path / "regression.jsonl").write_text(lines)
