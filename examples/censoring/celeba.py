@@ -26,6 +26,7 @@ from examples.censoring import sweep
 from examples.censoring.methods import Setting
 from examples.censoring.program import Cell
 from examples.censoring.restart import Restart
+from examples.censoring.restart import SameRandomNumbers
 from keras_mtl.datasets import CelebA
 
 WEIGHTS = (300.0, 1000.0, 3000.0, 10000.0, 30000.0)
@@ -141,7 +142,11 @@ def run(
         batch_size=BATCH_SIZE,
         epochs=EPOCHS,
         # The order matters: the second reads what the first adds.
-        callbacks=[ValidationAUC(x, labels["attribute"]), stopping],
+        callbacks=[
+            SameRandomNumbers(),
+            ValidationAUC(x, labels["attribute"]),
+            stopping,
+        ],
         verbose=0,
     )
     x, labels = data.test

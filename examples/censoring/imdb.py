@@ -22,6 +22,7 @@ from examples.censoring import sweep
 from examples.censoring.methods import Setting
 from examples.censoring.program import Cell
 from examples.censoring.restart import Restart
+from examples.censoring.restart import SameRandomNumbers
 from keras_mtl.datasets.tfds_arrays import load_arrays
 from keras_mtl.optimizers import CensoredWeightDecay
 
@@ -139,7 +140,7 @@ def run(cell: Cell, limit: int | None = None) -> dict[str, float]:
         validation_data=data.validation,
         validation_batch_size=1000,
         epochs=EPOCHS,
-        callbacks=[stopping],
+        callbacks=[SameRandomNumbers(), stopping],
         verbose=0,
     )
     loss, accuracy = restart.model.evaluate(

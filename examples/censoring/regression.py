@@ -24,6 +24,7 @@ from examples.censoring import sweep
 from examples.censoring.hasty_adam import HastyAdam
 from examples.censoring.methods import Setting
 from examples.censoring.restart import Restart
+from examples.censoring.restart import SameRandomNumbers
 
 TASKS = ("same", "similar", "unrelated")
 WEIGHTS = (0.1, 0.3, 1.0, 3.0, 10.0)
@@ -212,7 +213,7 @@ def train(
         ),
         validation_batch_size=len(x),
         epochs=EPOCHS,
-        callbacks=[stopping, *callbacks],
+        callbacks=[SameRandomNumbers(), stopping, *callbacks],
         verbose=0,
     )
     x, y = data.test

@@ -1,5 +1,6 @@
 """Many runs with one compiled model: only its numbers start anew."""
 
+import random
 from collections.abc import Sequence
 from typing import Any
 
@@ -34,3 +35,19 @@ class Restart:
             variable.assign(value)
         network.set_weights(weights)
         self.model.stop_training = False
+
+
+class SameRandomNumbers(keras.callbacks.Callback):
+    """Trains with the random numbers that are next when it is made.
+
+    The first time that a model is fitted on JAX, Keras looks at a batch
+    before it trains, and so uses up an order of the batches.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.python, self.numpy = random.getstate(), np.random.get_state()
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        random.setstate(self.python)
+        np.random.set_state(self.numpy)

@@ -6,6 +6,7 @@ import pytest
 
 import keras_mtl
 from examples.censoring.restart import Restart
+from examples.censoring.restart import SameRandomNumbers
 
 X = np.random.default_rng(0).normal(size=(16, 3)).astype("float32")
 Y = {"a": X[:, :1] ** 2, "b": X[:, 1:2]}
@@ -49,6 +50,25 @@ def test_starts_as_a_new_model():
     for first, second, expected in zip(*runs, fit(fresh)):
         np.testing.assert_allclose(first, second, atol=1e-6)
         np.testing.assert_allclose(first, expected, atol=1e-6)
+
+
+def test_a_first_fit_shuffles_as_later_ones_do():
+    restart = Restart(make_model())
+    weights = restart.model.get_weights()
+    runs = []
+    for _ in range(2):
+        keras.utils.set_random_seed(0)
+        restart(weights, restart.model)
+        restart.model.fit(
+            X,
+            Y,
+            batch_size=2,
+            callbacks=[SameRandomNumbers()],
+            verbose=0,
+        )
+        runs.append(restart.model.get_weights())
+    for first, second in zip(*runs):
+        np.testing.assert_allclose(first, second, atol=1e-6)
 
 
 if __name__ == "__main__":
