@@ -131,9 +131,7 @@ def table(runs: Runs, fixed: Sequence[Mapping[str, Any]]) -> str:
                 cells.append("")
                 continue
             found = summarize(errors[name, task])
-            cells.append(
-                f"{found.mean:.4f} ± {found.error:.4f} ({found.count})"
-            )
+            cells.append(f"{found} ({found.count})")
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

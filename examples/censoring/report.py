@@ -161,8 +161,7 @@ def table(experiment: Experiment, results: Results) -> str:
                 known = paper is not None
                 lines.append(
                     f"| {LABELS[method]} | {granularity} | {smoothing:g} | "
-                    f"{panel} | {weight:g} | {found.count} | "
-                    f"{found.mean:.4f} ± {found.error:.4f} | "
+                    f"{panel} | {weight:g} | {found.count} | {found} | "
                     f"{f'{paper:.4f}' if known else ''} | "
                     f"{f'{found.mean - paper:+.4f}' if known else ''} |"
                 )
@@ -237,8 +236,7 @@ def peaks(experiment: Experiment, results: Results) -> str:
                 p_value = ""
             lines.append(
                 f"| {LABELS[key[0]]} | {key[1]} | {key[2]:g} | {panel} | "
-                f"{weight:g} | {found.mean:.4f} ± {found.error:.4f} | "
-                f"{p_value} |"
+                f"{weight:g} | {found} | {p_value} |"
             )
     return "\n".join(lines)
 

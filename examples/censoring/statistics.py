@@ -24,6 +24,12 @@ class Summary(NamedTuple):
     high: float
     count: int
 
+    def __str__(self) -> str:
+        """Mean and standard error, as a table shows them."""
+        if self.count < 2:
+            return f"{self.mean:.4f}"
+        return f"{self.mean:.4f} ± {self.error:.4f}"
+
 
 def summarize(values: Sequence[float]) -> Summary:
     """Mean, standard error and 95 % confidence interval of some runs."""

@@ -55,7 +55,7 @@ def test_report(tmp_path):
     lines = adaptive.table(adaptive.group(rows), fixed).splitlines()
     cell = "0.4500 ± 0.0500 (2)"
     assert lines[2] == f"| adaptive, β = 0.1 | {cell} | {cell} | {cell} |"
-    assert lines[4] == "| fixed weight 0.3 | 0.7000 ± nan (1) |  |  |"
+    assert lines[4] == "| fixed weight 0.3 | 0.7000 (1) |  |  |"
     assert len(lines) == 5
     adaptive.plot_weights(adaptive.group(rows), tmp_path / "weights.png")
     assert (tmp_path / "weights.png").stat().st_size > 1000

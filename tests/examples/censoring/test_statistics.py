@@ -21,6 +21,11 @@ def test_interval_of_one_run_is_a_point():
     found = summarize([2.0])
     assert (found.low, found.mean, found.high) == (2.0, 2.0, 2.0)
     assert np.isnan(found.error)
+    assert str(found) == "2.0000"
+
+
+def test_shows_mean_and_standard_error():
+    assert str(summarize([1.0, 2.0, 3.0])) == "2.0000 ± 0.5774"
 
 
 def test_p_value_by_counting():
