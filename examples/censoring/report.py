@@ -39,7 +39,7 @@ class Experiment(NamedTuple):
     """What is measured, and how it is shown.
 
     Attributes:
-        name: Of the file with its results.
+        name: Of its table and its figures.
         measure: What a row holds.
         label: Of the axis.
         title: Of the figures.
@@ -47,6 +47,7 @@ class Experiment(NamedTuple):
         points: What the paper reports.
         weights: Of its points.
         granularity: Of the main figure.
+        results: Name of the file with its runs, if not `name`.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Experiment(NamedTuple):
     points: Points
     weights: Sequence[float]
     granularity: str
+    results: str = ""
 
 
 EXPERIMENTS = (
@@ -119,6 +121,17 @@ EXPERIMENTS = (
         published.CONLL,
         (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0),
         "variable",
+    ),
+    Experiment(
+        "conll_all_words",
+        "test_accuracy",
+        "test accuracy, all words",
+        "CoNLL-2003, chunks, all words",
+        False,
+        {},  # the paper has the last words only
+        (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0),
+        "variable",
+        results="conll",
     ),
 )
 LABELS = {
@@ -400,7 +413,8 @@ def _order(item: tuple[Key, Any]) -> tuple:
 
 def write_report(experiment: Experiment, folder: pathlib.Path) -> str | None:
     """Tables and figures of one experiment; `None` if it has no results."""
-    rows = sweep.read(folder / f"{experiment.name}.jsonl")
+    name = experiment.results or experiment.name
+    rows = sweep.read(folder / f"{name}.jsonl")
     if not rows:
         return None
     results = load(rows, experiment.measure)

@@ -104,6 +104,20 @@ def test_a_stand_in_is_not_held_against_the_paper(tmp_path):
     assert "the paper" not in text
 
 
+def test_both_measures_of_one_file_are_shown(tmp_path):
+    setting = {"method": "single_task", "weight": 0.0}
+    row = {
+        "config": {"setting": setting, "seed": 0},
+        "test_accuracy": 0.87,
+        "last_batch_accuracy": 0.86,
+    }
+    (tmp_path / "conll.jsonl").write_text(json.dumps(row))
+    text = report.report(tmp_path)
+    assert "| 0.8600 | 0.8578 | +0.0022 |" in text
+    assert "| 0.8700 |  |  |" in text
+    assert "Not shown" not in text
+
+
 def test_nothing_to_report_is_said(tmp_path):
     with pytest.raises(app.UsageError, match="holds no results"):
         report.report(tmp_path)
