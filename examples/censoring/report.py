@@ -350,10 +350,8 @@ def _draw_method(
     weights = sorted(runs)
     found = [summarize(list(runs[w].values())) for w in weights]
     if name == methods.SINGLE:
-        weights, found = (
-            list(experiment.weights),
-            found * len(experiment.weights),
-        )
+        weights = _weights(experiment, results)
+        found = found * len(weights)
     _draw_band(axis, weights, found, LABELS[name], LOOKS[name])
     points = [
         (
@@ -373,6 +371,18 @@ def _draw_method(
             markerfacecolor="none",
             markersize=8,
         )
+
+
+def _weights(experiment: Experiment, results: Results) -> list[float]:
+    """The weights that a curve has; those of the paper if none has any."""
+    found = {
+        weight
+        for panels in results.values()
+        for runs in panels.values()
+        for weight in runs
+        if weight  # a single task has none
+    }
+    return sorted(found) or list(experiment.weights)
 
 
 def _draw_band(
