@@ -142,6 +142,9 @@ LABELS = {
     "weighted_cosine": "weighted cosine",
     "orthogonal": "orthogonal",
 }
+MAIN_NAMES = (methods.SINGLE, methods.MULTI, "projection")
+OTHER_RULES = set(LABELS) - set(MAIN_NAMES)
+CENSORED = {"model": "whole vector", "variable": "variable by variable"}
 LOOKS = dict(zip(LABELS, styles(len(LABELS))))
 
 
@@ -280,10 +283,7 @@ def plot_sweep(
 
     Bands are 95 % confidence intervals, hollow markers the paper's points.
     """
-    smoothings = sorted(
-        {k[2] for k in results if k[0] in methods.RULES and k[0] in names},
-        reverse=True,
-    ) or [1.0]
+    smoothings = shown_smoothings(results, names, granularity)
     panels = list(
         dict.fromkeys(p for runs in results.values() for p in runs if p)
     ) or [""]
@@ -314,10 +314,23 @@ def plot_sweep(
     )
     paper = "; hollow, the paper" if experiment.points else ""
     figure.suptitle(
-        f"{experiment.title}\nline, mean and 95 % interval{paper}",
+        f"{experiment.title}, {CENSORED[granularity]}\n"
+        f"line, mean and 95 % interval{paper}",
         fontsize="medium",
     )
     save_figure(figure, path)
+
+
+def shown_smoothings(
+    results: Results, names: Sequence[str], granularity: str
+) -> list[float]:
+    """The rows of a figure: smoothings of the rules that it is about.
+
+    A figure of all rules is about those that the main one does not show.
+    """
+    rules = {"projection"} if set(names) <= set(MAIN_NAMES) else OTHER_RULES
+    found = {k[2] for k in results if k[0] in rules and k[1] == granularity}
+    return sorted(found, reverse=True) or [1.0]
 
 
 def _grid(rows: int, columns: int) -> tuple[Any, Any]:
@@ -435,12 +448,11 @@ def write_report(experiment: Experiment, folder: pathlib.Path) -> str | None:
     )
     text = "\n\n".join(filter(None, parts)) + "\n"
     (folder / f"{experiment.name}.md").write_text(text)
-    main = (methods.SINGLE, methods.MULTI, "projection")
     path = folder / f"{experiment.name}.png"
-    plot_sweep(experiment, results, main, experiment.granularity, path)
+    plot_sweep(experiment, results, MAIN_NAMES, experiment.granularity, path)
     for granularity in methods.GRANULARITIES:
         found = {k[0] for k in results if k[1] == granularity}
-        if found & {"unweighted_cosine", "weighted_cosine", "orthogonal"}:
+        if found & OTHER_RULES:
             path = folder / f"{experiment.name}-all-{granularity}.png"
             plot_sweep(experiment, results, methods.NAMES, granularity, path)
     return text

@@ -118,6 +118,21 @@ def test_both_measures_of_one_file_are_shown(tmp_path):
     assert "Not shown" not in text
 
 
+def test_figures_have_a_row_for_each_smoothing_of_their_rules():
+    keys = [
+        ("multi_task", "model", 1.0),
+        ("projection", "model", 0.1),
+        ("projection", "model", 0.01),
+        ("projection", "variable", 1.0),
+        ("orthogonal", "model", 1.0),
+    ]
+    results = {key: {} for key in keys}
+    main, every = report.MAIN_NAMES, tuple(report.LABELS)
+    assert report.shown_smoothings(results, main, "model") == [0.1, 0.01]
+    assert report.shown_smoothings(results, main, "variable") == [1.0]
+    assert report.shown_smoothings(results, every, "model") == [1.0]
+
+
 def test_nothing_to_report_is_said(tmp_path):
     with pytest.raises(app.UsageError, match="holds no results"):
         report.report(tmp_path)
