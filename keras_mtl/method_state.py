@@ -30,6 +30,9 @@ class MethodState(keras.layers.Layer):
 
     def hold(self, **methods: Any) -> None:
         """Takes over the variables of `role=method`, replacing all others."""
+        if hasattr(self, "_delete_tracking"):
+            for key in self._state.held:
+                self._delete_tracking(key)
         self._state.held.clear()
         for role, method in methods.items():
             for index, variable in enumerate(

@@ -92,6 +92,17 @@ def test_is_in_a_checkpoint_of_tensorflow(order, tmp_path):
             np.testing.assert_array_equal(left.numpy(), right.numpy())
 
 
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="is about TensorFlow"
+)
+def test_a_checkpoint_forgets_methods_that_are_replaced(tmp_path):
+    state = held(aggregator=make_methods()[0])
+    state.hold()
+    path = tf.train.Checkpoint(state=state).save(tmp_path / "step")
+    names = [name for name, _ in tf.train.list_variables(path)]
+    assert not [name for name in names if "aggregator" in name]
+
+
 def test_state_of_another_method_is_not_dropped_in_silence():
     projection, _ = make_methods()
     store = saved(held(aggregator=projection))

@@ -39,9 +39,12 @@ EXAMPLES_PER_PART = 10000
 def make_data(stand_in: bool, examples_per_part: int) -> CelebA:
     """CelebA, or its stand-in with a line that says so."""
     if not stand_in:
-        return keras_mtl.datasets.load_celeb_a(
-            examples_per_part=examples_per_part
-        )
+        try:
+            return keras_mtl.datasets.load_celeb_a(
+                examples_per_part=examples_per_part
+            )
+        except FileNotFoundError as error:
+            raise app.UsageError(f"{error} Or try --stand_in.") from error
     print(
         "STAND-IN: these faces are drawn and are not CelebA. The results are "
         "not those of the paper's experiment."
@@ -110,6 +113,8 @@ def auc(model: keras.Model, x: np.ndarray, labels: np.ndarray) -> float:
     from sklearn.metrics import roc_auc_score
 
     scores = model.predict(x, batch_size=500, verbose=0)["attribute"]
+    if not np.isfinite(scores).all():
+        return float("nan")  # training diverged
     return float(roc_auc_score(labels, scores[:, 0]))
 
 

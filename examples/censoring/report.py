@@ -247,9 +247,9 @@ def peaks(experiment: Experiment, results: Results) -> str:
         for panel, runs in panels.items():
             weight, seeds = best(experiment, runs)
             found = summarize(list(seeds.values()))
-            p_value = _p_value(experiment, results, panel, seeds)
-            if key[0] == methods.MULTI:
-                p_value = ""
+            p_value = ""
+            if key[0] != methods.MULTI:
+                p_value = _p_value(experiment, results, panel, seeds)
             lines.append(
                 f"| {LABELS[key[0]]} | {key[1]} | {key[2]:g} | {panel} | "
                 f"{weight:g} | {found} | {p_value} |"
@@ -448,10 +448,13 @@ def write_report(experiment: Experiment, folder: pathlib.Path) -> str | None:
     )
     text = "\n\n".join(filter(None, parts)) + "\n"
     (folder / f"{experiment.name}.md").write_text(text)
-    path = folder / f"{experiment.name}.png"
-    plot_sweep(experiment, results, MAIN_NAMES, experiment.granularity, path)
     for granularity in methods.GRANULARITIES:
         found = {k[0] for k in results if k[1] == granularity}
+        is_main = granularity == experiment.granularity
+        if is_main or "projection" in found:
+            suffix = "" if is_main else f"-{granularity}"
+            path = folder / f"{experiment.name}{suffix}.png"
+            plot_sweep(experiment, results, MAIN_NAMES, granularity, path)
         if found & OTHER_RULES:
             path = folder / f"{experiment.name}-all-{granularity}.png"
             plot_sweep(experiment, results, methods.NAMES, granularity, path)

@@ -23,7 +23,7 @@ def sweep(
 
     Args:
         path: A file of JSON lines, one a cell, that grows. Several processes
-            may share it, if their cells differ.
+            may share it: before each run it is read again.
         cells: Frozen dataclasses whose fields tell the cells apart.
         run: Gives what was measured for a cell.
     """
@@ -42,6 +42,9 @@ def sweep(
     for cell in missing:
         start = time.perf_counter()
         config = dataclasses.asdict(cell)
+        if _key(config) in {_key(row) for row in read(path)}:
+            progress.add(1)  # another process was faster
+            continue
         row = {"config": config, **run(cell)}
         row["seconds"] = round(time.perf_counter() - start, 2)
         # One write a line: another process may append at the same time.
@@ -51,17 +54,22 @@ def sweep(
 
 
 def read(path: str | os.PathLike) -> list[Row]:
-    """The rows of a file of results; a line cut short by a kill is left out."""
+    """The rows of a file of results, one a cell.
+
+    A line cut short by a kill is left out; of a cell that two processes ran at
+    the same time, the last one counts.
+    """
     path = pathlib.Path(path)
     if not path.exists():
         return []
-    rows = []
+    rows = {}
     for line in path.read_text().splitlines():
         try:
-            rows.append(json.loads(line))
+            row = json.loads(line)
         except json.JSONDecodeError:
             continue
-    return rows
+        rows[_key(row)] = row
+    return list(rows.values())
 
 
 def _end_last_line(path: pathlib.Path) -> None:

@@ -33,8 +33,8 @@ class MainTaskAggregator(Aggregator):
     The reference is the main gradient or, with `smoothing` a < 1, its moving
     average m = a v + (1 - a) m. The update adds the raw v in either case. The
     average starts at zero, or at the first v: then that one has the weight of
-    1 / a others. (The rules depend on its direction only, or, where it is zero,
-    treat u as free of conflict.)
+    1 / a others. (The rules depend on its direction only. Where it is zero,
+    projections take u as free of conflict, and the cosine rules leave it out.)
 
     A subclass implements `reference_weights`.
 
@@ -47,7 +47,8 @@ class MainTaskAggregator(Aggregator):
         initial_reference: `"zeros"` or `"first_gradient"`, where the moving
             average starts.
         scope: `"shared"`, the variables that two tasks or more reach, or
-            `"all"`: the head of the main task belongs to v and r, too.
+            `"all"`: the head of the main task belongs to v and r, too, and
+            that of an auxiliary task to its u.
         name: Name of the method.
     """
 

@@ -26,7 +26,8 @@ class UnweightedCosine(MainTaskAggregator):
             or `"first_gradient"`.
         scope: `"shared"` (default), the variables that two tasks or more
             reach; or `"all"`, for granularity `"model"`: the head of the main
-            task belongs to v and r, too.
+            task belongs to v and r, too, and that of an auxiliary task to its
+            u, so that it does not learn from what is left out.
         name: Name of the method.
 
     Example:

@@ -173,9 +173,15 @@ def _with_slices(
 
 def _to_slices(gradient: tf.IndexedSlices, num_rows: int) -> Slices:
     # An id that the table does not have is an error of the lookup, which says
-    # in what layer, and not of what comes after it.
+    # in what layer, and not of what comes after it. Where lookups raise none,
+    # as with XLA, it trains no row.
     ids = tf.clip_by_value(gradient.indices, 0, num_rows - 1)
-    return Slices(ids, gradient.values, num_rows, _origin(gradient.indices))
+    values = gradient.values
+    known = tf.reshape(
+        ids == gradient.indices, [-1] + [1] * (len(values.shape) - 1)
+    )
+    values = tf.where(known, values, tf.zeros((), values.dtype))
+    return Slices(ids, values, num_rows, _origin(gradient.indices))
 
 
 def _origin(indices: Tensor) -> Any:

@@ -147,7 +147,11 @@ class CensoredUpdate(keras.optimizers.Optimizer):
     @property
     def variables(self) -> list[keras.Variable]:
         own = [*self._variables, *self.inner_optimizer.variables]
-        return own if self.rule is None else [*own, *self.rule.variables]
+        if self.rule is None:
+            return own
+        # Keras may have found those of the rule by itself.
+        known = {id(v) for v in own}
+        return [*own, *(v for v in self.rule.variables if id(v) not in known)]
 
     def apply(
         self,

@@ -278,5 +278,18 @@ def test_an_id_too_large_is_an_error_of_the_layer():
         model.fit([a, b], y, verbose=0)
 
 
+@pytest.mark.skipif(ON_JAX, reason="is about slices of TensorFlow")
+def test_an_id_that_xla_lets_pass_trains_no_row():
+    model = make_model(one_table, "pcgrad", jit_compile=True)
+    (table,) = [v for v in model.trainable_variables if "embeddings" in v.path]
+    before = table.numpy()
+    a, b = np.zeros((4, 5), "int32"), np.zeros((4, 3), "int32")
+    a[2, 1] = WORDS + 3
+    y = {name: np.ones((4, 1), "float32") for name in ("main", "other")}
+    model.train_on_batch([a, b], y)
+    moved = np.abs(table.numpy() - before).max(axis=1) > 0
+    assert moved[0] and not moved[1:].any()
+
+
 if __name__ == "__main__":
     raise SystemExit(pytest.main([__file__]))

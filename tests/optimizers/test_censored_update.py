@@ -181,6 +181,16 @@ def test_a_checkpoint_of_tensorflow_has_the_average(tmp_path):
         )
 
 
+def test_each_variable_is_there_once():
+    rule = Projection("main", smoothing=0.1)
+    optimizer = Shrink(keras.optimizers.Adam(0.1), 1.0, rule)
+    model = make_model()
+    optimizer.build(model.trainable_variables)
+    ids = [id(v) for v in optimizer.variables]
+    assert len(ids) == len(set(ids))
+    assert {id(v) for v in rule.variables} <= set(ids)
+
+
 def test_learning_rate_and_steps_are_those_of_the_inner_optimizer():
     inner = keras.optimizers.Adam(0.01)
     model = make_model()

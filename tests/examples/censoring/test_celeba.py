@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from absl import app
 
 from examples.censoring import celeba
 from examples.censoring.methods import Setting
@@ -49,6 +50,24 @@ def test_area_under_the_curve():
     scores = np.array([[0.1], [0.6], [0.4], [0.9]])
     # Three of the four pairs are in order.
     assert celeba.auc(Model(), scores, labels) == 0.75
+
+
+def test_a_run_that_diverged_has_no_area():
+    class Model:
+        def predict(self, x, **kwargs):
+            return {"attribute": np.full((2, 1), np.nan)}
+
+    assert np.isnan(celeba.auc(Model(), np.zeros(2), np.array([0, 1])))
+
+
+def test_data_that_cannot_be_had_point_to_the_stand_in(monkeypatch):
+    def fail(**kwargs):
+        raise FileNotFoundError("No CelebA.")
+
+    monkeypatch.setattr(celeba.keras_mtl.datasets, "load_celeb_a", fail)
+    celeba.make_data.cache_clear()
+    with pytest.raises(app.UsageError, match="No CelebA. Or try --stand_in"):
+        celeba.make_data(False, 50)
 
 
 def test_learns_what_can_be_seen(monkeypatch):

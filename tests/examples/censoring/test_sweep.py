@@ -43,6 +43,27 @@ def test_what_flags_name_twice_runs_once(tmp_path):
     assert len(sweep.read(path)) == len(CELLS)
 
 
+def test_what_another_process_ran_meanwhile_is_not_run_again(tmp_path):
+    path = tmp_path / "runs.jsonl"
+    calls = []
+
+    def run(cell):
+        if not calls:
+            sweep.sweep(path, CELLS[2:], measure)  # the other process
+        calls.append(cell)
+        return measure(cell)
+
+    sweep.sweep(path, CELLS, run)
+    assert calls == CELLS[:2]
+
+
+def test_a_cell_that_two_processes_ran_counts_once(tmp_path):
+    path = tmp_path / "runs.jsonl"
+    sweep.sweep(path, CELLS, measure)
+    path.write_text(path.read_text() * 2)
+    assert len(sweep.read(path)) == len(CELLS)
+
+
 def test_no_file_is_no_result(tmp_path):
     assert sweep.read(tmp_path / "none.jsonl") == []
 
