@@ -32,6 +32,9 @@ TENSORBOARD = "tensorboard>=2.20"
 # best mix of tasks, and areas under ROC curves in an example.
 SCIKIT_LEARN = "scikit-learn>=1.6"
 
+# Optima that the solvers are tested against; the statistics of an example.
+SCIPY = "scipy>=1.14"
+
 # Figures.
 MATPLOTLIB = "matplotlib>=3.9"
 
@@ -40,8 +43,7 @@ EXTRAS = {
         "pytest>=8.0",
         # `.ci/run` shares the tests among processes.
         "pytest-xdist>=3.6",
-        # Optima that the solvers are compared with.
-        "scipy>=1.14",
+        SCIPY,
         # The figures of the examples and callbacks are tested.
         MATPLOTLIB,
         # Reads the event files back.
@@ -52,9 +54,9 @@ EXTRAS = {
         # differently.
         "ruff~=0.17.0",
     ],
-    # `examples/` save their results as figures; one measures areas under ROC
-    # curves.
-    "examples": [MATPLOTLIB, SCIKIT_LEARN],
+    # `examples/` save their results as figures; some measure areas under ROC
+    # curves, or test what is chance.
+    "examples": [MATPLOTLIB, SCIKIT_LEARN, SCIPY],
     # For searching the ratios in which to mix tasks.
     "selection": [SCIKIT_LEARN],
     # For looking at the cosines, gradient norms and weights of a run.
