@@ -328,7 +328,7 @@ def shown_smoothings(
 
     A figure of all rules is about those that the main one does not show.
     """
-    rules = {"projection"} if set(names) <= set(MAIN_NAMES) else OTHER_RULES
+    rules = OTHER_RULES.intersection(names) or {"projection"}
     found = {k[2] for k in results if k[0] in rules and k[1] == granularity}
     return sorted(found, reverse=True) or [1.0]
 
