@@ -141,17 +141,14 @@ class CensoredUpdate(keras.optimizers.Optimizer):
         if self.rule is not None:
             self.rule.build(TASKS)
             self.rule.build_rows([v.shape for v in variables], len(TASKS))
-            # An attribute, so that `tf.train.Checkpoint` finds them.
-            self._rule_variables = self.rule.variables
+            # Not by an attribute: a LossScaleOptimizer builds with the
+            # tracking of attributes switched off.
+            for variable in self.rule.variables:
+                self._track_variable(variable)
 
     @property
     def variables(self) -> list[keras.Variable]:
-        own = [*self._variables, *self.inner_optimizer.variables]
-        if self.rule is None:
-            return own
-        # Keras may have found those of the rule by itself.
-        known = {id(v) for v in own}
-        return [*own, *(v for v in self.rule.variables if id(v) not in known)]
+        return [*self._variables, *self.inner_optimizer.variables]
 
     def apply(
         self,
