@@ -10,6 +10,7 @@ import keras
 from jax.interpreters import partial_eval
 
 from keras_mtl.gradients.gram import add
+from keras_mtl.gradients.jax_state import KeepsState
 from keras_mtl.gradients.lookups import Lookup
 from keras_mtl.gradients.lookups import add_lookups
 from keras_mtl.gradients.lookups import embedding_layers
@@ -20,7 +21,7 @@ from keras_mtl.row_gradient import dense
 Tensor = Any
 
 
-class TrainStep:
+class TrainStep(KeepsState):
     """`train_step` and `test_step` of `MultiTaskModel` on JAX."""
 
     def train_step(self, state: tuple, data: Any) -> tuple[dict, tuple]:

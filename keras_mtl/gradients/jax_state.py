@@ -1,0 +1,99 @@
+"""Values of variables that a step on JAX took, put back when it fails."""
+
+import functools
+from collections.abc import Callable
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import jax
+import keras
+
+
+class KeepsState:
+    """A `keras.Model` on JAX that an error in a step leaves as it was.
+
+    Keras takes the values out of the variables before the first step, hands
+    them from step to step, and puts them back after the last. An error on the
+    way (a mistake that the first step finds, labels of a wrong shape, a loss
+    that raises) would leave a model without weights: nothing to read, save or
+    compile anew.
+    """
+
+    def _make_function(
+        self, step_function: Callable, *args: Any, **kwargs: Any
+    ) -> Callable:
+        # Of the steps in one execution, the values after the last good one.
+        latest = SimpleNamespace(state=None)
+
+        def step(state: tuple, data: Any) -> tuple:
+            outputs, latest.state = step_function(state, data)
+            return outputs, latest.state
+
+        function = super()._make_function(step, *args, **kwargs)
+
+        @functools.wraps(function)
+        def execute(state: tuple, iterator: Any) -> tuple:
+            latest.state = state
+            try:
+                return function(state, iterator)
+            except BaseException:
+                self._put_back(latest.state)
+                raise
+            finally:
+                # Values held here would take memory until the next step.
+                latest.state = None
+
+        return execute
+
+    @functools.wraps(keras.Model.evaluate)
+    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().evaluate(*args, **kwargs)
+        except BaseException:
+            # As `fit` does; here it is left undone when a callback raises.
+            self.jax_state_sync()
+            raise
+
+    @functools.wraps(keras.Model.predict)
+    def predict(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().predict(*args, **kwargs)
+        except BaseException:
+            self.jax_state_sync()
+            raise
+
+    def _put_back(self, state: tuple) -> None:
+        """Gives the variables that Keras emptied their values again.
+
+        Args:
+            state: What a step takes: values of trainable and of other
+                variables, then, where it has them, of the optimizer's and of
+                the metrics'.
+        """
+        owners = [self.trainable_variables, self.non_trainable_variables]
+        if len(state) == 4:
+            owners.append(self.optimizer.variables)
+        if len(state) > 2:
+            owners.append(self.metrics_variables)
+        for variables, values in zip(owners, state):
+            _fill(variables, values)
+        # What Keras noted of an earlier step is older than this.
+        self._jax_state_synced = True
+        # The losses of layers in a trace that failed belong to no model.
+        self._losses_override.clear()
+
+
+def _fill(variables: Sequence[keras.Variable], values: Sequence[Any]) -> None:
+    empty = [v for v in variables if v._value is None]
+    if len(empty) != len(values):
+        # Nothing was taken, or the step made variables: not these values.
+        return
+    for variable, value in zip(empty, values):
+        if not _is_used_up(value):
+            variable.assign(value)
+
+
+def _is_used_up(value: Any) -> bool:
+    """Whether a step that failed on the device has overwritten its input."""
+    return isinstance(value, jax.Array) and value.is_deleted()
