@@ -3,11 +3,20 @@
 import math
 import numbers
 import os
+from collections.abc import Iterable
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+# What `MultiTaskModel.compile` takes beside the arguments of Keras.
+COMPILE_ARGUMENTS = (
+    "aggregator",
+    "weighting",
+    "representation",
+    "missing_label",
+)
 
 
 def is_number(value: Any) -> bool:
@@ -223,3 +232,19 @@ def check_task_names(
             f"`{argument}` names {unknown}, which are no tasks of the model. "
             f"Its tasks are {list(task_names)}."
         )
+
+
+def refuse_compile_arguments(method: str, given: Iterable[str]) -> None:
+    """Says where an argument belongs that `compile` takes and others don't.
+
+    Args:
+        method: What was called, for the message.
+        given: Names of its keyword arguments.
+    """
+    for name in COMPILE_ARGUMENTS:
+        if name in given:
+            raise TypeError(
+                f"`{name}` is an argument of `compile`: "
+                f"`model.compile(optimizer, loss=..., {name}=...)`. Received: "
+                f"`{name}` in {method}"
+            )

@@ -6,6 +6,7 @@ import inspect
 import math
 import numbers
 import weakref
+from collections.abc import Iterator
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +15,7 @@ import keras
 
 from keras_mtl import aggregators
 from keras_mtl import weightings
+from keras_mtl.arguments import refuse_compile_arguments
 from keras_mtl.class_weights import is_per_task
 from keras_mtl.class_weights import validate_class_weight
 from keras_mtl.class_weights import with_class_weight
@@ -36,6 +38,8 @@ from keras_mtl.objectives import Objectives
 from keras_mtl.objectives import make_objectives
 from keras_mtl.registry import serialize_method
 from keras_mtl.replicas import num_replicas
+from keras_mtl.string_labels import labels_given
+from keras_mtl.string_labels import refuse_string_labels
 from keras_mtl.task_losses import TaskLosses
 from keras_mtl.task_losses import TaskMetrics
 from keras_mtl.variable_creation import lifted
@@ -92,6 +96,7 @@ class MultiTaskModel(TrainStep, keras.Model):
         return super().__new__(cls, *args, **kwargs)
 
     def __init__(self, *args: Any, **kwargs: Any):
+        refuse_compile_arguments("the constructor", kwargs)
         # First, because Keras reads `metrics` as it builds a functional model.
         self._reset_settings()
         if _is_functional(args, kwargs) and not isinstance(self, Functional):
@@ -240,18 +245,53 @@ class MultiTaskModel(TrainStep, keras.Model):
 
     @functools.wraps(keras.Model.fit)
     def fit(self, *args: Any, **kwargs: Any) -> Any:
-        kwargs = self._take_class_weight("fit", args, kwargs)
-        bound = inspect.signature(super().fit).bind(*args, **kwargs)
-        if self.weighting is not None:
-            bound.arguments["callbacks"] = with_epoch_ends(
-                bound.arguments.get("callbacks"), self.weighting
-            )
-        return super().fit(*bound.args, **bound.kwargs)
+        with self._explaining("fit", args, kwargs):
+            kwargs = self._take_class_weight("fit", args, kwargs)
+            bound = inspect.signature(super().fit).bind(*args, **kwargs)
+            if self.weighting is not None:
+                bound.arguments["callbacks"] = with_epoch_ends(
+                    bound.arguments.get("callbacks"), self.weighting
+                )
+            return super().fit(*bound.args, **bound.kwargs)
+
+    @functools.wraps(keras.Model.evaluate)
+    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
+        with self._explaining("evaluate", args, kwargs):
+            return super().evaluate(*args, **kwargs)
+
+    @functools.wraps(keras.Model.predict)
+    def predict(self, *args: Any, **kwargs: Any) -> Any:
+        with self._explaining("predict", args, kwargs):
+            return super().predict(*args, **kwargs)
 
     @functools.wraps(keras.Model.train_on_batch)
     def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
-        kwargs = self._take_class_weight("train_on_batch", args, kwargs)
-        return super().train_on_batch(*args, **kwargs)
+        with self._explaining("train_on_batch", args, kwargs):
+            kwargs = self._take_class_weight("train_on_batch", args, kwargs)
+            return super().train_on_batch(*args, **kwargs)
+
+    @functools.wraps(keras.Model.test_on_batch)
+    def test_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        with self._explaining("test_on_batch", args, kwargs):
+            return super().test_on_batch(*args, **kwargs)
+
+    @contextlib.contextmanager
+    def _explaining(
+        self, method: str, args: tuple, kwargs: dict[str, Any]
+    ) -> Iterator[None]:
+        """Turns errors into such as name the argument or task at fault."""
+        refuse_compile_arguments(f"`{method}`", kwargs)
+        try:
+            yield
+        except Exception as error:
+            data = dict(zip(("x", "y"), args)) | kwargs
+            labels = labels_given(data.get("x"), data.get("y"))
+            names = getattr(self, "output_names", None) or ()
+            try:
+                refuse_string_labels(labels, names)
+            except ValueError as explained:
+                raise explained from error
+            raise
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:

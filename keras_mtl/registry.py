@@ -1,8 +1,12 @@
 """Finding a method by its name, as Keras finds its losses and optimizers."""
 
+import difflib
 import inspect
+import re
+from collections.abc import Iterable
 from collections.abc import Sequence
 from typing import Any
+from typing import ClassVar
 
 import keras
 
@@ -37,6 +41,12 @@ def serialize_method(method: Method | None) -> dict[str, Any] | None:
     return keras.saving.serialize_keras_object(method)
 
 
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A question for error messages, ending in a space; else nothing."""
+    close = difflib.get_close_matches(name.lower(), known, n=1)
+    return f"Did you mean '{close[0]}'? " if close else ""
+
+
 class Registry:
     """The methods of one kind.
 
@@ -47,10 +57,14 @@ class Registry:
         classes: The classes that can be had by name.
     """
 
+    # By kind, so that each can tell what is a method of another.
+    _of_all_kinds: ClassVar[dict[str, "Registry"]] = {}
+
     def __init__(self, kind: str, base: type, classes: Sequence[type]):
         self.kind = kind
         self.base = base
         self.classes = {snake_case(cls.__name__): cls for cls in classes}
+        self._of_all_kinds.setdefault(kind, self)
 
     def get(self, identifier: Any) -> Method | None:
         """The method that a user named; see `aggregators.get`."""
@@ -67,6 +81,7 @@ class Registry:
             return self.deserialize(identifier)
         if isinstance(identifier, str):
             return self._from_name(identifier)
+        self._refuse_another_kind(identifier)
         if inspect.isclass(identifier) and issubclass(identifier, self.base):
             raise ValueError(
                 f"`{self.kind}` must be an instance. Write "
@@ -79,13 +94,51 @@ class Registry:
             f"{self.kind}={identifier!r}"
         )
 
-    def _from_name(self, name: str) -> Method:
-        # "moco", "mo_co" and "MoCo" are one name.
+    def _class_called(self, name: str) -> type | None:
+        # "moco", "mo_co", "MoCo" and "mo-co" are one name.
         by_letters = {c.__name__.lower(): c for c in self.classes.values()}
-        cls = by_letters.get(name.lower().replace("_", ""))
+        return by_letters.get(re.sub(r"[_\-\s]", "", name.lower()))
+
+    def _class_meant(self, identifier: Any) -> type | None:
+        """The class of this kind that something names, is, or is one of."""
+        if isinstance(identifier, str):
+            return self._class_called(identifier)
+        is_class = inspect.isclass(identifier)
+        cls = identifier if is_class else type(identifier)
+        return cls if issubclass(cls, self.base) else None
+
+    def _others(self) -> list["Registry"]:
+        kinds = self._of_all_kinds.items()
+        return [other for kind, other in kinds if kind != self.kind]
+
+    def _refuse_another_kind(self, identifier: Any) -> None:
+        """Raises if it is a method, or the name of one, of another kind."""
+        for other in self._others():
+            cls = other._class_meant(identifier)
+            if cls is not None:
+                article = "an" if other.kind[0] in "aeiou" else "a"
+                raise ValueError(
+                    f"`{self.kind}` must be a {self.base.__name__}, but "
+                    f"{cls.__name__} is {article} {other.kind}. Pass it as "
+                    f"`{other.kind}=...` to `compile`. Received: "
+                    f"{self.kind}={identifier!r}"
+                )
+
+    def _question(self, name: str) -> str:
+        """What a user may have meant, of this kind or another."""
+        question = did_you_mean(name, self.classes)
+        for other in self._others():
+            hint = did_you_mean(name, other.classes)
+            question = question or hint.replace("mean ", f"mean {other.kind}=")
+        return question
+
+    def _from_name(self, name: str) -> Method:
+        cls = self._class_called(name)
         if cls is None:
+            self._refuse_another_kind(name)
             raise ValueError(
-                f"Unknown {self.kind}. Known names: {sorted(self.classes)}. "
+                f"Unknown {self.kind}. {self._question(name)}Known names: "
+                f"{sorted(self.classes)}. "
                 "For a method of your own pass an instance. Received: "
                 f"{self.kind}={name!r}"
             )
@@ -117,6 +170,7 @@ class Registry:
         method = keras.saving.deserialize_keras_object(
             config, custom_objects=custom_objects
         )
+        self._refuse_another_kind(method)
         if not isinstance(method, self.base):
             raise ValueError(
                 f"`config` must describe a {self.base.__name__}. Received: "

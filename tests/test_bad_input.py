@@ -81,7 +81,7 @@ def fit(model: Any = None, data: tuple = (X, Y), **arguments: Any) -> Any:
 # -- aggregator and weighting -------------------------------------------------
 
 
-@mistake("Unknown aggregator ... 'pcgrad' ... aggregator='pcgard'")
+@mistake("Unknown aggregator. Did you mean 'pcgrad'? ... aggregator='pcgard'")
 def aggregator_with_unknown_name():
     compiled(aggregator="pcgard")
 
@@ -182,14 +182,79 @@ def own_aggregator_with_too_short_a_gradient():
     fit(aggregator=OneTooFew())
 
 
-@mistake("Unknown weighting ... 'uncertainty' ... weighting='uncertain'")
+@mistake("Unknown weighting. Did you mean 'uncertainty'? ... 'uncertain'")
 def weighting_with_unknown_name():
     compiled(weighting="uncertain")
 
 
-@mistake("`weighting` must be a Weighting ... PCGrad")
+@mistake("Unknown aggregator. Did you mean weighting='uncertainty'?")
+def weighting_with_unknown_name_as_aggregator():
+    compiled(aggregator="uncertanty")
+
+
+@mistake("PCGrad is an aggregator. Pass it as `aggregator=...` ... PCGrad(")
 def aggregator_as_weighting():
     compiled(weighting=aggregators.PCGrad())
+
+
+@mistake("PCGrad is an aggregator ... `aggregator=...` ... weighting='pcgrad'")
+def aggregator_as_weighting_by_name():
+    compiled(weighting="pcgrad")
+
+
+@mistake("Uncertainty is a weighting. Pass it as `weighting=...` to `compile`")
+def weighting_as_aggregator_by_name():
+    compiled(aggregator="uncertainty")
+
+
+@mistake("GradNorm is a weighting. Pass it as `weighting=...` to `compile`")
+def weighting_as_aggregator_as_class():
+    compiled(aggregator=weightings.GradNorm)
+
+
+@mistake("OLAUX is a weighting. Pass it as `weighting=...` to `compile`")
+def weighting_as_aggregator_as_config():
+    compiled(aggregator=weightings.serialize(weightings.OLAUX("a")))
+
+
+@mistake("`aggregator` is an argument of `compile` ... in `fit`", TypeError)
+def aggregator_in_fit():
+    compiled().fit(X, Y, aggregator="pcgrad")
+
+
+@mistake("`weighting` is an argument of `compile` ... `evaluate`", TypeError)
+def weighting_in_evaluate():
+    compiled().evaluate(X, Y, weighting="uncertainty")
+
+
+@mistake("`missing_label` is an argument of `compile`", TypeError)
+def missing_label_in_train_on_batch():
+    compiled().train_on_batch(X, Y, missing_label=-1)
+
+
+@mistake("`representation` is an argument of ... `test_on_batch`", TypeError)
+def representation_in_test_on_batch():
+    compiled().test_on_batch(X, Y, representation="shared")
+
+
+@mistake("`aggregator` is an argument of ... in `predict`", TypeError)
+def aggregator_in_predict():
+    compiled().predict(X, aggregator="pcgrad")
+
+
+@mistake("`aggregator` is an argument ... in the constructor", TypeError)
+def aggregator_in_the_constructor():
+    model = make_model()
+    MultiTaskModel(model.input, model.output, aggregator="pcgrad")
+
+
+@mistake("`weighting` is an argument ... in the constructor", TypeError)
+def weighting_in_the_constructor_of_a_subclass():
+    class Own(MultiTaskModel):
+        def __init__(self):
+            super().__init__(weighting="uncertainty")
+
+    Own()
 
 
 @mistake("`regression_tasks` ... ['depth'] ... no tasks ... ['a', 'b']")
@@ -240,6 +305,42 @@ def aggregator_without_loss():
 @mistake("Two tasks have the name 'b_mse' ... different names")
 def two_tasks_with_one_name():
     fit(loss={"b": ["mse", "mse"], "a": LOSS["a"]}, aggregator="pcgrad")
+
+
+STRINGS = {**Y, "a": np.array(["cat", "dog"] * 4)}
+
+
+@mistake("labels of the task 'a' are strings ... unique(labels ... 'cat'")
+def labels_that_are_strings():
+    fit(data=(X, STRINGS), metrics={"b": "mae"}, aggregator="pcgrad")
+
+
+@mistake("labels of the task 'a' are strings ... unique(labels ... 'cat'")
+def labels_that_are_strings_as_objects():
+    objects = {**Y, "a": STRINGS["a"].astype(object)}
+    compiled(aggregator="pcgrad").evaluate(x=X, y=objects, verbose=0)
+
+
+@mistake("labels of the task 'a' are strings ... StringLookup")
+def labels_of_a_subclassed_model_that_are_strings():
+    compiled(Subclassed(), aggregator="pcgrad").train_on_batch(X, STRINGS)
+
+
+@mistake("labels of the task 'b' are strings ... StringLookup")
+def labels_in_a_list_that_are_strings():
+    inputs = keras.Input((4,))
+    shared = layers.Dense(3)(inputs)
+    heads = [layers.Dense(1, name=name)(shared) for name in "ab"]
+    model = compiled(MultiTaskModel(inputs, heads), loss=["mse", "mse"])
+    model.fit(X, [Y["b"], STRINGS["a"]], verbose=0)
+
+
+@mistake("labels of the task 'a' are strings ... StringLookup")
+def labels_in_a_dataset_that_are_strings():
+    import tensorflow as tf
+
+    dataset = tf.data.Dataset.from_tensor_slices((X, STRINGS)).batch(4)
+    compiled(aggregator="pcgrad").fit(dataset, verbose=0)
 
 
 @mistake("No variable is reached by two or more tasks ... aggregator=None")

@@ -10,7 +10,7 @@ from keras_mtl.registry import Registry
 REGISTRY = Registry("aggregator", Aggregator, [MGDA, Projection])
 
 
-@pytest.mark.parametrize("name", ["mgda", "MGDA", "Mgda"])
+@pytest.mark.parametrize("name", ["mgda", "MGDA", "Mgda", "mg-da"])
 def test_names_in_any_case(name):
     assert isinstance(REGISTRY.get(name), MGDA)
 
@@ -44,7 +44,9 @@ def test_a_forgotten_argument_is_not_lost_in_silence():
 @pytest.mark.parametrize(
     "identifier, message",
     [
-        ("pcgard", r"Known names: \['mgda', 'projection'\]"),
+        ("sum", r"Unknown aggregator. Known names: \['mgda', 'projection'\]"),
+        ("progection", r"Unknown aggregator. Did you mean 'projection'\?"),
+        ("Mgad", r"Unknown aggregator. Did you mean 'mgda'\?"),
         ("projection", r"aggregators.Projection\(main_task=...\)"),
         (MGDA, r"Write `MGDA\(...\)`"),
         (3, "Received: aggregator=3"),

@@ -15,6 +15,7 @@ from keras_mtl.gradients.gram import group_variables
 from keras_mtl.gradients.gram import grouped_gram
 from keras_mtl.gradients.gram import weighted_sum
 from keras_mtl.main_task import index_of_main_task
+from keras_mtl.registry import did_you_mean
 from keras_mtl.registry import serialize_method
 from keras_mtl.replicas import num_replicas
 
@@ -374,7 +375,8 @@ def _find_rule(rule: Any) -> MainTaskAggregator | None:
         raise ValueError(
             "`rule` must be an aggregator with a main task, such as "
             '`keras_mtl.aggregators.Projection("main")`, None, or one of '
-            f"{list(RULES)}. Received: rule={rule!r}"
+            f"{list(RULES)}. {did_you_mean(str(rule), RULES)}Received: "
+            f"rule={rule!r}"
         )
     if index_of_main_task(rule.main_task, TASKS) != 0:
         raise ValueError(
