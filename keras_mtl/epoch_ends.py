@@ -1,9 +1,10 @@
-"""Telling a weighting of `fit`'s epochs."""
+"""What the model itself does at the end of each epoch of `fit`."""
 
 from typing import Any
 
 import keras
 
+from keras_mtl.not_finite import TellOfNotFinite
 from keras_mtl.weightings.weighting import Weighting
 
 
@@ -18,24 +19,28 @@ class EpochEnds(keras.callbacks.Callback):
         self.weighting.on_epoch_end()
 
 
-def with_epoch_ends(callbacks: Any, weighting: Weighting) -> Any:
-    """Adds the callback before all others, which may save what it changes.
+def with_epoch_ends(callbacks: Any, model: Any) -> Any:
+    """Adds ours before all others, which may save what they change.
 
     Args:
         callbacks: What the user gave to `fit`: callbacks, one, none, or a
             `CallbackList`.
-        weighting: The model's weighting.
+        model: The `MultiTaskModel`.
     """
-    if type(weighting).on_epoch_end is Weighting.on_epoch_end:
-        return callbacks
-    first = EpochEnds(weighting)
+    ours = [TellOfNotFinite(model)]
+    if model.weighting is not None and _asks_for_epochs(model.weighting):
+        ours.append(EpochEnds(model.weighting))
     if isinstance(callbacks, keras.callbacks.CallbackList):
         # Of an earlier `fit` with the same list.
         others = [c for c in callbacks.callbacks if not _is_ours(c)]
-        callbacks.callbacks[:] = [first, *others]
+        callbacks.callbacks[:] = [*ours, *others]
         return callbacks
-    return [first, *keras.tree.flatten(callbacks or [])]
+    return [*ours, *keras.tree.flatten(callbacks or [])]
+
+
+def _asks_for_epochs(weighting: Weighting) -> bool:
+    return type(weighting).on_epoch_end is not Weighting.on_epoch_end
 
 
 def _is_ours(callback: keras.callbacks.Callback) -> bool:
-    return isinstance(callback, EpochEnds)
+    return isinstance(callback, EpochEnds | TellOfNotFinite)

@@ -17,6 +17,7 @@ class GradientConflict(keras.metrics.Metric):
     with a `beta`) the share is of the averages.
 
     Steps whose gradients are not finite do not count: loss scaling skips them.
+    It is NaN where no step counts, as when training has diverged.
     It also remembers what the last step saw, for callbacks to read:
     `gram`, the inner products `[T, T]` of the task gradients over all shared
     variables, and `task_weights`, `[T]`, what the aggregator made of them.
@@ -57,4 +58,5 @@ class GradientConflict(keras.metrics.Metric):
         self.task_weights.assign(task_weights)
 
     def result(self) -> Tensor:
-        return ops.divide_no_nan(self.total, self.count)
+        share = ops.divide_no_nan(self.total, self.count)
+        return ops.where(self.count > 0, share, float("nan"))

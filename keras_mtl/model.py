@@ -34,6 +34,9 @@ from keras_mtl.keras_internals import unscale_loss_for_distribution
 from keras_mtl.method import Method
 from keras_mtl.method_state import MethodState
 from keras_mtl.missing_labels import validate_missing_label
+from keras_mtl.not_finite import NotFinite
+from keras_mtl.not_finite import all_finite
+from keras_mtl.not_finite import tell_of_not_finite
 from keras_mtl.objectives import Objectives
 from keras_mtl.objectives import make_objectives
 from keras_mtl.registry import serialize_method
@@ -59,6 +62,12 @@ class MultiTaskModel(TrainStep, keras.Model):
 
     Everything else is `keras.Model`: callbacks, metrics, saving, `predict`.
     With `aggregator=None` and `weighting=None` it trains as stock Keras does.
+
+    On TensorFlow a logged task loss is the plain mean over batches, as in stock
+    Keras: with a small last batch, task losses do not add up to `loss`, which
+    counts examples, and early stopping on one is biased. Monitor a metric of
+    the output, or drop the remainder. With `missing_label`, and on JAX, task
+    losses count examples.
 
     A `compute_loss` of your own may add to what `super().compute_loss` returns;
     what it adds belongs to no task. It may not scale it: use `loss_weights`.
@@ -248,9 +257,9 @@ class MultiTaskModel(TrainStep, keras.Model):
         with self._explaining("fit", args, kwargs):
             kwargs = self._take_class_weight("fit", args, kwargs)
             bound = inspect.signature(super().fit).bind(*args, **kwargs)
-            if self.weighting is not None:
+            if self._takes_task_gradients:
                 bound.arguments["callbacks"] = with_epoch_ends(
-                    bound.arguments.get("callbacks"), self.weighting
+                    bound.arguments.get("callbacks"), self
                 )
             return super().fit(*bound.args, **bound.kwargs)
 
@@ -268,7 +277,10 @@ class MultiTaskModel(TrainStep, keras.Model):
     def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
         with self._explaining("train_on_batch", args, kwargs):
             kwargs = self._take_class_weight("train_on_batch", args, kwargs)
-            return super().train_on_batch(*args, **kwargs)
+            logs = super().train_on_batch(*args, **kwargs)
+            if not all_finite(logs):
+                tell_of_not_finite(self)
+            return logs
 
     @functools.wraps(keras.Model.test_on_batch)
     def test_on_batch(self, *args: Any, **kwargs: Any) -> Any:
@@ -296,6 +308,12 @@ class MultiTaskModel(TrainStep, keras.Model):
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
         return super().metrics + self._settings.training_metrics
+
+    @property
+    def metrics_variables(self) -> list[keras.Variable]:
+        not_finite = self._settings.not_finite
+        hidden = [] if not_finite is None else not_finite.variables
+        return super().metrics_variables + hidden
 
     def _take_class_weight(
         self, method: str, args: tuple, kwargs: dict[str, Any]
@@ -408,6 +426,7 @@ class MultiTaskModel(TrainStep, keras.Model):
             weighting=self.weighting,
             optimizer=self.optimizer,
         )
+        self._settings.not_finite.update_state(objectives.losses)
         return loss, objectives
 
     def _rest(self, loss: Tensor, record: Any) -> Tensor | None:
@@ -650,6 +669,7 @@ class MultiTaskModel(TrainStep, keras.Model):
             class_weight=None,
             task_names=None,
             conflict=None,
+            not_finite=None,
             auxiliary_trackers={},
             training_metrics=[],
         )
@@ -805,6 +825,7 @@ class MultiTaskModel(TrainStep, keras.Model):
 
     def _make_training_metrics(self, task_names: Sequence[str]) -> None:
         settings = self._settings
+        settings.not_finite = NotFinite(task_names)
         if settings.aggregator is not None:
             settings.conflict = GradientConflict(len(task_names))
             settings.training_metrics.append(settings.conflict)

@@ -3,8 +3,10 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import ops
 
+from keras_mtl import MultiTaskModel
 from keras_mtl.task_losses import TaskLosses
 from keras_mtl.task_losses import TaskMetrics
 
@@ -216,6 +218,68 @@ def test_metrics_that_know_no_masks_leave_them_out_too():
     y_true = np.array([[0.0], [1], [-1], [-1]])
     metrics.update_state(y_true, ops.array([[0.2], [0.9], [0.1], [0.8]]))
     np.testing.assert_allclose(metrics.result()["auc"], 1.0)
+
+
+class TestASmallLastBatch:
+    """What the documentation says of logs, of 9 rows in batches of 8."""
+
+    def logs(self, drop_remainder=False, **settings):
+        rng = np.random.default_rng(0)
+        x = rng.normal(size=(9, 3)).astype("float32")
+        y = {n: rng.normal(size=(9, 1)).astype("float32") for n in "ab"}
+        y["b"][8] = 100.0
+        inputs = keras.Input((3,))
+        tensor = keras.layers.Dense(4)(inputs)
+        heads = {n: keras.layers.Dense(1, name=n)(tensor) for n in "ab"}
+        model = MultiTaskModel(inputs, heads)
+        frozen = keras.optimizers.SGD(0.0)
+        loss = {"a": "mse", "b": "mse"}
+        model.compile(frozen, loss, aggregator="sum", **settings)
+        dataset = tf.data.Dataset.from_tensor_slices((x, y))
+        dataset = dataset.batch(8, drop_remainder=drop_remainder)
+        logs = model.fit(
+            dataset, validation_data=dataset, shuffle=False, verbose=0
+        ).history
+        heads = {n: ops.convert_to_numpy(p) for n, p in model(x).items()}
+        squares = {n: (heads[n] - y[n]) ** 2 for n in "ab"}
+        return {name: value[0] for name, value in logs.items()}, squares
+
+    def test_loss_counts_examples(self):
+        logs, squares = self.logs()
+        right = sum(square.mean() for square in squares.values())
+        for name in ("loss", "val_loss"):
+            assert logs[name] == pytest.approx(right, rel=1e-5)
+
+    def test_on_tensorflow_task_losses_count_batches(self):
+        logs, squares = self.logs()
+        for name, square in squares.items():
+            right = square.mean()
+            if keras.backend.backend() == "tensorflow":
+                right = (square[:8].mean() + square[8].mean()) / 2
+            for log in (f"{name}_loss", f"val_{name}_loss"):
+                assert logs[log] == pytest.approx(right, rel=1e-5)
+
+    @pytest.mark.parametrize(
+        "suffix, settings",
+        [
+            ("mse", {"metrics": {"a": ["mse"], "b": ["mse"]}}),
+            ("loss", {"missing_label": float("nan")}),
+        ],
+    )
+    def test_what_counts_examples(self, suffix, settings):
+        logs, squares = self.logs(**settings)
+        for name, square in squares.items():
+            for log in (f"{name}_{suffix}", f"val_{name}_{suffix}"):
+                assert logs[log] == pytest.approx(square.mean(), rel=1e-5)
+
+    def test_without_the_remainder_they_add_up(self):
+        logs, squares = self.logs(drop_remainder=True)
+        for name, square in squares.items():
+            right = pytest.approx(square[:8].mean(), rel=1e-5)
+            assert logs[f"{name}_loss"] == right
+        assert logs["loss"] == pytest.approx(
+            logs["a_loss"] + logs["b_loss"], rel=1e-5
+        )
 
 
 if __name__ == "__main__":

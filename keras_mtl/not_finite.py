@@ -1,0 +1,99 @@
+"""Saying whose loss is not finite, once, where training goes on with NaN."""
+
+import math
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+Tensor = Any
+
+
+class NotFinite(keras.metrics.Metric):
+    """Counts, for each task, the steps since its loss was first not finite.
+
+    One bad loss makes the shared weights NaN, and from the next step on all
+    losses are. The task with the highest count was the first. The model keeps
+    it out of its `metrics`, so that it is neither logged nor reset: an epoch's
+    validation would have forgotten what its training saw.
+
+    Args:
+        task_names: Names of the tasks, in the order of their losses.
+        name: string.
+    """
+
+    def __init__(self, task_names: Sequence[str], name: str = "not_finite"):
+        super().__init__(name=name, dtype="float32")
+        self.task_names = list(task_names)
+        self.steps = self.add_variable(
+            (len(self.task_names),), "zeros", name="steps"
+        )
+        self.told = False
+
+    def update_state(self, losses: Tensor) -> None:
+        """Takes the losses `[T]` of one step."""
+        before = ops.greater(self.steps, 0)
+        bad = ops.logical_or(before, ops.logical_not(ops.isfinite(losses)))
+        self.steps.assign_add(ops.cast(bad, self.dtype))
+
+    def result(self) -> Tensor:
+        return ops.convert_to_tensor(self.steps)
+
+    def first_tasks(self) -> list[str]:
+        """The tasks whose loss was the first that was not finite."""
+        steps = ops.convert_to_numpy(self.steps)
+        first = np.logical_and(steps > 0, steps == steps.max())
+        return [name for name, hit in zip(self.task_names, first) if hit]
+
+    def tell(self, missing_label: Any = None) -> None:
+        """Warns the first time that there is something to say.
+
+        Args:
+            missing_label: What the model was compiled with.
+        """
+        tasks = [] if self.told else self.first_tasks()
+        if tasks:
+            self.told = True
+            warnings.warn(_message(tasks, missing_label), stacklevel=3)
+
+
+class TellOfNotFinite(keras.callbacks.Callback):
+    """Looks at the end of each epoch, so that no step waits for it."""
+
+    def __init__(self, model: Any):
+        super().__init__()
+        # Keras does not tell the model to those in a `CallbackList` of a user.
+        self.set_model(model)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        tell_of_not_finite(self.model)
+
+
+def tell_of_not_finite(model: Any) -> None:
+    """Warns if the loss of a task of a `MultiTaskModel` was not finite."""
+    not_finite = model._settings.not_finite
+    if not_finite is not None:
+        not_finite.tell(model._settings.missing_label)
+
+
+def all_finite(logs: Any) -> bool:
+    """Whether all numbers are finite that `train_on_batch` returned."""
+    return all(math.isfinite(value) for value in keras.tree.flatten(logs))
+
+
+def _message(tasks: list[str], missing_label: Any) -> str:
+    several = len(tasks) > 1
+    return (
+        f"The {'losses' if several else 'loss'} of the task"
+        f"{'s' if several else ''} {', '.join(map(repr, tasks))} became NaN or "
+        "infinite, before any other. Either labels (or inputs, or sample "
+        "weights) are NaN: where labels are missing, compile with "
+        "`missing_label=float('nan')`, or with the value that stands for "
+        "them, and these examples are left out of the task. Or training "
+        "diverged: lower the learning rate, clip gradients, or give the task "
+        "a smaller loss weight. Weights that became NaN stay so: start again "
+        f"from a checkpoint. Received: missing_label={missing_label}"
+    )
