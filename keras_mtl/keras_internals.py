@@ -4,6 +4,7 @@ Keras offers no public way to the losses of single outputs, nor to a functional
 model's class. `tests/test_contract.py` notices when one of these changes.
 """
 
+from keras.src.backend import compute_output_spec
 from keras.src.backend.common.masking import get_keras_mask
 from keras.src.backend.common.symbolic_scope import in_symbolic_scope
 from keras.src.losses.loss import unscale_loss_for_distribution
@@ -16,6 +17,7 @@ __all__ = [
     "CompileLoss",
     "CompileMetrics",
     "Functional",
+    "compute_output_spec",
     "flatten_with_path",
     "get_keras_mask",
     "in_symbolic_scope",

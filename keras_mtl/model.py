@@ -16,6 +16,7 @@ import keras
 from keras_mtl import aggregators
 from keras_mtl import weightings
 from keras_mtl.arguments import refuse_compile_arguments
+from keras_mtl.class_weights import Judged
 from keras_mtl.class_weights import is_per_task
 from keras_mtl.class_weights import validate_class_weight
 from keras_mtl.class_weights import with_class_weight
@@ -30,6 +31,7 @@ from keras_mtl.gradients.gram import total
 from keras_mtl.gradients.tap import find_operation
 from keras_mtl.gradients.tap import tap
 from keras_mtl.keras_internals import Functional
+from keras_mtl.keras_internals import compute_output_spec
 from keras_mtl.keras_internals import unscale_loss_for_distribution
 from keras_mtl.method import Method
 from keras_mtl.method_state import MethodState
@@ -352,10 +354,46 @@ class MultiTaskModel(TrainStep, keras.Model):
         names = getattr(self, "output_names", None)
         class_weight = self._settings.class_weight
         if class_weight is not None:
+            judged = self._judged_outputs(x, y, sample_weight)
             sample_weight = with_class_weight(
-                y, sample_weight, class_weight, names
+                y, sample_weight, class_weight, names, judged
             )
+            if isinstance(self._compile_loss, TaskLosses):
+                self._compile_loss.expect_class_weight(class_weight)
         return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
+
+    def _judged_outputs(
+        self, x: Any, y: Any, sample_weight: Any
+    ) -> dict[str, Judged]:
+        """How outputs are judged, also those that have metrics alone."""
+        judged = {}
+        if isinstance(self, Functional):
+            outputs = keras.tree.flatten(self._outputs_struct)
+            for name, output in zip(self.output_names, outputs):
+                judged[name] = Judged(tuple(output.shape))
+        if isinstance(self._compile_loss, TaskLosses):
+            if not self._compile_loss.built:
+                self._evaluate_symbolically(x, y, sample_weight)
+            judged.update(self._compile_loss.judged())
+        return judged
+
+    def _evaluate_symbolically(
+        self, x: Any, y: Any, sample_weight: Any
+    ) -> None:
+        """Shows the losses the shapes of predictions, before there are any."""
+
+        def evaluate(x: Any, y: Any, sample_weight: Any) -> Tensor:
+            kwargs = {"training": True} if self._call_has_training_arg else {}
+            return self._compute_loss(
+                x, y, self(x, **kwargs), sample_weight, training=True
+            )
+
+        batch = keras.tree.map_structure(_to_spec, (x, y, sample_weight))
+        with lifted(), contextlib.suppress(Exception):
+            # What fails here fails in the step as well, which says so; but for
+            # a model that cannot be called symbolically, which then is judged
+            # by its labels alone.
+            compute_output_spec(evaluate, *batch)
 
     # -- one step, backend-neutral -------------------------------------------
 
@@ -891,6 +929,14 @@ def _takes_values(variable: keras.Variable) -> bool:
     no sum and no direction.
     """
     return getattr(variable, "overwrite_with_gradient", False)
+
+
+def _to_spec(tensor: Any) -> keras.KerasTensor | None:
+    """Shape and type of one tensor of a batch."""
+    if tensor is None:
+        return None
+    dtype = keras.backend.standardize_dtype(tensor.dtype)
+    return keras.KerasTensor(tensor.shape, dtype)
 
 
 def _is_functional(args: tuple, kwargs: dict[str, Any]) -> bool:

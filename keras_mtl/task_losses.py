@@ -6,12 +6,16 @@ trackers; here each one is recorded as it passes.
 """
 
 import contextlib
+from collections.abc import Collection
 from collections.abc import Iterator
 from typing import Any
 
 import keras
 from keras import ops
 
+from keras_mtl.class_weights import Judged
+from keras_mtl.class_weights import check_weighted_values
+from keras_mtl.class_weights import one_value_a_label
 from keras_mtl.keras_internals import CompileLoss
 from keras_mtl.keras_internals import CompileMetrics
 from keras_mtl.keras_internals import flatten_with_path
@@ -80,6 +84,24 @@ class TaskLosses(CompileLoss):
         """Loss weights as given in `compile`, 1 where there is none."""
         weights = [entry.loss_weights for entry in self._flat_losses]
         return [1.0 if weight is None else weight for weight in weights]
+
+    def judged(self) -> dict[str, Judged]:
+        """What is known of the outputs that have a loss, by name."""
+        found: dict[str, Judged] = {}
+        for loss in [entry.loss for entry in self._flat_losses or ()]:
+            if getattr(loss, "shape", None) is None:
+                continue
+            others = found.get(loss.output, Judged()).losses
+            found[loss.output] = Judged(loss.shape, (*others, loss.loss))
+        return found
+
+    def expect_class_weight(self, outputs: Collection[str]) -> None:
+        """Tells the losses of these outputs that labels have class weights.
+
+        It holds for the next evaluation: no validation has them.
+        """
+        for entry in self._flat_losses or ():
+            entry.loss.has_class_weight = entry.loss.output in outputs
 
     def build(self, y_true: Any, y_pred: Any) -> None:
         super().build(y_true, y_pred)
@@ -265,11 +287,16 @@ class _RecordedLoss:
         self.output = output
         self.loss = loss
         self.name = loss.name
+        # Static shape of the predictions, from the first evaluation on.
+        self.shape: tuple[int | None, ...] | None = None
+        self.has_class_weight = False
+        self._checked: list[tuple] | None = None
 
     def __call__(
         self, y_true: Tensor, y_pred: Tensor, sample_weight: Any = None
     ) -> Tensor:
         missing = missing_label_of(self.owner.missing_label, self.output)
+        has_class_weight = self._take_class_weight(y_pred)
         if missing is not None:
             y_true = as_column(ops.convert_to_tensor(y_true), y_pred)
             y_pred = as_column(y_pred, y_pred)
@@ -277,6 +304,9 @@ class _RecordedLoss:
             sample_weight = self._weight_of_labelled(
                 sample_weight, mask, get_keras_mask(y_pred)
             )
+        if has_class_weight and sample_weight is not None:
+            y_true, y_pred = one_value_a_label(self.loss, y_true, y_pred)
+            self._check_class_weight(y_true, y_pred, sample_weight)
         value = self.loss(y_true, y_pred, sample_weight)
         record = self.owner._record
         if record is not None:
@@ -289,6 +319,33 @@ class _RecordedLoss:
                     y_true, prediction, sample_weight
                 )
         return value
+
+    def _take_class_weight(self, y_pred: Any) -> bool:
+        """Whether sample weights are class weights, which is told once.
+
+        Raises:
+            ValueError: If labels were taken for those of other predictions.
+        """
+        if keras.tree.is_nested(y_pred):
+            # One loss over several outputs.
+            return False
+        known, self.shape = self.shape, tuple(y_pred.shape)
+        expected, self.has_class_weight = self.has_class_weight, False
+        if expected and known is not None and len(known) != len(self.shape):
+            raise ValueError(
+                f"`class_weight['{self.output}']` was applied to predictions "
+                f"of shape {known}. Compile the model anew for predictions "
+                f"with another number of axes. Received: shape {self.shape}"
+            )
+        return expected
+
+    def _check_class_weight(self, *arrays: Tensor) -> None:
+        """Checks once that the loss has a value for each class weight."""
+        shapes = [tuple(array.shape) for array in arrays]
+        if shapes != self._checked:
+            check_weighted_values(self.output, self.loss, *arrays)
+        # Without a graph, every step comes here.
+        self._checked = shapes
 
     def _weight_of_labelled(
         self, sample_weight: Any, mask: Tensor, keras_mask: Tensor | None
