@@ -243,6 +243,11 @@ class MultiTaskModel(TrainStep, keras.Model):
         }
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
+        if type(self).compile is not MultiTaskModel.compile:
+            # A `compile` of the user's own may take other arguments: Keras
+            # warns, and leaves the model as it is.
+            super().compile_from_config(config)
+            return
         config = dict(config)
         task_names = config.pop("task_names", None)
         self.compile(**keras.saving.deserialize_keras_object(config))

@@ -105,6 +105,14 @@ class Subclassed(MultiTaskModel):
         return {name: head(tensor) for name, head in self.heads.items()}
 
 
+@keras.saving.register_keras_serializable(package="test_saving")
+class OwnCompile(Subclassed):
+    """A user's `compile`, with arguments of its own."""
+
+    def compile(self, strength: float) -> None:
+        super().compile("sgd", LOSS, loss_weights=[1, strength, 1], **QUICK)
+
+
 def subclassed() -> keras.Model:
     model = Subclassed()
     model.build((None, 4))
@@ -201,6 +209,20 @@ class TestModelFile:
             custom_objects={"Unregistered": Unregistered},
         )
         assert isinstance(loaded.aggregator, Unregistered)
+
+    def test_a_compile_of_the_users_own_is_left_to_them(self, tmp_path):
+        model = OwnCompile()
+        model.compile(strength=0.5)
+        train(model)
+        model.save(tmp_path / "model.keras")
+        with pytest.warns(
+            UserWarning, match="`compile\\(\\)` method is custom"
+        ):
+            loaded = keras.models.load_model(tmp_path / "model.keras")
+        assert loaded.loss is None
+        x = make_data()[0]
+        before, after = (m.predict(x, verbose=0) for m in (model, loaded))
+        np.testing.assert_allclose(before["b"], after["b"], atol=1e-6)
 
     def test_without_compiling_and_then_with_the_method(self, tmp_path):
         optimizer = keras.optimizers.SGD(0.02)
