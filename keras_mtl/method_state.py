@@ -1,11 +1,14 @@
 """The variables of the training method, held for the model."""
 
 import warnings
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import keras
 import numpy as np
+
+Tensor = Any
 
 
 class MethodState(keras.layers.Layer):
@@ -52,6 +55,29 @@ class MethodState(keras.layers.Layer):
     @property
     def weights(self) -> list[keras.Variable]:
         return [v for v in self.variables if v.trainable]
+
+    def values(self) -> list[Tensor]:
+        """What the methods remember now, as `keep` takes it.
+
+        What is trained is left to the optimizer.
+        """
+        # A copy of what is read now: on TensorFlow, `convert_to_tensor` gives
+        # the variable itself, which is read when it is used.
+        return [keras.ops.stop_gradient(v) for v in self._remembered()]
+
+    def keep(self, taken: Tensor, before: Sequence[Tensor]) -> None:
+        """Goes back to the values `before` if a step was not taken.
+
+        Args:
+            taken: Boolean scalar.
+            before: What `values` returned.
+        """
+        for variable, old in zip(self._remembered(), before, strict=True):
+            new = keras.ops.convert_to_tensor(variable)
+            variable.assign(keras.ops.where(taken, new, old))
+
+    def _remembered(self) -> list[keras.Variable]:
+        return [v for v in self.variables if not v.trainable]
 
     def save_own_variables(self, store: Any) -> None:
         for key, variable in self._state.held.items():

@@ -45,6 +45,7 @@ from keras_mtl.registry import serialize_method
 from keras_mtl.replicas import num_replicas
 from keras_mtl.string_labels import labels_given
 from keras_mtl.string_labels import refuse_string_labels
+from keras_mtl.taken_step import is_taken
 from keras_mtl.task_losses import TaskLosses
 from keras_mtl.task_losses import TaskMetrics
 from keras_mtl.variable_creation import lifted
@@ -456,6 +457,8 @@ class MultiTaskModel(TrainStep, keras.Model):
                 "`weighting=None`."
             )
         self._build_methods(self._all_task_names())
+        # Before anything that a method may remember or draw.
+        state = self.method_state.values()
         for index, tracker in self._settings.auxiliary_trackers.items():
             tracker.update_state(
                 unscale_loss_for_distribution(record.auxiliary_losses[index]),
@@ -470,7 +473,7 @@ class MultiTaskModel(TrainStep, keras.Model):
             optimizer=self.optimizer,
         )
         self._settings.not_finite.update_state(objectives.losses)
-        return loss, objectives
+        return loss, objectives._replace(state=state)
 
     def _rest(self, loss: Tensor, record: Any) -> Tensor | None:
         """What the loss holds beside the tasks, or `None`."""
@@ -592,6 +595,21 @@ class MultiTaskModel(TrainStep, keras.Model):
             observed["losses_after"] = self._losses_after(*batch)
         self.weighting.update(objectives.seen, **observed)
 
+    def _keep_state_of_step(
+        self, objectives: Objectives, gradients: list[Tensor | None]
+    ) -> None:
+        """Undoes what the methods remember of a step that is not taken.
+
+        Args:
+            objectives: Of this step.
+            gradients: What the optimizer was given.
+        """
+        if objectives.state:
+            taken = is_taken(
+                self.optimizer, gradients, objectives, self.gradient_conflict
+            )
+            self.method_state.keep(taken, objectives.state)
+
     def _losses_after(self, x: Any, y: Any, sample_weight: Any) -> Tensor:
         """Task losses of the batch with the variables as they are now.
 
@@ -599,6 +617,8 @@ class MultiTaskModel(TrainStep, keras.Model):
         averages of the layers go on from the first.
         """
         held = self.variables + self.metrics_variables
+        # Also the loss scale, which on JAX is nowhere else during a step.
+        held += self.optimizer.variables
         values = [(v, v.value) for v in held]
         kwargs = {"training": True} if self._call_has_training_arg else {}
         with contextlib.ExitStack() as stack:

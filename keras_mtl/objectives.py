@@ -1,6 +1,7 @@
 """From one evaluation of a batch to the scalars that gradients are taken of."""
 
 import inspect
+from collections.abc import Sequence
 from typing import Any
 from typing import NamedTuple
 
@@ -25,6 +26,7 @@ class Objectives(NamedTuple):
         present: boolean `[T]`, false for a task with no label in the batch, or
             with a weight of zero; `None` where all take part always.
         scale: The loss scale.
+        state: What the methods remembered before the step, value by value.
     """
 
     tasks: list[Tensor]
@@ -33,6 +35,7 @@ class Objectives(NamedTuple):
     seen: Tensor
     present: Tensor | None = None
     scale: Tensor | float = 1.0
+    state: Sequence[Tensor] = ()
 
 
 def make_objectives(

@@ -1,6 +1,10 @@
 """How many replicas of `tf.distribute` share a batch."""
 
+from typing import Any
+
 import keras
+
+Tensor = Any
 
 
 def num_replicas() -> int:
@@ -13,3 +17,18 @@ def num_replicas() -> int:
     import tensorflow as tf
 
     return tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def on_all_replicas(flag: Tensor) -> Tensor:
+    """Whether a boolean is true on every replica: all of them get one answer.
+
+    Args:
+        flag: Boolean scalar, in a training step.
+    """
+    if num_replicas() == 1:
+        return flag
+    import tensorflow as tf
+
+    context = tf.distribute.get_replica_context()
+    missing = tf.cast(tf.logical_not(flag), tf.float32)
+    return tf.equal(context.all_reduce("SUM", missing), 0.0)

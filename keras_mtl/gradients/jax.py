@@ -66,6 +66,7 @@ class TrainStep(KeepsState):
         scope_state = (trainable, non_trainable, optimizer_state, metrics)
         with self._stateless(scope_state) as scope:
             self._update_weighting(objectives, observed, (x, y, sample_weight))
+            self._keep_state_of_step(objectives, gradients)
         non_trainable = _read(scope, self.non_trainable_variables)
         logs, metrics = self._update_metrics_variables(
             metrics, loss, x, y, y_pred, sample_weight

@@ -50,6 +50,7 @@ class TrainStep:
             observed = self._observe_gradients(*rows, objectives)
         self.optimizer.apply_gradients(zip(gradients, variables))
         self._update_weighting(objectives, observed, (x, y, sample_weight))
+        self._keep_state_of_step(objectives, gradients)
         return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
     def test_step(self, data: Any) -> dict[str, Tensor]:

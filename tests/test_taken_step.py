@@ -1,0 +1,208 @@
+"""What methods remember of a step that is not taken: nothing."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_mtl
+from tests.aggregators.methods import METHODS
+from tests.weightings.methods import WEIGHTINGS
+
+ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
+QUICK = {"jit_compile": False} if ON_TENSORFLOW else {}
+# A few steps take less time than tracing one.
+EAGER = {"run_eagerly": True} if ON_TENSORFLOW else {}
+TASKS = ("task_0", "task_1")
+ROWS = 8
+GOOD = 40
+BAD_LABELS = (1e22, np.inf, np.nan)
+# By what they are called in the tables of methods.
+REMEMBERING = [
+    "Random()",
+    "PCGrad()",
+    "GradVac(beta=0.5)",
+    "CRMOGM(MGDA())",
+    "Projection(main_task)",
+    "PCD(main_task)",
+    "GradDrop()",
+    "MoCo()",
+    "MoDo()",
+    "SDMGrad()",
+    "DBMTL()",
+    "ExcessMTL()",
+    "Uncertainty()",
+    "IMTLL()",
+    "DynamicWeightAverage()",
+    "RandomLossWeighting()",
+    "GradNorm()",
+    "OLAUX(main_task)",
+    "FAMO()",
+    "Schedule(schedules)",
+]
+
+
+def method(name):
+    """The arguments of `compile` for a method."""
+    if name in METHODS:
+        return {"aggregator": METHODS[name].make(len(TASKS))}
+    return {"weighting": WEIGHTINGS[name].make()}
+
+
+def make_model(compiled, optimizer, policy="float32"):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((4,))
+    shared = keras.layers.Dense(
+        6, activation="tanh", dtype=policy, name="shared"
+    )(inputs)
+    outputs = {t: keras.layers.Dense(1, name=t)(shared) for t in TASKS}
+    model = keras_mtl.MultiTaskModel(inputs, outputs)
+    model.compile(optimizer, "mse", **QUICK | compiled)
+    return model
+
+
+def make_data(steps, bad=None):
+    """Batches of `ROWS`; `bad` has a label for some of them, by place."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(steps * ROWS, 4)).astype("float32")
+    y = {t: rng.normal(size=(len(x), 1)).astype("float32") for t in TASKS}
+    for place, label in (bad or {}).items():
+        y["task_1"][place * ROWS + 3] = label
+    return x, y
+
+
+def state(model):
+    return [np.asarray(v) for v in model.method_state.variables]
+
+
+class Recorder(keras.callbacks.Callback):
+    """State of the method, and steps that were taken, after each batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.states, self.taken = [], []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.states.append(state(self.model))
+        self.taken.append(int(np.asarray(self.model.optimizer.iterations)))
+
+
+def record(model, x, y):
+    recorder = Recorder()
+    model.fit(
+        x, y, batch_size=ROWS, shuffle=False, verbose=0, callbacks=[recorder]
+    )
+    taken = np.diff(recorder.taken, prepend=0).astype(bool)
+    return recorder.states, taken
+
+
+def same(one, other):
+    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def scaled(rate=0.01):
+    return keras.optimizers.LossScaleOptimizer(
+        keras.optimizers.SGD(rate), initial_scale=64.0
+    )
+
+
+def test_the_list_of_methods_that_remember_is_whole():
+    found = []
+    for name in [*METHODS, *WEIGHTINGS]:
+        try:
+            model = make_model(method(name), "sgd")
+        except ValueError as error:
+            # Of more than two tasks only; these remember nothing.
+            assert "number of tasks" in str(error)
+            continue
+        if model.method_state.variables:
+            found.append(name)
+    assert found == REMEMBERING
+
+
+@pytest.mark.parametrize("name", REMEMBERING)
+def test_a_batch_that_loss_scaling_skips_leaves_no_trace(name):
+    first = 3
+    places = [first + i * (GOOD + 1) for i in range(len(BAD_LABELS))]
+    steps = places[-1] + GOOD + 1
+    model = make_model(method(name), scaled(), "mixed_float16")
+    x, y = make_data(steps, dict(zip(places, BAD_LABELS)))
+    states, taken = record(model, x, y)
+    good = np.setdiff1d(np.arange(steps), places)
+    assert taken[good].all()
+    for place in places:
+        if taken[place]:
+            # One over the loss, FAMO's weight is no overflow.
+            assert name == "FAMO()" and place == places[0]
+        else:
+            assert same(states[place - 1], states[place])
+    assert all(np.isfinite(value).all() for value in states[-1])
+    moved = [
+        any(not np.array_equal(s[i], states[0][i]) for s in states[1:])
+        for i in range(len(states[0]))
+    ]
+    assert any(moved)
+
+
+@pytest.mark.parametrize("name", ["MoCo()", "GradNorm()"])
+def test_training_goes_on_as_if_the_batch_had_not_been(name):
+    x, y = make_data(10, {4: np.nan})
+    with_it = make_model(method(name) | EAGER, scaled())
+    record(with_it, x, y)
+    keep = np.arange(len(x)) // ROWS != 4
+    without = make_model(method(name) | EAGER, scaled())
+    record(without, x[keep], {t: labels[keep] for t, labels in y.items()})
+    for one, other in zip(
+        [*with_it.get_weights(), *state(with_it)],
+        [*without.get_weights(), *state(without)],
+        strict=True,
+    ):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", REMEMBERING)
+def test_without_loss_scaling_state_stays_finite(name):
+    model = make_model(method(name) | EAGER, keras.optimizers.SGD(0.01))
+    states, _ = record(model, *make_data(5, {2: np.inf, 4: np.nan}))
+    remembered = [not v.trainable for v in model.method_state.variables]
+    for before, *after, counts in zip(*states[1:], remembered):
+        if counts:
+            for value in after:
+                np.testing.assert_array_equal(value, before)
+
+
+@keras.saving.register_keras_serializable(package="test_taken_step")
+class Counting(keras_mtl.aggregators.Sum):
+    """A method of a user, that knows nothing of steps that are skipped."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.count = keras.Variable(0, dtype="int32", trainable=False)
+        self.largest = keras.Variable(0.0, trainable=False)
+        self.ever = keras.Variable(False, dtype="bool", trainable=False)
+
+    def weights(self, gram):
+        largest = keras.ops.max(gram)
+        self.count.assign(self.count + 1)
+        self.largest.assign(keras.ops.maximum(self.largest, largest))
+        self.ever.assign(self.largest > 1e9)
+        return super().weights(gram)
+
+
+@pytest.mark.parametrize("eager", [False, True])
+def test_a_method_of_a_user_needs_no_guard(eager):
+    if eager and not ON_TENSORFLOW:
+        pytest.skip("JAX has the same step without tracing")
+    compiled = {"aggregator": Counting(), "run_eagerly": eager}
+    model = make_model(compiled, scaled())
+    states, taken = record(model, *make_data(6, {2: np.inf, 4: np.nan}))
+    assert taken.tolist() == [True, True, False, True, False, True]
+    assert [int(s[0]) for s in states] == [1, 2, 2, 3, 3, 4]
+    assert np.isfinite(states[-1][1]) and not states[-1][2]
+    model = make_model({"aggregator": Counting(), "run_eagerly": eager}, "sgd")
+    states, _ = record(model, *make_data(6, {4: np.nan}))
+    assert [int(s[0]) for s in states][:5] == [1, 2, 3, 4, 4]
+    assert np.isfinite(states[4][1]) and not states[4][2]
+
+
+if __name__ == "__main__":
+    raise SystemExit(pytest.main([__file__]))
