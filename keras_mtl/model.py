@@ -144,7 +144,9 @@ class MultiTaskModel(TrainStep, keras.Model):
             optimizer, loss, metrics, weighted_metrics, run_eagerly,
                 steps_per_execution, jit_compile, auto_scale_loss: As for
                 `keras.Model.compile`. The order of `loss` is the order of the
-                tasks.
+                tasks. Several losses on one output are several tasks; of
+                those on the only output of a model stock Keras trains the
+                first alone, and so does `aggregator=None`.
             loss_weights: Fixed task weights, numbers from 0 up.
             aggregator: `keras_mtl.aggregators.Aggregator`, its name, or
                 `None` for the sum of the losses, which is stock Keras. It acts
@@ -187,8 +189,14 @@ class MultiTaskModel(TrainStep, keras.Model):
         )
         output_names = getattr(self, "output_names", None)
         if loss is not None:
+            tells_tasks = (aggregator, weighting, self.auxiliaries)
             self._compile_loss = TaskLosses(
-                loss, loss_weights, output_names, missing_label
+                loss,
+                loss_weights,
+                output_names,
+                missing_label,
+                as_stock=missing_label is None
+                and all(part is None for part in tells_tasks),
             )
         if missing_label is not None and self._compile_metrics is not None:
             self._compile_metrics = TaskMetrics(

@@ -49,14 +49,19 @@ class TaskRecord:
 class TaskLosses(CompileLoss):
     """Keras' `CompileLoss` that can also tell the loss of every task.
 
-    A task is one entry of `loss`. With several losses on one output each is a
-    task of its own, named after the output and the loss.
+    A task is one entry of `loss`, with the name that Keras' logs have for it.
+    With several losses on one output each is a task of its own, named after
+    the output and the loss; names that are still equal (of outputs without
+    names, which are called after their loss) are numbered: `mse`, `mse_1`.
 
     Args:
         loss, loss_weights, output_names: As for `keras.Model.compile`.
         missing_label: Value that marks a missing label, or a dict from output
             names to values. An example with no label gives its task no loss;
             the loss of a task is the mean over its labelled examples.
+        as_stock: Whether logs and total are to be Keras' own, also where
+            these tell less: losses of one name are one log, and of several
+            losses on a single output the first one counts.
     """
 
     def __init__(
@@ -65,14 +70,17 @@ class TaskLosses(CompileLoss):
         loss_weights: Any = None,
         output_names: list[str] | None = None,
         missing_label: Any = None,
+        as_stock: bool = False,
     ):
         super().__init__(loss, loss_weights, output_names=output_names)
         self.missing_label = missing_label
+        self.as_stock = as_stock
+        self._task_names: list[str] = []
         self._record: TaskRecord | None = None
 
     @property
     def task_names(self) -> list[str]:
-        return [entry.name for entry in self._flat_losses]
+        return list(self._task_names)
 
     @property
     def task_outputs(self) -> list[str]:
@@ -105,17 +113,17 @@ class TaskLosses(CompileLoss):
 
     def build(self, y_true: Any, y_pred: Any) -> None:
         super().build(y_true, y_pred)
-        names = _distinct_names(self._flat_losses)
-        _check_reductions(names, self._flat_losses)
+        self._task_names = _distinct_names(self._flat_losses)
+        if not self.as_stock:
+            _check_reductions(self._task_names, self._flat_losses)
+            for name, tracker in zip(self._task_names, self._metrics):
+                tracker.name = f"{name}_loss"
         self._flat_losses = [
             entry._replace(
-                name=name,
-                loss=_RecordedLoss(self, index, entry.name, entry.loss),
+                loss=_RecordedLoss(self, index, entry.name, entry.loss)
             )
-            for index, (name, entry) in enumerate(zip(names, self._flat_losses))
+            for index, entry in enumerate(self._flat_losses)
         ]
-        for entry, tracker in zip(self._flat_losses, self._metrics):
-            tracker.name = f"{entry.name}_loss"
         if self.missing_label is not None:
             self._metrics[:] = [_LabelledMean(m.name) for m in self._metrics]
         _check_missing_label_names(self.missing_label, self._flat_losses)
@@ -129,7 +137,7 @@ class TaskLosses(CompileLoss):
             return super().call(y_true, y_pred, sample_weight)
         if not self.built:
             self.build(y_true, y_pred)
-        if len(self._flat_losses) == 1:
+        if self.as_stock or len(self._flat_losses) == 1:
             return super().call(y_true, y_pred, sample_weight)
         # Keras' own path for a single output keeps the first loss only.
         total = 0.0
@@ -387,22 +395,23 @@ class _LabelledMean(keras.metrics.Mean):
 
 
 def _distinct_names(entries: list) -> list[str]:
-    """Names of tasks; several losses on one output are told apart."""
-    names = [entry.name for entry in entries]
-    distinct = [
+    """Names of tasks: those of Keras' logs as far as these are distinct."""
+    paths = [entry.path for entry in entries]
+    names = [
         f"{entry.name}_{entry.loss.name}"
-        if names.count(entry.name) > 1
+        # An output without a name is called after its loss already.
+        if paths.count(entry.path) > 1 and entry.name != entry.loss.name
         else entry.name
         for entry in entries
     ]
-    for name in distinct:
-        if distinct.count(name) > 1:
-            raise ValueError(
-                f"Two tasks have the name '{name}'. Give the losses of one "
-                "output different names, e.g. "
-                "`keras.losses.MeanSquaredError(name='second')`. Received "
-                f"tasks: {distinct}"
-            )
+    distinct: list[str] = []
+    for name in names:
+        candidate, number = name, 0
+        # Not what another task is called already, or is by right.
+        while candidate in distinct or (number and candidate in names):
+            number += 1
+            candidate = f"{name}_{number}"
+        distinct.append(candidate)
     return distinct
 
 

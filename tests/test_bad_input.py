@@ -302,11 +302,6 @@ def aggregator_without_loss():
     compiled(loss=None, aggregator="pcgrad")
 
 
-@mistake("Two tasks have the name 'b_mse' ... different names")
-def two_tasks_with_one_name():
-    fit(loss={"b": ["mse", "mse"], "a": LOSS["a"]}, aggregator="pcgrad")
-
-
 STRINGS = {**Y, "a": np.array(["cat", "dog"] * 4)}
 
 

@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras import ops
 
 from keras_mtl import MultiTaskModel
+from keras_mtl.keras_internals import CompileLoss
 from keras_mtl.task_losses import TaskLosses
 from keras_mtl.task_losses import TaskMetrics
 
@@ -66,10 +67,64 @@ def test_several_losses_on_one_output_are_several_tasks():
     assert names == [f"{name}_loss" for name in losses.task_names]
 
 
-def test_two_tasks_with_one_name_are_refused():
-    losses = TaskLosses(["mse", "mse"], output_names=["out"])
-    with pytest.raises(ValueError, match="Two tasks have the name"):
-        losses(Y["a"], P["a"])
+A, B = (np.array(v, "float32")[:, None] for v in ([1, 2], [3, 5]))
+PAIR = [A, B]
+NAMED = {"a": A, "b": B}
+# Loss, outputs, names of the outputs, and the names of the tasks.
+NAMES = [
+    (["mse", "mse"], PAIR, None, ["mse", "mse_1"]),
+    (["mse", "mae"], PAIR, None, ["mse", "mae"]),
+    ("mse", PAIR, None, ["mse", "mse_1"]),
+    ("mse", (A, A, B), None, ["mse", "mse_1", "mse_2"]),
+    (["mse", "mse"], [A, A], ["a", "a"], ["a", "a_1"]),
+    (["mse", "mse", "mae"], [A, A, B], ["a", "a", "a_1"], ["a", "a_2", "a_1"]),
+    (["mse", "mse"], A, ["a"], ["a_mse", "a_mse_1"]),
+    (["mse", "mse"], A, None, ["mse", "mse_1"]),
+    (["mse", "mae"], A, ["a"], ["a_mse", "a_mae"]),
+    ([["mse", "mae"], "mse"], PAIR, ["a", "b"], ["a_mse", "a_mae", "b"]),
+    ([["mse", "mse"], None], PAIR, ["a", "b"], ["a_mse", "a_mse_1"]),
+    ({"a": ["mse"] * 2, "b": "mse"}, NAMED, None, ["a_mse", "a_mse_1", "b"]),
+    (
+        {"x": {"a": ["mse"] * 2}, "b": "mae"},
+        {"x": {"a": A}, "b": B},
+        None,
+        ["x/a_mse", "x/a_mse_1", "b"],
+    ),
+]
+
+
+@pytest.mark.parametrize("loss, outputs, output_names, task_names", NAMES)
+def test_every_task_has_a_name_of_its_own(
+    loss, outputs, output_names, task_names
+):
+    losses = TaskLosses(loss, None, output_names)
+    labels = keras.tree.map_structure(lambda v: v + 1, outputs)
+    total, record = evaluate(losses, labels, outputs)
+    assert losses.task_names == task_names
+    assert [float(v) for v in record.losses.values()] == [1] * len(task_names)
+    assert total == len(task_names)
+    logged = [metric.name for metric in losses.metrics]
+    assert logged == [f"{name}_loss" for name in task_names]
+
+
+@pytest.mark.parametrize("loss, outputs, output_names, task_names", NAMES)
+def test_as_stock_it_logs_what_keras_does(
+    loss, outputs, output_names, task_names
+):
+    weights = None
+    if isinstance(loss, list) and not any(map(keras.tree.is_nested, loss)):
+        weights = [0.5 + i for i in range(len(loss))]
+    arguments = (loss, weights)
+    stock = CompileLoss(*arguments, output_names=output_names)
+    ours = TaskLosses(*arguments, output_names, as_stock=True)
+    labels = keras.tree.map_structure(lambda v: 2 * v + 1, outputs)
+    assert float(ours(labels, outputs)) == float(stock(labels, outputs))
+    found = [(m.name, float(m.result())) for m in ours.metrics]
+    assert found == [(m.name, float(m.result())) for m in stock.metrics]
+    # What looks at single tasks can still tell them apart.
+    with ours.recording() as record:
+        ours(labels, outputs)
+    assert len(record.losses) == len(ours.task_names) == len(task_names)
 
 
 def test_auxiliary_predictions_are_judged_by_the_same_loss():
