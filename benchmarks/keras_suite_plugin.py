@@ -16,6 +16,7 @@ import json
 import signal
 import sys
 import types
+from collections.abc import Callable
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -160,8 +161,12 @@ def substitutes(model: str, recorder: Recorder) -> dict[type, type]:
     import keras_mtl
     from keras_mtl.model import FunctionalMultiTaskModel
 
-    aggregator = "sum" if model == "sum" else None
-    compile_with(aggregator, keras_mtl.MultiTaskModel, recorder)
+    compile_with(
+        "sum" if model == "sum" else None, keras_mtl.MultiTaskModel, recorder
+    )
+    if model == "sum":
+        hide_conflict(keras_mtl.MultiTaskModel)
+        keras_mtl.model.combine = with_single_tasks(keras_mtl.model.combine)
     return {
         keras.Model: keras_mtl.MultiTaskModel,
         Functional: FunctionalMultiTaskModel,
@@ -189,6 +194,41 @@ def compile_with(
         compile(self, optimizer, loss, *args, **kwargs)
 
     model_class.compile = compile_by_default
+
+
+def hide_conflict(model_class: type) -> None:
+    """Leaves out of the logs the one that only an aggregator has.
+
+    Tests that compare all logs could not tell us of any other difference.
+    """
+    get_metrics_result = model_class.get_metrics_result
+
+    @functools.wraps(get_metrics_result)
+    def without_conflict(self: Any) -> dict[str, Any]:
+        logs = get_metrics_result(self)
+        return {k: v for k, v in logs.items() if k != "gradient_conflict"}
+
+    model_class.get_metrics_result = without_conflict
+
+
+def with_single_tasks(combine: Callable[..., Any]) -> Callable[..., Any]:
+    """Lets a model of one task train with an aggregator.
+
+    It is refused otherwise, as there is nothing to aggregate. Most models in
+    Keras' tests have one task, and would say nothing of the rest of the step.
+    """
+    from keras_mtl.gradients.combine import Combined
+    from keras_mtl.row_gradient import dense
+
+    def combine_any(aggregator: Any, columns: list, *rest: Any) -> Any:
+        if not columns or len(columns[0]) != 1:
+            return combine(aggregator, columns, *rest)
+        gradients = [None if g is None else dense(g) for (g,) in columns]
+        norms = [keras.ops.sum(g * g) for g in gradients if g is not None]
+        gram = keras.ops.reshape(sum(norms), (1, 1))
+        return Combined(gradients, gram, keras.ops.ones((1,)))
+
+    return combine_any
 
 
 class TrainerOnly(keras.Model):

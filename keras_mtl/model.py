@@ -242,14 +242,18 @@ class MultiTaskModel(TrainStep, keras.Model):
             return config
         settings = self._settings
         operation = settings.representation
-        return {
-            **config,
+        own = {
             "aggregator": serialize_method(settings.aggregator),
             "weighting": serialize_method(settings.weighting),
             "representation": operation.name if operation else None,
             "missing_label": settings.missing_label,
             "task_names": settings.task_names,
         }
+        if all(value is None for value in own.values()):
+            # Stock Keras, whose models must be able to read it: `clone_model`
+            # makes one of a subclass that has a constructor of its own.
+            return config
+        return {**config, **own}
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         if type(self).compile is not MultiTaskModel.compile:

@@ -74,5 +74,21 @@ def test_a_subclass_of_a_functional_subclass():
         assert set(cls()(np.ones((2, 4), "float32"))) == {"a", "b"}
 
 
+def test_a_clone_of_a_class_with_its_own_constructor():
+    """Keras makes a stock model of it, and compiles that alike."""
+    model = make_class_with_graph_in_constructor()()
+    losses = {"a": "mse", "b": "mae"}
+    model.compile("sgd", loss=losses, loss_weights={"a": 2.0, "b": 1.0})
+    clone = keras.models.clone_model(model)
+    clone.set_weights(model.get_weights())
+    x = np.ones((2, 4), "float32")
+    y = {name: np.zeros((2, 1), "float32") for name in "ab"}
+    logs = [
+        m.evaluate(x, y, verbose=0, return_dict=True) for m in (model, clone)
+    ]
+    assert logs[0] == pytest.approx(logs[1])
+    assert clone.get_compile_config() == model.get_compile_config()
+
+
 if __name__ == "__main__":
     raise SystemExit(pytest.main([__file__]))
