@@ -28,6 +28,12 @@ class DualProj(PreferenceAggregator):
     the others. Of duplicate gradients the update is unique, the weights are
     not; opposed gradients lose their common line.
 
+    Gradients may depend on each other, as where there are more tasks than
+    coordinates. In float32 no update points back along a gradient by more than
+    1e-4 of the longest gradient's length, or 1e-3 where two are opposed, or one
+    depends on others, to within some 1e-3 of their lengths: there the inner
+    products hold no more.
+
     Args:
         preference: The u: numbers from 0 up, not all zero, as a dict by names
             of tasks or a sequence in the order of `loss`. None means 1 / T.

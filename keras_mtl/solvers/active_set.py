@@ -135,15 +135,23 @@ def grow(
 def shrink(basis: Tensor, unit: Tensor) -> Tensor:
     """Lets a variable out, by a rotation of the basis.
 
-    A reflection turns the columns until only the variable's own column moves
-    it, and that column goes. Unlike a downdate of the inverse it loses no
-    accuracy where the active block is nearly singular.
+    Unlike a downdate of the inverse it loses no accuracy where the active
+    block is nearly singular.
     """
+    turned = reflect(basis, mirror_of(basis, unit))
+    keep = 1 - unit
+    return turned * outer(keep, keep)
+
+
+def mirror_of(basis: Tensor, unit: Tensor) -> Tensor:
+    """The reflection after which a variable's own column alone moves it."""
     row = times(basis, unit)
     own = dot(row, unit)
     length = ops.sqrt(dot(row, row))
-    mirror = row + ops.where(own < 0, -length, length) * unit
+    return row + ops.where(own < 0, -length, length) * unit
+
+
+def reflect(columns: Tensor, mirror: Tensor) -> Tensor:
+    """Turns the columns of a matrix into each other."""
     factor = 2.0 / divisor(dot(mirror, mirror))
-    turned = basis - outer(factor * combine(basis, mirror), mirror)
-    keep = 1 - unit
-    return turned * outer(keep, keep)
+    return columns - outer(factor * combine(columns, mirror), mirror)

@@ -2,12 +2,11 @@
 
 from keras import ops
 
-from keras_mtl.solvers.active_set import times
 from keras_mtl.solvers.cosines import to_cosines
 from keras_mtl.solvers.gram import Tensor
-from keras_mtl.solvers.gram import diagonal
 from keras_mtl.solvers.gram import divisor
 from keras_mtl.solvers.gram import epsilon_of
+from keras_mtl.solvers.pivoted_cholesky import pivoted_cholesky
 
 MAX_SWEEPS = 20
 
@@ -48,7 +47,8 @@ def symmetric_eigen(gram: Tensor) -> tuple[Tensor, Tensor]:
     - Demmel and Veselic, Jacobi's method is more accurate than QR, 1992
     """
     cosines, lengths = to_cosines(gram)
-    factor = _pivoted_cholesky(cosines) * lengths[..., None, :]
+    factor = pivoted_cholesky(cosines, tolerance_of(cosines))
+    factor = factor * lengths[..., None, :]
     rows = _orthogonal(factor)
     values = ops.sum(rows * rows, axis=-1)
     return values, rows / divisor(ops.sqrt(values))[..., None]
@@ -75,34 +75,6 @@ def components(vectors: Tensor, vector: Tensor) -> Tensor:
 def compose(vectors: Tensor, parts: Tensor) -> Tensor:
     """The vector `[..., T]` that has these components."""
     return ops.sum(vectors * parts[..., :, None], axis=-2)
-
-
-def _pivoted_cholesky(cosines: Tensor) -> Tensor:
-    """L' with C = L L', largest remainder first; zeros beyond the rank."""
-    size = cosines.shape[-1]
-    floor = tolerance_of(cosines)
-
-    def turn(index, state):
-        factor, left, waits = state
-        pivot = ops.one_hot(
-            ops.argmax(left, axis=-1), size, dtype=cosines.dtype
-        )
-        height = ops.sum(pivot * left, axis=-1, keepdims=True)
-        known = ops.sum(factor * pivot[..., None, :], axis=-1, keepdims=True)
-        row = times(cosines, pivot)
-        row = (row - ops.sum(factor * known, axis=-2)) * waits
-        row = row / ops.sqrt(divisor(height))
-        row = ops.where(height == 0, ops.zeros_like(row), row)
-        place = ops.one_hot(index, size, dtype=cosines.dtype)
-        waits = waits - pivot * waits
-        left = (left - row * row) * waits
-        # Not `left > floor`: what is not a number has to stay.
-        left = ops.where(left <= floor, ops.zeros_like(left), left)
-        return factor + place[:, None] * row[..., None, :], left, waits
-
-    squares = diagonal(cosines)
-    start = (ops.zeros_like(cosines), squares, ops.ones_like(squares))
-    return ops.fori_loop(0, size, turn, start)[0]
 
 
 def _orthogonal(rows: Tensor) -> Tensor:

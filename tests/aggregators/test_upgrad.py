@@ -5,6 +5,7 @@ import pytest
 from keras import ops
 
 from keras_mtl import testing
+from keras_mtl.aggregators import DualProj
 from keras_mtl.aggregators import PCGrad
 from keras_mtl.aggregators.upgrad import UPGrad
 
@@ -35,6 +36,29 @@ class TestTwoTasks:
         rows = np.array([[3.0, 1.0], [-3.0, -1.0]], "float32")
         update = ops.convert_to_numpy(UPGrad().combine(rows))
         np.testing.assert_allclose(update, [0, 0], atol=1e-6)
+
+
+class TestDependentGradients:
+    # Zero lies in the hull of these three gradients with two coordinates.
+    ROWS = np.array(
+        [
+            [-0.0928071365, 0.703980982],
+            [0.807306945, 0.45234549],
+            [-0.556481063, -0.318047076],
+        ],
+        "float32",
+    )
+
+    @pytest.mark.parametrize("method", [UPGrad(), DualProj()])
+    @pytest.mark.parametrize("jit_compile", [None, False, True])
+    def test_nothing_serves_all(self, method, jit_compile):
+        combine = method.combine
+        if jit_compile is not None:
+            combine = testing.compiled(combine, jit_compile=jit_compile)
+        update = combine(ops.convert_to_tensor(self.ROWS))
+        np.testing.assert_allclose(
+            ops.convert_to_numpy(update), [0, 0], atol=1e-5
+        )
 
 
 class TestLinearity:
