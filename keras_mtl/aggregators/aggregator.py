@@ -127,6 +127,9 @@ class Aggregator(Method):
 
         Returns:
             Float tensor `[n]`.
+
+        A subclass that overrides it may leave `losses` out. If it names
+        `losses`, the model passes those of the tasks in the rows.
         """
         jacobian = ops.convert_to_tensor(jacobian)
         num_tasks, size = jacobian.shape

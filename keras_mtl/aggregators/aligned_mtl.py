@@ -13,7 +13,7 @@ from keras_mtl.solvers.gram import to_gram
 from keras_mtl.solvers.symmetric_eigen import compose
 from keras_mtl.solvers.symmetric_eigen import symmetric_eigen
 
-SCALE_MODES = ("min", "median", "rmse")
+SCALE_MODES = ("min", "median", "lower_median", "rmse")
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
@@ -26,7 +26,8 @@ class AlignedMTL(PreferenceAggregator):
     weights are B p, B = sigma V L^-1/2 V'. sigma^2 is the smallest eigenvalue
     of K (`"min"`, as published), their median or their mean (`"rmse"`, both
     from the authors' code). The median of an even number of eigenvalues is the
-    mean of the middle two; TorchJD takes the lower.
+    mean of the middle two; the authors' code and TorchJD take the lower of
+    these, which is `"lower_median"`.
 
     By default p is all ones, as in the authors' code, and the update is sigma
     sqrt(T) long; TorchJD takes 1 / T. Weights may be negative, do not sum to
@@ -41,7 +42,8 @@ class AlignedMTL(PreferenceAggregator):
     close before that it is short in mode `"min"`: this is the method's.
 
     Args:
-        scale_mode: `"min"` (default), `"median"` or `"rmse"`.
+        scale_mode: `"min"` (default), `"median"`, `"lower_median"` or
+            `"rmse"`.
         preference: The p: numbers from 0 up, not all zero, as a dict by names
             of tasks or a sequence in the order of `loss`. None means ones.
         granularity: `"model"` (default, as published), `"layer"` or
@@ -109,6 +111,8 @@ class AlignedMTL(PreferenceAggregator):
         if self.scale_mode == "min":
             return _entry(ascending, smallest)
         low = _entry(ascending, smallest + (rank - 1) // 2)
+        if self.scale_mode == "lower_median":
+            return low
         return (low + _entry(ascending, smallest + rank // 2)) / 2
 
     def get_config(self) -> dict[str, Any]:

@@ -9,10 +9,14 @@ from keras import ops
 
 from keras_mtl.aggregators.aggregator import Aggregator
 from keras_mtl.arguments import is_number
+from keras_mtl.arguments import number_above_zero
+from keras_mtl.arguments import true_or_false
 from keras_mtl.solvers.gram import Tensor
 from keras_mtl.solvers.gram import divisor
 from keras_mtl.solvers.random_numbers import random_uniforms
 from keras_mtl.solvers.random_numbers import seed_generator
+
+KEEP_PROB_FUNCTIONS = ("linear", "sigmoid")
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
@@ -33,13 +37,24 @@ class GradDrop(Aggregator):
     Coordinates are drawn independently, and anew in every step. The paper
     draws them at a layer's activations, for which it multiplies by the sign of
     the activations and sums over the batch; here they are the gradients of the
-    shared variables, or of each entry of `representation`, as they are. It
-    also allows a function f of P; here f(P) = P, as in its experiments.
+    shared variables, or of each entry of `representation`, as they are.
+
+    With a function f of P, positive entries are kept with probability f(P). In
+    the paper's experiments f(P) = P, which is the default here. The authors'
+    layer (in lingvo) has k (P - 1/2) + 1/2 (`"linear"`) and sigmoid(4 k (P -
+    1/2)) (`"sigmoid"`), k being `keep_prob_function_scale`, and by default
+    makes the update as long as the sum of the gradients is, which is
+    `keep_gradnorm_constant=True`.
 
     Args:
         leak: Share of a dropped entry that survives, from 0 to 1: one number
             for all tasks, or one for each in the order of `loss`. None
             (default) is zero.
+        keep_prob_function: `"linear"` or `"sigmoid"`.
+        keep_prob_function_scale: The k, above 0. Above 1 linear probabilities
+            are cut at 0 and 1.
+        keep_gradnorm_constant: Whether the update gets the norm of the sum of
+            the gradients, in each variable (or entry of `representation`).
         seed: Integer that fixes the sequence of draws; None for a new one. The
             sequence is the same on every backend, compiled or not.
         name: Name of the method.
@@ -62,9 +77,25 @@ class GradDrop(Aggregator):
         self,
         leak: float | Sequence[float] | None = None,
         seed: int | None = None,
+        keep_prob_function: str = "linear",
+        keep_prob_function_scale: float = 1.0,
+        keep_gradnorm_constant: bool = False,
         name: str | None = None,
     ):
         super().__init__(name=name)
+        if keep_prob_function not in KEEP_PROB_FUNCTIONS:
+            raise ValueError(
+                "`keep_prob_function` must be one of "
+                f"{list(KEEP_PROB_FUNCTIONS)}. Received: "
+                f"keep_prob_function={keep_prob_function!r}"
+            )
+        self.keep_prob_function = keep_prob_function
+        self.keep_prob_function_scale = number_above_zero(
+            "keep_prob_function_scale", keep_prob_function_scale
+        )
+        self.keep_gradnorm_constant = true_or_false(
+            "keep_gradnorm_constant", keep_gradnorm_constant
+        )
         self.leak = _shares(leak)
         self.seed = seed
         self.seed_generator = seed_generator(seed)
@@ -78,18 +109,23 @@ class GradDrop(Aggregator):
             )
 
     def combine(
-        self, jacobian: Tensor, tasks: Sequence[int] | None = None
+        self,
+        jacobian: Tensor,
+        losses: Tensor | None = None,
+        tasks: Sequence[int] | None = None,
     ) -> Tensor:
         """One gradient from the task gradients; each call draws anew.
 
         Args:
             jacobian: Float tensor or NumPy array `[T, n]`, a task a row.
+            losses: Unused.
             tasks: Indices of the tasks that the rows belong to; None for all
                 in their order. It matters if `leak` differs between tasks.
 
         Returns:
             Float tensor `[n]`.
         """
+        del losses
         jacobian = ops.convert_to_tensor(jacobian)
         leak = self._row_leaks(jacobian.shape[0], tasks)
         leak = ops.convert_to_tensor(leak, dtype=jacobian.dtype)
@@ -97,12 +133,26 @@ class GradDrop(Aggregator):
         size = ops.shape(jacobian)[1]
         draw = random_uniforms(self.seed_generator.next(), size)
         sizes = ops.sum(ops.abs(jacobian), axis=0)
-        purity = 0.5 * (1 + ops.sum(jacobian, axis=0) / divisor(sizes))
-        positive = ops.cast(draw, jacobian.dtype) < purity
+        total = ops.sum(jacobian, axis=0)
+        purity = 0.5 * (1 + total / divisor(sizes))
+        keep = self._keep_probability(purity)
+        positive = ops.cast(draw, jacobian.dtype) < keep
         kept = ops.where(positive, jacobian > 0, jacobian < 0)
         # Multiplied, not selected: what is not finite stays so.
         share = leak + (1 - leak) * ops.cast(kept, jacobian.dtype)
-        return ops.sum(share * jacobian, axis=0)
+        update = ops.sum(share * jacobian, axis=0)
+        return (
+            _with_norm_of(total, update)
+            if self.keep_gradnorm_constant
+            else update
+        )
+
+    def _keep_probability(self, purity: Tensor) -> Tensor:
+        """Of positive entries."""
+        scale = self.keep_prob_function_scale
+        if self.keep_prob_function == "sigmoid":
+            return ops.sigmoid(4 * scale * (purity - 0.5))
+        return purity if scale == 1 else scale * (purity - 0.5) + 0.5
 
     def _row_leaks(
         self, num_rows: int, tasks: Sequence[int] | None
@@ -121,7 +171,25 @@ class GradDrop(Aggregator):
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         del config["granularity"]
-        return {"leak": self.leak, "seed": self.seed, **config}
+        return {
+            "leak": self.leak,
+            "seed": self.seed,
+            "keep_prob_function": self.keep_prob_function,
+            "keep_prob_function_scale": self.keep_prob_function_scale,
+            "keep_gradnorm_constant": self.keep_gradnorm_constant,
+            **config,
+        }
+
+
+def _with_norm_of(model: Tensor, update: Tensor) -> Tensor:
+    """The update, made as long as the other vector; zero stays zero."""
+    # Of entries of size one at most, squares are in range.
+    scales = [ops.max(ops.abs(vector)) for vector in (model, update)]
+    lengths = [
+        scale * ops.norm(vector / divisor(scale))
+        for vector, scale in zip((model, update), scales)
+    ]
+    return update * (lengths[0] / divisor(lengths[1]))
 
 
 def _shares(leak: Any) -> float | list[float] | None:

@@ -48,9 +48,12 @@ class GradVac(Aggregator):
 
     Args:
         beta: Share of the new cosine in its target, from 0 (the targets stay
-            zero: PCGrad) to 1 (the cosine of the step before).
+            zero: PCGrad) to 1 (the cosine of the step before). LibMTL
+            and TorchJD have 0.5.
         granularity: `"model"` (default), `"layer"` (the paper's best) or
-            `"variable"`. The orders are the same for every layer or variable.
+            `"variable"`. The orders are the same for every layer or variable;
+            the paper's pseudo-code draws one for each, of the same
+            distribution.
         seed: Integer that fixes the sequence of orders; None for a new one.
             The sequence is the same on every backend, compiled or not.
         name: Name of the method.

@@ -43,7 +43,9 @@ class MoDo(DoubleSampling):
 
     Args:
         gamma: Step size of the weights. 0 keeps them equal.
-        rho: How much equal weights are preferred.
+        rho: How much equal weights are preferred. The default of 0 is ours
+            and leaves the problem of MGDA; the authors' code and TorchJD have
+            0.1, LibMTL has 0.001 and 0.1.
         granularity: `"model"` (default, as published), `"layer"` or
             `"variable"`: each with weights of its own.
         name: Name of the method.

@@ -6,12 +6,14 @@ import keras
 from keras import ops
 
 from keras_mtl.aggregators.aggregator import Aggregator
+from keras_mtl.arguments import true_or_false
 from keras_mtl.solvers.gram import Tensor
 from keras_mtl.solvers.gram import diagonal
 from keras_mtl.solvers.gram import divisor
 from keras_mtl.solvers.gram import normalize
 from keras_mtl.solvers.gram import to_gram
 from keras_mtl.solvers.random_numbers import random_orders
+from keras_mtl.solvers.random_numbers import random_uniforms
 from keras_mtl.solvers.random_numbers import seed_generator
 
 
@@ -28,11 +30,19 @@ class PCGrad(Aggregator):
     `[1 - K_12 / K_11, 1 - K_12 / K_22]`; without conflict they are ones. A
     zero gradient conflicts with nothing.
 
+    The authors' TensorFlow code (and that of LibMTL and Nash-MTL) lets a task
+    visit itself, too; the paper does not, nor does TorchJD. A gradient that the
+    others have turned against itself then loses what is left along the
+    original. With two tasks it is the same, and with more of them almost
+    always; dependent gradients (fewer shared weights than tasks) differ by
+    several per cent. `visit_self=True` is the authors' code.
+
     Args:
         granularity: `"model"` (default, as published), `"layer"` or
             `"variable"`. The orders are the same for every layer or variable.
         seed: Integer that fixes the sequence of orders; None for a new one.
             The sequence is the same on every backend, compiled or not.
+        visit_self: Whether a task is among those that it visits.
         name: Name of the method.
 
     Example:
@@ -50,11 +60,13 @@ class PCGrad(Aggregator):
         self,
         granularity: str = "model",
         seed: int | None = None,
+        visit_self: bool = False,
         name: str | None = None,
     ):
         super().__init__(granularity=granularity, name=name)
         self.seed = seed
         self.seed_generator = seed_generator(seed)
+        self.visit_self = true_or_false("visit_self", visit_self)
 
     def weights(self, gram: Tensor) -> Tensor:
         """Task weights; each call draws new orders.
@@ -67,11 +79,28 @@ class PCGrad(Aggregator):
             Float tensor `[..., T]`, each at least one.
         """
         gram = normalize(to_gram(gram))
-        orders = random_orders(self.seed_generator.next(), gram.shape[-1])
+        key = self.seed_generator.next()
+        draw = orders_of_all if self.visit_self else random_orders
+        orders = draw(key, gram.shape[-1])
         return project_conflicts(gram, orders)
 
     def get_config(self) -> dict[str, Any]:
-        return {"seed": self.seed, **super().get_config()}
+        return {
+            "seed": self.seed,
+            "visit_self": self.visit_self,
+            **super().get_config(),
+        }
+
+
+def orders_of_all(key: Tensor, num_tasks: int) -> Tensor:
+    """For each task, all tasks in random order, int32 `[T, T]`.
+
+    Args:
+        key: Two integers, a seed and a counter.
+        num_tasks: Number of tasks T.
+    """
+    draws = random_uniforms(key, num_tasks * num_tasks)
+    return ops.argsort(ops.reshape(draws, (num_tasks, num_tasks)), axis=-1)
 
 
 def project_conflicts(gram: Tensor, orders: Tensor) -> Tensor:

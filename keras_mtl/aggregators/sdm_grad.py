@@ -47,17 +47,19 @@ class SDMGrad(PreferenceAggregator, DoubleSampling):
     before they move, so that its batch is independent of them. Each batch has
     a part in two moves. The first update has equal w.
 
-    The default learning rate, from the authors' code, is so large that with
-    many tasks w need not settle in `num_iterations`. It then depends on
-    rounding: gradients that differ by 1e-7 can give quite another update, and
-    so can another machine. With 0.1 the updates differ by 1e-7 too.
+    The default learning rate, from the authors' code, is so large that from
+    three tasks on w need not settle in `num_iterations`: its path is chaotic.
+    It then depends on rounding: gradients that differ by 1e-7 can give quite
+    another update, and so can another machine. With 0.1 the updates differ by
+    1e-7 too; take that unless a paper is to be reproduced.
 
     The last gradients take T times the memory of the model. A task without
     labels in a batch takes no part in the step, and keeps its last gradient and
     its weight.
 
     Args:
-        lambda_: Pull towards the target.
+        lambda_: Pull towards the target. The authors' class has 0.6, their
+            runs have 0.3.
         learning_rate: Step size of the weights.
         momentum: Share of the step before in each step of the weights.
         num_iterations: Steps of the weights for each batch.

@@ -52,15 +52,17 @@ class TrimmedMean(Aggregator):
         """Checks that something is left of all tasks."""
         self._check_number(len(task_names))
 
-    def combine(self, jacobian: Tensor) -> Tensor:
+    def combine(self, jacobian: Tensor, losses: Tensor | None = None) -> Tensor:
         """One gradient from the task gradients.
 
         Args:
             jacobian: Float tensor or NumPy array `[T, n]`, a task a row.
+            losses: Unused.
 
         Returns:
             Float tensor `[n]`.
         """
+        del losses
         jacobian = ops.convert_to_tensor(jacobian)
         num_tasks = jacobian.shape[0]
         rows = ops.unstack(jacobian)

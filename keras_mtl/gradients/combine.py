@@ -94,7 +94,7 @@ def combine(
     task_grams = grams[:, :num_tasks, :num_tasks]
     if aggregator.needs_rows:
         combined = _combine_rows(
-            aggregator, shared_columns, shared_groups, scale
+            aggregator, shared_columns, shared_groups, objectives
         )
         weights = ops.full((num_tasks,), float("nan"))
     else:
@@ -189,38 +189,53 @@ def _combine_rows(
     aggregator: Any,
     columns: Sequence[Column],
     groups: Sequence[Any],
-    scale: Tensor | float,
+    objectives: Objectives,
 ) -> list[Tensor]:
     """Hands the Jacobian `[T, n]` of each group to the aggregator."""
     if aggregator.elementwise:
-        return [_combine_reaching(aggregator, c, scale) for c in columns]
+        return [_combine_reaching(aggregator, c, objectives) for c in columns]
     combined: list[Tensor | None] = [None] * len(columns)
     for group in dict.fromkeys(groups):
         members = [v for v, other in enumerate(groups) if other == group]
-        parts = _combine_group(aggregator, [columns[v] for v in members], scale)
+        group_columns = [columns[v] for v in members]
+        tasks = range(len(group_columns[0]))
+        parts = _combine_group(aggregator, group_columns, objectives, tasks)
         for v, part in zip(members, parts):
             combined[v] = part
     return combined
 
 
 def _combine_reaching(
-    aggregator: Any, column: Column, scale: Tensor | float
+    aggregator: Any, column: Column, objectives: Objectives
 ) -> Tensor:
     """Combines the gradients of the tasks that reach one variable."""
     tasks = tasks_of(column)
-    wanted = inspect.signature(aggregator.combine).parameters
-    kwargs = {"tasks": tasks} if "tasks" in wanted else {}
     column = [column[t] for t in tasks]
-    return _combine_group(aggregator, [column], scale, **kwargs)[0]
+    return _combine_group(aggregator, [column], objectives, tasks)[0]
 
 
 def _combine_group(
     aggregator: Any,
     columns: Sequence[Column],
-    scale: Tensor | float,
-    **kwargs: Any,
+    objectives: Objectives,
+    tasks: Sequence[int],
 ) -> list[Tensor]:
-    """The combined gradients of the variables of one group."""
+    """The combined gradients of the variables of one group.
+
+    Args:
+        aggregator: A method that needs the rows.
+        columns: The gradients of each variable.
+        objectives: Task losses, and the factor on all gradients.
+        tasks: The task of each row.
+    """
+    wanted = inspect.signature(aggregator.combine).parameters
+    kwargs: dict[str, Any] = {}
+    if "tasks" in wanted:
+        kwargs["tasks"] = list(tasks)
+    if "losses" in wanted:
+        losses = ops.convert_to_tensor(objectives.losses)
+        kwargs["losses"] = ops.take(losses, list(tasks), axis=0)
+    scale = objectives.scale
     rows = [_dense_rows(column) for column in columns]
     jacobian = rows[0] if len(rows) == 1 else ops.concatenate(rows, axis=1)
     jacobian = jacobian / scale

@@ -113,7 +113,8 @@ METHODS: dict[str, Entry] = {
         permutation=TWO_TASKS,
         stationary=TWO_TASKS,
         opposed=NOTHING,
-        note="Of more than two tasks the random orders decide.",
+        note="Of more than two tasks the random orders decide. The authors' "
+        "code lets a task visit itself, too: `visit_self=True`.",
     ),
     "GradVac(beta=0.5)": Entry(
         lambda _: aggregators.GradVac(beta=0.5, seed=0),
@@ -193,6 +194,9 @@ METHODS: dict[str, Entry] = {
         "of any sign",
         "eigenvectors",
         _arxiv("2305.19000"),
+        note="Of an even number of eigenvalues the authors' code takes the "
+        'lower middle one as the median: `scale_mode="lower_median"`. TorchJD '
+        "prefers all tasks by 1 / T, the authors and this by 1.",
     ),
     "UPGrad()": Entry(
         lambda _: aggregators.UPGrad(),
@@ -292,6 +296,8 @@ METHODS: dict[str, Entry] = {
         "all T x n entries",
         _arxiv("2010.06808"),
         looks_at=ROWS,
+        note="The authors' layer keeps the norm of the sum: "
+        "`keep_gradnorm_constant=True`.",
     ),
     "TrimmedMean()": Entry(
         lambda _: aggregators.TrimmedMean(),
@@ -316,7 +322,8 @@ METHODS: dict[str, Entry] = {
         "2 T x 2 T inner products",
         _arxiv("2305.20057"),
         scale=NO,
-        note="The step size of the weights has a scale.",
+        note="The step size of the weights has a scale. `rho=0.0` is ours; the "
+        "authors have 0.1.",
     ),
     "SDMGrad()": Entry(
         lambda _: aggregators.SDMGrad(),
@@ -325,6 +332,8 @@ METHODS: dict[str, Entry] = {
         _arxiv("2305.18409"),
         permutation=ROUNDED,
         scale=ROUNDED,
+        note="From three tasks on the published `learning_rate=10.0` is "
+        "chaotic; 0.1 is not.",
     ),
     "DBMTL()": Entry(
         lambda _: aggregators.DBMTL(),

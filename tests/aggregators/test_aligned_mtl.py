@@ -10,7 +10,13 @@ from keras_mtl.aggregators.aligned_mtl import AlignedMTL
 
 ZOO = testing.jacobians()
 JACOBIAN = np.array([[-4.0, 1.0, 1.0], [6.0, 1.0, 1.0]], "float32")
-SCALES = {"min": np.min, "median": np.median, "rmse": np.mean}
+SCALES = {
+    "min": np.min,
+    "median": np.median,
+    # As `torch.median`.
+    "lower_median": lambda x: np.sort(x)[(len(x) - 1) // 2],
+    "rmse": np.mean,
+}
 
 
 def random_rows(num_tasks, spread, count=50):

@@ -320,6 +320,19 @@ def test_float64(name):
 
 
 @pytest.mark.parametrize("name", METHODS)
+def test_combine_takes_losses(name):
+    """One call serves all: whoever compares methods need not know each."""
+    fewest = max(3, METHODS[name].fewest)
+    rows = np.random.default_rng(0).standard_normal((fewest, 4))
+    rows = rows.astype("float32")
+    losses = np.ones(fewest, "float32")
+    update = METHODS[name].make(fewest).combine(rows, losses=losses)
+    assert np.isfinite(ops.convert_to_numpy(update)).all()
+    wanted = inspect.signature(type(METHODS[name].make(fewest)).combine)
+    assert wanted.parameters["losses"].default is None
+
+
+@pytest.mark.parametrize("name", METHODS)
 def test_config(name):
     method = METHODS[name].make(5)
     config = json.loads(json.dumps(aggregators.serialize(method)))

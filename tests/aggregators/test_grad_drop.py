@@ -23,12 +23,12 @@ def draws_of(aggregator, rows, count):
     return np.stack([ops.convert_to_numpy(run(rows)) for _ in range(count)])
 
 
-def reference_update(rows, uniforms, leaks):
+def reference_update(rows, uniforms, leaks, keep=lambda purity: purity):
     """GradDrop as its paper writes it, entry by entry, in float64."""
     update = np.zeros(rows.shape[1])
     for n, column in enumerate(rows.astype("float64").T):
         size = np.abs(column).sum()
-        purity = 0.5 * (1 + column.sum() / size) if size else 0.5
+        purity = keep(0.5 * (1 + column.sum() / size) if size else 0.5)
         for entry, leak in zip(column, leaks):
             mask = (purity > uniforms[n]) * (entry > 0)
             mask += (purity < uniforms[n]) * (entry < 0)
@@ -55,6 +55,53 @@ class TestCombine:
             expected = reference_update(ROWS, uniforms, leaks)
             update = ops.convert_to_numpy(aggregator.combine(ROWS))
             np.testing.assert_allclose(update, expected, rtol=1e-5, atol=1e-6)
+
+    @pytest.mark.parametrize(
+        "function, scale, keep",
+        [
+            ("linear", 3.0, lambda p: 3 * (p - 0.5) + 0.5),
+            ("sigmoid", 1.0, lambda p: 1 / (1 + np.exp(-4 * (p - 0.5)))),
+            ("sigmoid", 2.5, lambda p: 1 / (1 + np.exp(-10 * (p - 0.5)))),
+        ],
+    )
+    def test_functions_of_the_authors_layer(self, function, scale, keep):
+        aggregator = GradDrop(
+            seed=5,
+            keep_prob_function=function,
+            keep_prob_function_scale=scale,
+            keep_gradnorm_constant=True,
+        )
+        uniforms = random_uniforms(np.array([5, 0]), 40)
+        uniforms = ops.convert_to_numpy(uniforms)
+        kept = reference_update(ROWS, uniforms, np.zeros(5), keep)
+        total = ROWS.astype("float64").sum(axis=0)
+        expected = kept * np.linalg.norm(total) / np.linalg.norm(kept)
+        update = ops.convert_to_numpy(aggregator.combine(ROWS))
+        np.testing.assert_allclose(update, expected, rtol=1e-5, atol=1e-5)
+
+    @pytest.mark.parametrize("size", [1e-30, 1e30])
+    def test_the_norm_is_kept_at_any_scale(self, size):
+        aggregator = GradDrop(seed=5, keep_gradnorm_constant=True)
+        rows = (ROWS * size).astype("float32")
+        update = ops.convert_to_numpy(aggregator.combine(rows)) / size
+        expected = np.linalg.norm(ROWS.astype("float64").sum(axis=0))
+        np.testing.assert_allclose(np.linalg.norm(update), expected, rtol=1e-5)
+
+    def test_no_gradient_has_no_norm_to_keep(self):
+        aggregator = GradDrop(seed=5, keep_gradnorm_constant=True)
+        zeros = np.zeros((2, 3), "float32")
+        np.testing.assert_array_equal(aggregator.combine(zeros), np.zeros(3))
+
+    def test_config_of_the_authors_layer(self):
+        made = GradDrop(
+            keep_prob_function="sigmoid",
+            keep_prob_function_scale=2,
+            keep_gradnorm_constant=True,
+        )
+        config = made.get_config()
+        assert GradDrop.from_config(config).get_config() == config
+        with pytest.raises(ValueError, match="`keep_prob_function` must be"):
+            GradDrop(keep_prob_function="cubic")
 
     def test_mean_of_many_draws(self):
         draws = draws_of(GradDrop(seed=1), ROWS, 600)

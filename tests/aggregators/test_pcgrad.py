@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_mtl import testing
 from keras_mtl.aggregators import PCGrad
+from keras_mtl.aggregators.pcgrad import orders_of_all
 from keras_mtl.aggregators.pcgrad import project_conflicts
 from keras_mtl.solvers.random_numbers import random_orders
 
@@ -101,6 +102,39 @@ class TestAgainstExplicitVectors:
             orders = orders_of_step(5, step, num_tasks)
             expected = reference_update(rows, orders)
             np.testing.assert_allclose(update, expected, rtol=1e-3, atol=1e-4)
+
+
+class TestVisitingItself:
+    """As the authors' code does, where it is given all tasks to visit."""
+
+    @pytest.mark.parametrize("size", [2, 3, 8])
+    def test_orders_hold_every_task(self, size):
+        orders = ops.convert_to_numpy(orders_of_all(np.array([3, 1]), size))
+        assert (np.sort(orders, axis=1) == np.arange(size)).all()
+
+    def test_update(self):
+        rows = np.random.default_rng(6).standard_normal((40, 4, 2))
+        differ = 0
+        for step, matrix in enumerate(rows.astype("float32")):
+            one = PCGrad(seed=step, visit_self=True)
+            update = ops.convert_to_numpy(one.combine(matrix))
+            orders = orders_of_all(np.array([step, 0]), 4)
+            expected = reference_update(matrix, ops.convert_to_numpy(orders))
+            np.testing.assert_allclose(update, expected, rtol=1e-3, atol=1e-4)
+            others = [
+                order[order != i]
+                for i, order in enumerate(ops.convert_to_numpy(orders))
+            ]
+            without = reference_update(matrix, others)
+            differ += np.abs(expected - without).max() > 1e-3
+        assert differ > 0
+
+    def test_config(self):
+        assert PCGrad().get_config()["visit_self"] is False
+        copy = PCGrad.from_config(PCGrad(visit_self=True).get_config())
+        assert copy.visit_self is True
+        with pytest.raises(ValueError, match="`visit_self` must be True or"):
+            PCGrad(visit_self="yes")
 
 
 class TestConflicts:

@@ -23,6 +23,17 @@ class CoordinateMedian(Aggregator):
         return ops.median(jacobian, axis=0)
 
 
+class LossProportionalRows(Aggregator):
+    """One that also asks for the gradients themselves."""
+
+    def __init__(self, elementwise):
+        super().__init__()
+        self.elementwise = elementwise
+
+    def combine(self, jacobian, losses=None):
+        return ops.sum(losses[:, None] * jacobian, axis=0)
+
+
 class LossProportional(Aggregator):
     """A method that looks at the losses."""
 
@@ -95,6 +106,20 @@ def test_methods_on_rows_get_each_group_as_one_matrix():
         flat_result(combined), np.median(flat(columns), axis=0), atol=1e-6
     )
     assert [g.shape for g in combined.gradients] == SHAPES
+
+
+@pytest.mark.parametrize("elementwise", [True, False])
+def test_methods_on_rows_get_the_losses_of_their_tasks(elementwise):
+    columns = make_columns()
+    columns[1][0] = None
+    method = LossProportionalRows(elementwise)
+    combined = combine(method, columns, [0, 0, 0], objectives())
+    for column, gradient in zip(columns, combined.gradients):
+        present = [
+            (loss, g) for loss, g in zip(LOSSES, column) if g is not None
+        ]
+        expected = sum(loss * np.asarray(g) for loss, g in present)
+        np.testing.assert_allclose(gradient, expected, atol=1e-5)
 
 
 def test_heads_and_unreached_variables_pass_through():
