@@ -50,6 +50,9 @@ EXTRAS = {
         TENSORBOARD,
         # The search for mixing ratios is tested.
         SCIKIT_LEARN,
+        # Exporting to ONNX is tested, on TensorFlow.
+        "onnx>=1.19",
+        "tf2onnx>=1.16",
         # `.ci/run` checks style with it; another minor version may format
         # differently.
         "ruff~=0.17.0",

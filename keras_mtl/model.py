@@ -33,6 +33,8 @@ from keras_mtl.gradients.tap import tap
 from keras_mtl.keras_internals import Functional
 from keras_mtl.keras_internals import compute_output_spec
 from keras_mtl.keras_internals import unscale_loss_for_distribution
+from keras_mtl.legacy_h5 import check_legacy_config
+from keras_mtl.legacy_h5 import check_legacy_path
 from keras_mtl.method import Method
 from keras_mtl.method_state import MethodState
 from keras_mtl.missing_labels import validate_missing_label
@@ -45,6 +47,7 @@ from keras_mtl.registry import serialize_method
 from keras_mtl.replicas import num_replicas
 from keras_mtl.string_labels import labels_given
 from keras_mtl.string_labels import refuse_string_labels
+from keras_mtl.symbolic_graph import has_graph
 from keras_mtl.taken_step import is_taken
 from keras_mtl.task_losses import TaskLosses
 from keras_mtl.task_losses import TaskMetrics
@@ -232,6 +235,11 @@ class MultiTaskModel(TrainStep, keras.Model):
         return self._settings.task_names
 
     @property
+    def missing_label(self) -> Any:
+        """What stands for a missing label, as `compile` received it."""
+        return self._settings.missing_label
+
+    @property
     def gradient_conflict(self) -> GradientConflict | None:
         """The metric with the Gram matrix and the weights of the last step."""
         return self._settings.conflict
@@ -412,6 +420,21 @@ class MultiTaskModel(TrainStep, keras.Model):
             # a model that cannot be called symbolically, which then is judged
             # by its labels alone.
             compute_output_spec(evaluate, *batch)
+
+    @functools.wraps(keras.Model.save)
+    def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
+        check_legacy_path(self, filepath)
+        super().save(filepath, *args, **kwargs)
+
+    @functools.wraps(keras.Model.export)
+    def export(self, *args: Any, **kwargs: Any) -> Any:
+        if not has_graph(self):
+            return super().export(*args, **kwargs)
+        # Served without what only training needs: heads, state of the method.
+        plain = keras.Model(self.input, self.output, name=self.name)
+        # Some formats want a model that was called, as this one was by `fit`.
+        plain(self.input)
+        return plain.export(*args, **kwargs)
 
     # -- one step, backend-neutral -------------------------------------------
 
@@ -928,16 +951,12 @@ class FunctionalMultiTaskModel(MultiTaskModel, Functional):
         super().__init__(*args, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
+        check_legacy_config(self)
         config = super().get_config()
         if self.auxiliaries is not None:
             serialize = keras.saving.serialize_keras_object
             config["auxiliaries"] = serialize(self.auxiliaries)
         return config
-
-    def export(self, *args: Any, **kwargs: Any) -> Any:
-        # Served without what only training needs: heads, state of the method.
-        plain = keras.Model(self.input, self.output, name=self.name)
-        return plain.export(*args, **kwargs)
 
     @classmethod
     def from_config(
@@ -951,6 +970,12 @@ class FunctionalMultiTaskModel(MultiTaskModel, Functional):
                 auxiliaries, custom_objects=custom_objects
             )
         return model
+
+
+# Legacy `.h5` files name a class without its package.
+keras.saving.get_custom_objects()["FunctionalMultiTaskModel"] = (
+    FunctionalMultiTaskModel
+)
 
 
 def _positions(some: list, variables: list) -> list[int]:

@@ -50,3 +50,7 @@ def test_what_is_no_checkout_is_refused(tmp_path):
     with flagsaver.flagsaver(other=str(tmp_path), cases=["sum", "misspelt"]):
         with pytest.raises(app.UsageError, match="misspelt"):
             two_checkouts.main(["two_checkouts"])
+
+
+if __name__ == "__main__":
+    raise SystemExit(pytest.main([__file__]))
