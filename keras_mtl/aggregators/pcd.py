@@ -1,5 +1,6 @@
 """PCD: the main gradient, moved until every other task gains a little."""
 
+import math
 from typing import Any
 
 import keras
@@ -48,6 +49,13 @@ class PCD(Aggregator):
     If no direction meets all of the conditions, as for opposed auxiliary
     gradients, the update is the main gradient. It is zero where that is zero,
     so every batch needs labels of the main task.
+
+    Inner products in float32 hold the angle between nearly opposed gradients to
+    few digits. With d the direction before it is made as long as the main
+    gradient g, rounding changes the update by about 1e-7 (|g| / |d|)^2 of its
+    length (20 times that at most, in random trials): by 1e-4 to 1e-3 where an
+    auxiliary gradient is the reverse of g and `tau` is 0.02, as |d| / |g| is
+    near `tau` there.
 
     Args:
         main_task: Name of the main task, or its index in the order of `loss`.
@@ -151,8 +159,14 @@ class PCD(Aggregator):
         self.squares.assign(squares)
         self.steps.assign(steps)
         # The mean starts at zero, so it is that of the steps so far.
-        share = divisor(1 - self.beta**steps)
+        share = divisor(self._share(steps))
         return 1 / ops.sqrt(squares / share + self.epsilon)
+
+    def _share(self, steps: Tensor) -> Tensor:
+        """1 - beta^steps without the rounding of a difference."""
+        if self.beta == 0:
+            return ops.ones_like(steps)
+        return -ops.expm1(steps * math.log(self.beta))
 
     def get_config(self) -> dict[str, Any]:
         return {
