@@ -32,6 +32,11 @@ TENSORBOARD = "tensorboard>=2.20"
 # best mix of tasks, and areas under ROC curves in an example.
 SCIKIT_LEARN = "scikit-learn>=1.6"
 
+# Keeps two processes from one file: the state of `selection.BanditSelection`,
+# the results of `selection.MixingRatioSearch` and of the examples. Older ones
+# do not see that a lock file was removed while they waited for it.
+FILELOCK = "filelock>=3.24.3"
+
 # Optima that the solvers are tested against; the statistics of an example.
 SCIPY = "scipy>=1.14"
 
@@ -53,15 +58,18 @@ EXTRAS = {
         # Exporting to ONNX is tested, on TensorFlow.
         "onnx>=1.19",
         "tf2onnx>=1.16",
+        # Two processes on one file are tested.
+        FILELOCK,
         # `.ci/run` checks style with it; another minor version may format
         # differently.
         "ruff~=0.17.0",
     ],
     # `examples/` save their results as figures; some measure areas under ROC
-    # curves, or test what is chance.
-    "examples": [MATPLOTLIB, SCIKIT_LEARN, SCIPY],
-    # For searching the ratios in which to mix tasks.
-    "selection": [SCIKIT_LEARN],
+    # curves, or test what is chance. Several processes may share the runs.
+    "examples": [MATPLOTLIB, SCIKIT_LEARN, SCIPY, FILELOCK],
+    # For searching the ratios in which to mix tasks, and for a bandit that is
+    # to go on where it was killed.
+    "selection": [SCIKIT_LEARN, FILELOCK],
     # For looking at the cosines, gradient norms and weights of a run.
     "tensorboard": [TENSORBOARD],
     # Peers that `benchmarks/` measure keras_mtl beside; left out of the tables
@@ -80,11 +88,19 @@ def read_version() -> str:
     return re.search(r'__version__ = "(.+)"', text).group(1)
 
 
+def describe() -> str:
+    """The README for where its neighbours are not: links only to the net."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    nearby = r"\((?!https?://)[^)]*\)"
+    text = re.sub(rf"^!\[[^\]]*\]{nearby}\n+", "", text, flags=re.MULTILINE)
+    return re.sub(rf"\[([^\]]*)\]{nearby}", r"\1", text)
+
+
 setuptools.setup(
     name="keras_mtl",
     version=read_version(),
     description="Multi-task learning inside model.fit, for Keras 3",
-    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description=describe(),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     license_files=["LICENSE"],

@@ -45,6 +45,7 @@ from keras_mtl.objectives import Objectives
 from keras_mtl.objectives import make_objectives
 from keras_mtl.registry import serialize_method
 from keras_mtl.replicas import num_replicas
+from keras_mtl.stock_docs import like_keras
 from keras_mtl.string_labels import labels_given
 from keras_mtl.string_labels import refuse_string_labels
 from keras_mtl.symbolic_graph import has_graph
@@ -280,8 +281,39 @@ class MultiTaskModel(TrainStep, keras.Model):
 
     # -- fit ----------------------------------------------------------------
 
-    @functools.wraps(keras.Model.fit)
+    @like_keras
     def fit(self, *args: Any, **kwargs: Any) -> Any:
+        """Trains the model, as `keras.Model.fit`, which has more arguments.
+
+        What differs:
+
+        Args:
+            class_weight: Keyword only. For a model with one output a dict
+                from class indices to weights, as in Keras. By task, which
+                Keras does not take: a dict from names of outputs to such
+                dicts. Outputs and classes that it leaves out weigh 1. Labels
+                are class indices or one-hot. It multiplies `sample_weight`,
+                and weighs nothing in validation.
+            sample_weight: For several outputs a dict by their names, or a
+                list in their order.
+
+        Returns:
+            A `History`. With an `aggregator` its logs have, beside those of
+            Keras, `gradient_conflict`: the share of pairs of tasks whose
+            gradients have a negative inner product, from 0 to 1. It is not
+            measured in validation.
+
+        Example:
+
+        ```python
+        model.fit(
+            x,
+            {"digit": digits, "angle": angles},
+            class_weight={"digit": {0: 1.0, 9: 4.0}},
+            sample_weight={"angle": certainties},
+        )
+        ```
+        """
         with self._explaining("fit", args, kwargs):
             kwargs = self._take_class_weight("fit", args, kwargs)
             bound = inspect.signature(super().fit).bind(*args, **kwargs)
@@ -291,18 +323,38 @@ class MultiTaskModel(TrainStep, keras.Model):
                 )
             return super().fit(*bound.args, **bound.kwargs)
 
-    @functools.wraps(keras.Model.evaluate)
+    @like_keras
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
+        """Returns losses and metrics of all tasks, as `keras.Model.evaluate`.
+
+        Auxiliaries and what is measured of gradients are left out.
+        """
         with self._explaining("evaluate", args, kwargs):
             return super().evaluate(*args, **kwargs)
 
-    @functools.wraps(keras.Model.predict)
+    @like_keras
     def predict(self, *args: Any, **kwargs: Any) -> Any:
+        """Predicts all outputs, as `keras.Model.predict`.
+
+        Auxiliaries are left out.
+        """
         with self._explaining("predict", args, kwargs):
             return super().predict(*args, **kwargs)
 
-    @functools.wraps(keras.Model.train_on_batch)
+    @like_keras
     def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """Takes one training step, as `keras.Model.train_on_batch`.
+
+        What differs:
+
+        Args:
+            class_weight: Keyword only. Class indices to weights for a model
+                with one output, or, by task, a dict from names of outputs to
+                such dicts; see `fit`.
+
+        Returns:
+            What Keras returns, with `gradient_conflict` as in `fit`.
+        """
         with self._explaining("train_on_batch", args, kwargs):
             kwargs = self._take_class_weight("train_on_batch", args, kwargs)
             logs = super().train_on_batch(*args, **kwargs)
@@ -310,8 +362,12 @@ class MultiTaskModel(TrainStep, keras.Model):
                 tell_of_not_finite(self)
             return logs
 
-    @functools.wraps(keras.Model.test_on_batch)
+    @like_keras
     def test_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """Measures one batch, as `keras.Model.test_on_batch`.
+
+        Auxiliaries and what is measured of gradients are left out.
+        """
         with self._explaining("test_on_batch", args, kwargs):
             return super().test_on_batch(*args, **kwargs)
 

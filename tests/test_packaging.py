@@ -28,7 +28,11 @@ needs_checkout = pytest.mark.skipif(
 IMPORT_PROBE = """
 import sys, keras, tensorflow
 optional = {{
-    "matplotlib", "sklearn", "tensorboard", "tensorflow_datasets"
+    "filelock",
+    "matplotlib",
+    "sklearn",
+    "tensorboard",
+    "tensorflow_datasets",
 }}
 imported = lambda: {{m for m in sys.modules if m.split(".")[0] in optional}}
 for module in imported():
@@ -70,6 +74,12 @@ def distribution(tmp_path_factory) -> Distribution:
     folder = tmp_path_factory.mktemp("metadata")
     run_setup("egg_info", "--egg-base", str(folder))
     return Distribution.at(folder / "keras_mtl.egg-info")
+
+
+@pytest.fixture(scope="module")
+def sources(distribution) -> set[str]:
+    """Names of the files of a source distribution."""
+    return set(distribution.read_text("SOURCES.txt").splitlines())
 
 
 class TestImport:
@@ -135,6 +145,34 @@ class TestDistribution:
         shipped = {str(path.relative_to(built)) for path in python_files(built)}
         assert shipped == set(relative(python_files(PACKAGE)))
 
+    def test_ships_sources_with_all_tests(self, sources):
+        folders = ("keras_mtl", "tests", "examples", "benchmarks", "docs")
+        there = {
+            str(path.relative_to(ROOT))
+            for folder in folders
+            for path in (ROOT / folder).rglob("*")
+            if path.is_file() and path.suffix != ".pyc"
+        }
+        assert there - sources == set()
+        assert {name for name in sources if "__pycache__" in name} == set()
+
+    @pytest.mark.parametrize(
+        "name",
+        ["CHANGELOG.md", "LICENSE", "README.md", "pyproject.toml", "BUILD"],
+    )
+    def test_ships_sources_with_what_tests_read(self, sources, name):
+        assert name in sources
+
+    def test_its_description_leads_nowhere_but_to_the_net(self, distribution):
+        """Where it is shown, neighbours of the README are not."""
+        text = distribution.metadata.get_payload()
+        assert text.startswith("# keras_mtl\n")
+        targets = re.findall(r"\]\(([^)]*)\)", text)
+        assert len(targets) > 10
+        assert not [t for t in targets if not t.startswith("https://")]
+        assert "![" not in text
+        assert "docs/methods.md" in text
+
     def test_names_its_licence(self, distribution):
         # Which of the two it is depends on the version of setuptools.
         fields = distribution.metadata
@@ -166,8 +204,9 @@ class TestDistribution:
         [
             ("test", {"pytest", "scipy", "matplotlib", "tensorboard", "ruff"}),
             ("test", {"scikit-learn"}),
-            ("examples", {"matplotlib", "scikit-learn"}),
-            ("selection", {"scikit-learn"}),
+            ("test", {"filelock"}),
+            ("examples", {"matplotlib", "scikit-learn", "filelock"}),
+            ("selection", {"scikit-learn", "filelock"}),
             ("tensorboard", {"tensorboard"}),
             ("benchmarks", {"torch", "torchjd"}),
             ("jax", {"jax"}),

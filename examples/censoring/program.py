@@ -12,6 +12,9 @@ from examples.censoring import methods
 from examples.censoring.methods import Setting
 
 FLAGS = flags.FLAGS
+# Flags defined here are those of the program that asks for them, so that its
+# --help shows them.
+flags.disclaim_key_flags()
 
 
 @dataclasses.dataclass(frozen=True)

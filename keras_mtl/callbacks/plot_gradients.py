@@ -1,8 +1,10 @@
 """A picture of how tasks got along during a training."""
 
+import importlib
 import os
 from collections.abc import Iterator
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 from typing import NamedTuple
 
@@ -53,11 +55,11 @@ def plot_gradients(history: Any, path: str | os.PathLike | None = None) -> Any:
 
     Args:
         history: A `keras_mtl.callbacks.GradientMonitor`, or its `history`.
-        path: Where to write the figure; the ending says the format. `None`
-            writes nothing.
+        path: Where to write the figure; the ending says the format. Its
+            folder is made when it is missing. `None` writes nothing.
 
     Returns:
-        The `matplotlib.figure.Figure`.
+        The `matplotlib.figure.Figure`; a notebook shows it.
 
     Raises:
         ImportError: If matplotlib is not installed.
@@ -105,6 +107,7 @@ def plot_gradients(history: Any, path: str | os.PathLike | None = None) -> Any:
             )
     panels[-1].set_xlabel("training step")
     if path is not None:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=150)
     return figure
 
@@ -112,13 +115,14 @@ def plot_gradients(history: Any, path: str | os.PathLike | None = None) -> Any:
 def _import_figure() -> type:
     # The class and not pyplot, so that no display and no state is touched.
     try:
-        from matplotlib.figure import Figure
+        importlib.import_module("matplotlib.figure")
+        from keras_mtl.callbacks.notebook_figure import NotebookFigure
     except ImportError as error:
         raise ImportError(
             "`plot_gradients` draws with matplotlib, which is not installed. "
             "Run: pip install 'keras_mtl[examples]'"
         ) from error
-    return Figure
+    return NotebookFigure
 
 
 def _courses(history: GradientHistory) -> Iterator[Course]:

@@ -1,5 +1,6 @@
 """Pictures of what the layers of a model share."""
 
+import importlib
 import os
 from collections.abc import Iterator
 from itertools import count
@@ -52,13 +53,14 @@ def plot_sharing(
     Args:
         layer: Layer with `sharing_matrices()`, or a model: then each such
             layer of it, also in nested models, that has a matrix to show.
-        path: Where to write. For a layer, the figure; its ending says the
-            format. For a model, a folder, made when it is missing, for
-            `<layer>.png`. `None` writes nothing.
+        path: Where to write. A file, whose ending says the format; of a model
+            it holds the pictures of all layers, one below the other. For a
+            model without an ending of pictures, a folder for `<layer>.png`.
+            Folders are made when they are missing. `None` writes nothing.
 
     Returns:
         The `matplotlib.figure.Figure`; for a model, a dictionary of figures by
-        the names of the layers.
+        the names of the layers. A notebook shows them.
 
     Raises:
         ImportError: If matplotlib is not installed.
@@ -68,11 +70,12 @@ def plot_sharing(
 
     ```python
     keras_mtl.callbacks.plot_sharing(model.get_layer("stitch"), "stitch.png")
-    keras_mtl.callbacks.plot_sharing(model, "pictures")
+    keras_mtl.callbacks.plot_sharing(model, "all.png")
+    keras_mtl.callbacks.plot_sharing(model, "pictures")  # pictures/stitch.png
     ```
     """
     if shows_sharing(layer) and not isinstance(layer, keras.Model):
-        figure = _draw(layer.name, layer)
+        figure = _draw({layer.name: layer})
         if path is not None:
             _save(figure, path)
         return figure
@@ -89,51 +92,90 @@ def plot_sharing(
             "CrossStitch or MMoE, or a model with such layers. Received: "
             f"layer={layer!r}"
         )
-    figures = {name: _draw(name, inner) for name, inner in named.items()}
-    if path is not None:
-        folder = Path(path)
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, figure in figures.items():
-            _save(figure, folder / f"{name.replace('/', '_')}.png")
+    figures = _import_figures().NotebookFigures(
+        (name, _draw({name: inner})) for name, inner in named.items()
+    )
+    if path is None:
+        return figures
+    if _is_picture(path):
+        _save(_draw(named), path)
+        return figures
+    for name, figure in figures.items():
+        _save(figure, Path(path, f"{name.replace('/', '_')}.png"))
     return figures
 
 
-def _draw(name: str, layer: Any) -> Any:
-    """A figure of all matrices of one layer."""
+def _is_picture(path: str | os.PathLike) -> bool:
+    """Whether it is the name of a file, and not of a folder for several."""
+    known = _import_figures().NotebookFigure().canvas.get_supported_filetypes()
+    ending = Path(path).suffix[1:].lower()
+    return ending in known and not Path(path).is_dir()
+
+
+def _draw(layers: dict[str, Any]) -> Any:
+    """A figure of all matrices of some layers, one layer below the other."""
+    plans = {name: _plan(name, layer) for name, layer in layers.items()}
+    widths = [max(map(sum, plan.widths)) for plan in plans.values()]
+    heights = [sum(plan.heights) + 0.4 for plan in plans.values()]
+    figure = _import_figures().NotebookFigure(
+        figsize=(max(4.0, *widths), sum(heights)), layout="constrained"
+    )
+    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)
+    if len(plans) == 1:
+        whole = [figure]
+    else:
+        whole = figure.subfigures(len(plans), 1, height_ratios=heights)
+    for part, (name, plan) in zip(whole, plans.items()):
+        title = f"{name} ({type(layers[name]).__name__})"
+        part.suptitle(title, fontsize=13)
+        _draw_rows(part, plan)
+    return figure
+
+
+class Plan(NamedTuple):
+    """The maps of a layer, row by row, and the inches that they take."""
+
+    rows: list[list[SharingMatrix]]
+    widths: list[list[float]]
+    heights: list[float]
+
+
+def _plan(name: str, layer: Any) -> Plan:
     matrices = layer.sharing_matrices()
     if not matrices:
         raise ValueError(f"Layer '{name}' has no matrix to show.")
     rows = _rows_of_maps(matrices)
-    widths = [[_width(matrix) for matrix in row] for row in rows]
-    heights = [max(_height(matrix) for matrix in row) for row in rows]
-    figure = _import_figure()(
-        figsize=(max(4.0, max(map(sum, widths))), sum(heights) + 0.4),
-        layout="constrained",
+    return Plan(
+        rows,
+        [[_width(matrix) for matrix in row] for row in rows],
+        [max(_height(matrix) for matrix in row) for row in rows],
     )
-    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)
-    figure.suptitle(f"{name} ({type(layer).__name__})", fontsize=13)
-    parts = figure.subfigures(len(rows), 1, height_ratios=heights)
-    for part, row, ratios in zip(np.atleast_1d(parts), rows, widths):
+
+
+def _draw_rows(figure: Any, plan: Plan) -> None:
+    parts = figure.subfigures(len(plan.rows), 1, height_ratios=plan.heights)
+    for part, row, ratios in zip(np.atleast_1d(parts), plan.rows, plan.widths):
         panels = part.subplots(1, len(row), width_ratios=ratios, squeeze=False)
         for panel, matrix in zip(panels[0], row):
             _draw_map(panel, matrix)
-    return figure
 
 
 def _save(figure: Any, path: str | os.PathLike) -> None:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150, bbox_inches="tight", pad_inches=0.15)
 
 
-def _import_figure() -> type:
-    # The class and not pyplot, so that no display and no state is touched.
+def _import_figures() -> Any:
+    # Figures without pyplot, so that no display and no state is touched.
     try:
-        from matplotlib.figure import Figure
+        importlib.import_module("matplotlib.figure")
+        from keras_mtl.callbacks import notebook_figure
     except ImportError as error:
         raise ImportError(
             "`plot_sharing` draws with matplotlib, which is not installed. "
             "Run: pip install 'keras_mtl[examples]'"
         ) from error
-    return Figure
+    return notebook_figure
 
 
 def _is_numbered(matrix: SharingMatrix) -> bool:

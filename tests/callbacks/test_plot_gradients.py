@@ -51,6 +51,17 @@ def test_draws_every_pair_of_two_tasks():
     )
 
 
+def test_a_notebook_shows_a_picture():
+    figure = plot_gradients(make_history(2))
+    assert figure._repr_png_().startswith(b"\x89PNG")
+
+
+def test_makes_the_folder(tmp_path):
+    path = tmp_path / "new" / "gradients.png"
+    plot_gradients(make_history(2), path)
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
 def test_draws_a_line_a_task_for_eight_tasks():
     history = make_history(8)
     heat, cosine, norm, _ = plot_gradients(history).axes

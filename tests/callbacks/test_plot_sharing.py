@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from keras_mtl.callbacks import plot_sharing
+from keras_mtl.callbacks.plot_sharing import _draw
 from keras_mtl.layers import TaskAttention
 from keras_mtl.layers.sharing_matrix import SharingMatrix
 
@@ -163,6 +164,55 @@ def test_a_model_gives_one_picture_a_layer(tmp_path):
     assert labels(axes.texts) == [f"{v:.2f}" for v in matrix.values.ravel()]
     names = sorted(p.name for p in (tmp_path / "new" / "folder").iterdir())
     assert names == ["attention.png", "stitch.png"]
+
+
+def make_model():
+    inputs = keras.Input((3,))
+    x = Shows(make_matrix((2, 2)), name="stitch")(inputs)
+    x = Shows(make_matrix((3, 2)), make_matrix((2, 8), 0, 1), name="gate")(x)
+    return keras.Model(inputs, x)
+
+
+@pytest.mark.parametrize(
+    "ending, start", [("png", b"\x89PNG"), ("PDF", b"%PDF"), ("svg", b"<?")]
+)
+def test_a_model_gives_one_file_where_that_is_asked_for(
+    tmp_path, ending, start
+):
+    path = tmp_path / "new" / f"sharing.{ending}"
+    figures = plot_sharing(make_model(), path)
+    assert path.read_bytes().startswith(start)
+    assert list(figures) == ["stitch", "gate"]
+
+
+def test_all_layers_of_a_model_have_room_in_one_file():
+    tall = make_matrix((9, 2))
+    layers = {"a": Shows(make_matrix((2, 2))), "b": Shows(tall, tall)}
+    figure = _draw(layers)
+    figure.draw_without_rendering()
+    boxes = [axes.get_tightbbox() for axes in maps(figure)]
+    assert len(boxes) == 3
+    for one, other in itertools.combinations(boxes, 2):
+        assert not one.padded(-1).overlaps(other.padded(-1))
+
+
+@pytest.mark.parametrize("name", ["run.v2", "png", "2024.01"])
+def test_other_endings_are_folders(tmp_path, name):
+    plot_sharing(make_model(), tmp_path / name)
+    assert (tmp_path / name / "stitch.png").is_file()
+
+
+def test_a_folder_that_is_there_stays_one(tmp_path):
+    (tmp_path / "old.png").mkdir()
+    plot_sharing(make_model(), tmp_path / "old.png")
+    assert (tmp_path / "old.png" / "gate.png").is_file()
+
+
+def test_a_notebook_shows_pictures():
+    figures = plot_sharing(make_model())
+    assert figures._repr_html_().count("data:image/png") == 2
+    one = plot_sharing(Shows(make_matrix((2, 2))))
+    assert one._repr_png_().startswith(b"\x89PNG")
 
 
 def test_layers_without_a_matrix_do_not_keep_others_from_a_picture():

@@ -1,5 +1,7 @@
 """The flags of the programs."""
 
+import re
+import subprocess
 import sys
 
 import pytest
@@ -35,6 +37,27 @@ def define(monkeypatch):
         values([sys.argv[0], *arguments])
 
     return read
+
+
+def test_help_lists_the_flags_of_a_program():
+    done = subprocess.run(
+        [sys.executable, "-m", "examples.censoring.regression", "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    listed = set(
+        re.findall(r"^  (?:-\w,)?--(?:\[no\])?(\w+)", done.stdout, re.M)
+    )
+    assert listed >= {
+        "output_dir",
+        "method",
+        "weight",
+        "smoothing",
+        "granularity",
+        "seeds",
+        "first_seed",
+    }
 
 
 def test_defaults(define):
