@@ -18,7 +18,6 @@ import importlib.metadata
 import json
 import logging as python_logging
 import os
-import pathlib
 import time
 from collections.abc import Callable
 from typing import Any
@@ -40,6 +39,7 @@ from benchmarks.expert_networks import IMPLEMENTATIONS
 from benchmarks.expert_networks import PLAIN
 from benchmarks.network import Network
 from benchmarks.step_time import environment
+from keras_mtl.files import write_whole
 
 # Named unlike the flags of other programs: tests run all in one process.
 _ARCHITECTURES = flags.DEFINE_multi_enum(
@@ -142,9 +142,8 @@ def main(argv: list[str]) -> None:
                     name: result._asdict() for name, result in results.items()
                 }
                 if _OUTPUT.value:
-                    path = pathlib.Path(_OUTPUT.value)
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    path.write_text(json.dumps(report, indent=2) + "\n")
+                    text = json.dumps(report, indent=2) + "\n"
+                    write_whole(_OUTPUT.value, text)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,6 @@ each method at 40. Nothing else should run on the machine meanwhile.
 import json
 import logging as python_logging
 import os
-import pathlib
 import time
 from collections.abc import Callable
 from collections.abc import Sequence
@@ -43,6 +42,7 @@ from benchmarks import timing
 from benchmarks.environment import environment
 from benchmarks.keras_steps import PLAIN
 from benchmarks.network import Network
+from keras_mtl.files import write_whole
 
 # What peers are compared with: they run PCGrad too.
 PEER_BASELINE = "pcgrad"
@@ -235,9 +235,8 @@ def main(argv: list[str]) -> None:
             name: result._asdict() for name, result in results.items()
         }
         if _OUTPUT.value:
-            path = pathlib.Path(_OUTPUT.value)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(report, indent=2) + "\n")
+            text = json.dumps(report, indent=2) + "\n"
+            write_whole(_OUTPUT.value, text)
 
 
 if __name__ == "__main__":

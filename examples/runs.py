@@ -1,14 +1,21 @@
 """What the programs that train many runs have in common: one file a run."""
 
+import contextlib
 import dataclasses
 import json
 import os
 import pathlib
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import keras
 import numpy as np
+
+from keras_mtl.arguments import is_table
+from keras_mtl.files import try_lock
+from keras_mtl.files import unlock
+from keras_mtl.files import write_whole
 
 
 class Batches(keras.utils.PyDataset):
@@ -52,12 +59,13 @@ def open_record(path: pathlib.Path, config: Any) -> dict[str, Any]:
         config: A dataclass; all but its `epochs` must be as in the file.
 
     Raises:
-        ValueError: The file is of a run with another configuration.
+        ValueError: The file is no run's, or of a run with another
+            configuration.
     """
     wanted = dataclasses.asdict(config)
-    if not path.exists():
+    record = read_record(path)
+    if record is None:
         return {"config": wanted, "environment": environment(), "history": []}
-    record = json.loads(path.read_text())
     changed = {
         key: (record["config"].get(key), value)
         for key, value in wanted.items()
@@ -70,6 +78,31 @@ def open_record(path: pathlib.Path, config: Any) -> dict[str, Any]:
             f"Received (there, now): {changed}"
         )
     record["config"] = wanted
+    return record
+
+
+def read_record(path: pathlib.Path) -> dict[str, Any] | None:
+    """What a run's file holds, or `None` if there is none.
+
+    Raises:
+        ValueError: The file holds something else.
+    """
+    if not path.exists():
+        return None
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(
+            f"'{path}' must hold a run as JSON. Remove it to run anew. "
+            f"Received: {error}"
+        ) from error
+    if not is_table(record, ["config"]) or not isinstance(
+        record["config"], dict
+    ):
+        raise ValueError(
+            f"'{path}' must hold a run, a dict with its 'config'. Remove it "
+            f"to run anew. Received: {record!r:.80}"
+        )
     return record
 
 
@@ -98,7 +131,21 @@ def default_jit() -> bool | str:
 
 def write_json(path: pathlib.Path, record: dict[str, Any]) -> None:
     """Writes a file as a whole, or not at all when killed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".json.tmp")
-    temporary.write_text(json.dumps(record, indent=1))
-    os.replace(temporary, path)
+    write_whole(path, json.dumps(record, indent=1))
+
+
+@contextlib.contextmanager
+def alone(path: pathlib.Path) -> Iterator[None]:
+    """Waits until no other process is at a run.
+
+    Args:
+        path: The run's file.
+    """
+    lock = try_lock(path)
+    if lock is None:
+        print(f"Another process is at {path.name}. Waiting for it.", flush=True)
+        lock = try_lock(path, patience=-1)
+    try:
+        yield
+    finally:
+        unlock(lock)

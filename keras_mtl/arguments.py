@@ -129,6 +129,22 @@ def optional_path(argument: str, value: Any) -> Path | None:
     return Path(value)
 
 
+def optional_file(argument: str, value: Any) -> Path | None:
+    """The value as the path of a file, there or not, or `None`."""
+    path = optional_path(argument, value)
+    if path is not None and path.is_dir():
+        raise ValueError(
+            f"`{argument}` must be a file. Received: {argument}={value!r}, "
+            "which is a folder"
+        )
+    return path
+
+
+def is_table(value: Any, keys: Iterable[Any]) -> bool:
+    """Whether it is a dict with these keys, and others perhaps."""
+    return isinstance(value, dict) and set(value) >= set(keys)
+
+
 def one_of(argument: str, value: Any, known: Sequence[Any]) -> Any:
     """The value, if it is one of those known."""
     if value not in known:

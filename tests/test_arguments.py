@@ -7,10 +7,12 @@ import pytest
 
 from keras_mtl.arguments import finite_number
 from keras_mtl.arguments import integer_from
+from keras_mtl.arguments import is_table
 from keras_mtl.arguments import number_above_zero
 from keras_mtl.arguments import number_from_zero
 from keras_mtl.arguments import number_to_one
 from keras_mtl.arguments import numbers_by_task
+from keras_mtl.arguments import optional_file
 from keras_mtl.arguments import optional_path
 from keras_mtl.arguments import spread_over_tasks
 
@@ -77,6 +79,19 @@ def test_no_paths(value):
 def test_paths():
     assert optional_path("x", None) is None
     assert optional_path("x", "a/b") == optional_path("x", Path("a", "b"))
+
+
+def test_files(tmp_path):
+    assert optional_file("x", None) is None
+    assert optional_file("x", tmp_path / "new") == tmp_path / "new"
+    with pytest.raises(ValueError, match="`x` must be a file.*a folder"):
+        optional_file("x", tmp_path)
+
+
+@pytest.mark.parametrize("value", [None, [], "ab", {"a": 1}])
+def test_no_tables(value):
+    assert not is_table(value, ["a", "b"])
+    assert is_table({"a": 1, "b": 2, "c": 3}, ["a", "b"])
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ from examples.censoring.restart import Restart
 from examples.censoring.statistics import summarize
 from examples.figures import save_figure
 from examples.figures import styles
+from keras_mtl.files import write_whole
 
 BETAS = (0.1, 1.0, 10.0, 100.0)
 SEEDS = 10
@@ -201,7 +202,7 @@ def report(folder: pathlib.Path) -> str:
     """Writes the figure and the table of what is there, and returns it."""
     runs = group(sweep.read(folder / "adaptive.jsonl"))
     text = table(runs, sweep.read(folder / "regression.jsonl"))
-    (folder / "adaptive.md").write_text(text + "\n")
+    write_whole(folder / "adaptive.md", text + "\n")
     plot_weights(runs, folder / "adaptive.png")
     return text
 

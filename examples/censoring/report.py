@@ -28,6 +28,7 @@ from examples.censoring.statistics import permutation_p_value
 from examples.censoring.statistics import summarize
 from examples.figures import save_figure
 from examples.figures import styles
+from keras_mtl.files import write_whole
 
 # A curve: (method, granularity, smoothing); a panel: the auxiliary task.
 Key = tuple[str, str, float]
@@ -447,7 +448,7 @@ def write_report(experiment: Experiment, folder: pathlib.Path) -> str | None:
         table(experiment, results),
     )
     text = "\n\n".join(filter(None, parts)) + "\n"
-    (folder / f"{experiment.name}.md").write_text(text)
+    write_whole(folder / f"{experiment.name}.md", text)
     for granularity in methods.GRANULARITIES:
         found = {k[0] for k in results if k[1] == granularity}
         is_main = granularity == experiment.granularity

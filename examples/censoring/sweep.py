@@ -11,6 +11,14 @@ from typing import Any
 
 import keras
 
+from keras_mtl.files import append_row
+from keras_mtl.files import claim
+from keras_mtl.files import read_rows
+from keras_mtl.files import unlock
+
+# The first key of a row.
+CONFIG = "config"
+
 Row = dict[str, Any]
 
 
@@ -23,7 +31,7 @@ def sweep(
 
     Args:
         path: A file of JSON lines, one a cell, that grows. Several processes
-            may share it: before each run it is read again.
+            may share it: a run that another one is at is left to it.
         cells: Frozen dataclasses whose fields tell the cells apart.
         run: Gives what was measured for a cell.
     """
@@ -37,47 +45,37 @@ def sweep(
     )
     if not missing:
         return
-    _end_last_line(path)
     progress = keras.utils.Progbar(len(missing), unit_name="run")
     for cell in missing:
-        start = time.perf_counter()
-        config = dataclasses.asdict(cell)
-        if _key(config) in {_key(row) for row in read(path)}:
-            progress.add(1)  # another process was faster
-            continue
-        row = {"config": config, **run(cell)}
-        row["seconds"] = round(time.perf_counter() - start, 2)
-        # One write a line: another process may append at the same time.
-        with open(path, "a") as file:
-            file.write(json.dumps(row) + "\n")
+        # Left out where another process is at it.
+        claimed = claim(path, _key(dataclasses.asdict(cell)))
+        if claimed is not None:
+            try:
+                _run(path, cell, run)
+            finally:
+                unlock(claimed)
         progress.add(1)
+
+
+def _run(path: pathlib.Path, cell: Any, run: Callable[[Any], Row]) -> None:
+    """Runs a cell, unless another process has done so."""
+    start = time.perf_counter()
+    config = dataclasses.asdict(cell)
+    if _key(config) in {_key(row) for row in read(path)}:
+        return
+    row = {CONFIG: config, **run(cell)}
+    row["seconds"] = round(time.perf_counter() - start, 2)
+    append_row(path, row)
 
 
 def read(path: str | os.PathLike) -> list[Row]:
     """The rows of a file of results, one a cell.
 
-    A line cut short by a kill is left out; of a cell that two processes ran at
-    the same time, the last one counts.
+    A line cut short by a kill is left out, with a warning; of a cell that is
+    there twice, the last one counts.
     """
-    path = pathlib.Path(path)
-    if not path.exists():
-        return []
-    rows = {}
-    for line in path.read_text().splitlines():
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        rows[_key(row)] = row
-    return list(rows.values())
-
-
-def _end_last_line(path: pathlib.Path) -> None:
-    """Ends a line that a kill cut short, so that the next one stands alone."""
-    if path.exists() and not path.read_text().endswith("\n"):
-        with open(path, "a") as file:
-            file.write("\n")
+    return list({_key(row): row for row in read_rows(path, CONFIG)}.values())
 
 
 def _key(row: Row) -> str:
-    return json.dumps(row.get("config", row), sort_keys=True)
+    return json.dumps(row.get(CONFIG, row), sort_keys=True)

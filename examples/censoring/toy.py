@@ -23,6 +23,7 @@ from examples.censoring import program
 from examples.censoring.methods import Setting
 from examples.figures import save_figure
 from examples.figures import styles
+from keras_mtl.files import write_whole
 
 STARTS = ((0.0, 2.0), (1.9, 0.9), (-0.3, 0.3), (0.2, 0.2))
 SOLUTION, ATTRACTION = (1.0, 0.0), (2.0, 0.0)
@@ -255,7 +256,7 @@ def main(argv: list[str]) -> None:
         if optimizer == ADAM:  # as in the paper
             plot(paths, optimizer, folder / "toy.png")
     text = "\n\n".join(texts)
-    (folder / "toy.md").write_text(text + "\n")
+    write_whole(folder / "toy.md", text + "\n")
     print("\n" + text)
 
 

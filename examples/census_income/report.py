@@ -7,6 +7,7 @@ from examples.architecture_report import plot
 from examples.architecture_report import table
 from examples.architecture_runs import load_runs
 from examples.census_income.model import ARCHITECTURES
+from keras_mtl.files import write_whole
 
 
 def write_report(output_dir: str | os.PathLike) -> str:
@@ -26,7 +27,7 @@ def write_report(output_dir: str | os.PathLike) -> str:
         )
     # The models differ by less than a tenth of a percent.
     text = table(runs, digits=3) + "\n"
-    (folder / "results.md").write_text(text)
+    write_whole(folder / "results.md", text)
     plot(
         runs,
         folder / "auc.png",

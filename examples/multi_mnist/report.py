@@ -18,6 +18,7 @@ from examples.multi_mnist.results import TITLES
 from examples.multi_mnist.results import Runs
 from examples.multi_mnist.results import accuracy
 from examples.multi_mnist.results import load_runs
+from keras_mtl.files import write_whole
 
 
 def write_report(output_dir: str | os.PathLike) -> str:
@@ -45,7 +46,7 @@ def write_report(output_dir: str | os.PathLike) -> str:
         ):
             plot(source, size, runs, folder / f"{name}-{source}-{size}.png")
     text = "\n\n".join(sections) + "\n"
-    (folder / "results.md").write_text(text)
+    write_whole(folder / "results.md", text)
     return text
 
 

@@ -1,7 +1,6 @@
 """Finished runs, and what is reported of each."""
 
 import collections
-import json
 import pathlib
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 from examples.multi_mnist import methods
 from examples.multi_mnist.model import SIZES
 from examples.multi_mnist.model import TASKS
+from examples.runs import read_record
 from keras_mtl.datasets.multi_mnist import SOURCES
 
 TITLES = {"mnist": "MultiMNIST", "fashion_mnist": "MultiFashion"}
@@ -24,7 +24,7 @@ def load_runs(folder: pathlib.Path) -> dict[tuple[str, str], Runs]:
         lambda: collections.defaultdict(list)
     )
     for path in sorted(folder.glob("*.json")):
-        run = json.loads(path.read_text())
+        run = read_record(path)
         if len(run["history"]) < run["config"]["epochs"]:
             continue
         run["result"] = summarize(run)

@@ -1,6 +1,5 @@
 """Tables and a figure of all runs in a folder."""
 
-import json
 import os
 import pathlib
 from typing import Any
@@ -11,9 +10,11 @@ from examples.figures import draw_line
 from examples.figures import new_figure
 from examples.figures import save_figure
 from examples.figures import styles
+from examples.runs import read_record
 from examples.selection.train import METHODS
 from examples.selection.train import TASKS
 from examples.selection.train import Config
+from keras_mtl.files import write_whole
 
 Runs = dict[str, list[dict[str, Any]]]  # by label, in the order of the seeds
 
@@ -34,7 +35,7 @@ def write_report(output_dir: str | os.PathLike) -> str:
             f"`output_dir` holds no finished run. Received: {folder}"
         )
     text = f"{accuracy_table(runs)}\n\n{choice_table(runs)}\n"
-    (folder / "results.md").write_text(text)
+    write_whole(folder / "results.md", text)
     plot(runs, folder / "selection.png")
     return text
 
@@ -43,7 +44,7 @@ def load_runs(folder: pathlib.Path) -> Runs:
     """Finished runs in the order of the methods, decays and seeds."""
     runs: Runs = {}
     for path in sorted(folder.glob("*.json")):
-        run = json.loads(path.read_text())
+        run = read_record(path)
         config = Config(**run["config"])
         if len(run["history"]) == config.epochs:
             runs.setdefault(config.label, []).append(run)

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 import keras_mtl
+from examples.runs import alone
 from examples.runs import open_record
 from examples.runs import write_json
 from keras_mtl.selection import BanditSelection
@@ -139,6 +140,11 @@ def train(config: Config, output_dir: str | os.PathLike) -> dict[str, Any]:
         history, and `selected`: the tasks that it would keep.
     """
     path = pathlib.Path(output_dir) / f"{config.name}.json"
+    with alone(path):
+        return _train(config, path)
+
+
+def _train(config: Config, path: pathlib.Path) -> dict[str, Any]:
     record = open_record(path, config)
     if len(record["history"]) == config.epochs:
         return record

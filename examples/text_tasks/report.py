@@ -7,6 +7,7 @@ from examples.architecture_report import plot
 from examples.architecture_report import table
 from examples.architecture_runs import load_runs
 from examples.text_tasks.model import ARCHITECTURES
+from keras_mtl.files import write_whole
 
 TITLES = {"clinc": "CLINC", "trec": "TREC"}
 
@@ -40,5 +41,5 @@ def write_report(output_dir: str | os.PathLike) -> str:
             f"`output_dir` holds no finished run. Received: {folder}"
         )
     text = "\n".join(sections)
-    (folder / "results.md").write_text(text)
+    write_whole(folder / "results.md", text)
     return text

@@ -12,10 +12,13 @@ import numpy as np
 from keras import ops
 
 import keras_mtl
+from examples.runs import alone
+from examples.runs import read_record
 from examples.toy import methods
 from examples.toy.problem import PROBLEMS
 from examples.toy.problem import Problem
 from examples.toy.problem import evaluate
+from keras_mtl.files import write_whole
 
 Tensor = Any
 LEARNING_RATE = 1e-3
@@ -62,8 +65,13 @@ def run(config: Config, output_dir: str | os.PathLike) -> dict[str, Any]:
     """
     config = config.resolved()
     path = pathlib.Path(output_dir) / f"{config.name}.json"
-    if path.exists():
-        record = json.loads(path.read_text())
+    with alone(path):
+        return _run(config, path)
+
+
+def _run(config: Config, path: pathlib.Path) -> dict[str, Any]:
+    record = read_record(path)
+    if record is not None:
         if record["config"] != dataclasses.asdict(config):
             raise ValueError(
                 f"`output_dir` holds {path.name} of a run with another "
@@ -85,7 +93,7 @@ def run(config: Config, output_dir: str | os.PathLike) -> dict[str, Any]:
         "seconds": round(time.perf_counter() - begin, 2),
         "paths": np.round(paths, 4).tolist(),
     }
-    _write(path, record)
+    write_whole(path, json.dumps(record))
     return record
 
 
@@ -156,11 +164,3 @@ def _step(
         ops.cast(scope.get_current_value(v), v.dtype) for v in method.variables
     ]
     return points, momentum, velocity, count, *state
-
-
-def _write(path: pathlib.Path, record: dict[str, Any]) -> None:
-    """Writes a file as a whole, or not at all when killed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".json.tmp")
-    temporary.write_text(json.dumps(record))
-    os.replace(temporary, path)

@@ -1,6 +1,5 @@
 """The table of end points and the figure of paths."""
 
-import json
 import math
 import os
 import pathlib
@@ -12,12 +11,14 @@ import numpy as np
 
 from examples.figures import STYLES
 from examples.figures import save_figure
+from examples.runs import read_record
 from examples.toy.problem import PROBLEMS
 from examples.toy.problem import Problem
 from examples.toy.problem import distance_to_front
 from examples.toy.problem import evaluate
 from examples.toy.problem import pareto_front
 from examples.toy.published import PUBLISHED
+from keras_mtl.files import write_whole
 
 COLUMNS = 7
 # What counts as on the front, which is 14 long: what looks so in the figure.
@@ -62,7 +63,7 @@ def write_report(output_dir: str | os.PathLike, problem: str) -> str:
             f"`output_dir` holds no run of {problem}. Received: {folder}"
         )
     text = table(runs, problem)
-    (folder / f"toy-{problem}.md").write_text(text + "\n")
+    write_whole(folder / f"toy-{problem}.md", text + "\n")
     plot(runs, PROBLEMS[problem], folder / f"toy-{problem}.png")
     return text
 
@@ -70,7 +71,7 @@ def write_report(output_dir: str | os.PathLike, problem: str) -> str:
 def load_runs(folder: pathlib.Path, problem: str) -> list[dict[str, Any]]:
     """All runs of a problem, aggregators first, in the order of names."""
     paths = folder.glob(f"{problem}-*.json")
-    runs = [json.loads(path.read_text()) for path in paths]
+    runs = [read_record(path) for path in paths]
     # `sum` is what the others are compared with.
     return sorted(
         runs,

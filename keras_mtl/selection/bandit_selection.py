@@ -9,8 +9,14 @@ import keras
 
 from keras_mtl.arguments import boolean
 from keras_mtl.arguments import integer_from
+from keras_mtl.arguments import is_integer
+from keras_mtl.arguments import is_number
+from keras_mtl.arguments import is_table
 from keras_mtl.arguments import one_of
-from keras_mtl.arguments import optional_path
+from keras_mtl.arguments import optional_file
+from keras_mtl.files import try_lock
+from keras_mtl.files import unlock
+from keras_mtl.files import write_whole
 from keras_mtl.selection.beta_bandit import BetaBandit
 from keras_mtl.selection.task_sampler import TaskSampler
 from keras_mtl.symbolic_graph import has_graph
@@ -21,8 +27,9 @@ from keras_mtl.symbolic_graph import symbolic_inputs
 KEPT_STATES = 2
 # What is taken for a bandit.
 BANDIT = ("arms", "draw", "update", "utilities", "get_state", "set_state")
-# What a state holds.
-STATE = {"next_epoch", "task", "bandit", "sampler", "history"}
+# What a state holds, and what an entry of its history.
+STATE = ("task", "bandit", "sampler", "history")
+ENTRY = ("epoch", "task", "value", "reward", "utilities")
 
 
 class BanditSelection(keras.callbacks.Callback):
@@ -46,10 +53,11 @@ class BanditSelection(keras.callbacks.Callback):
 
     With `state_path`, all that the selection knows is written to a file, before
     the first epoch and after each. A new process that calls `fit` with the same
-    data and callbacks, `keras.callbacks.BackupAndRestore` after this one, then
-    goes on with the weights, the bandit and the batches where the other one
-    stopped, and chooses the tasks that it would have chosen. The file is
-    removed when the training is over.
+    data and callbacks, `keras_mtl.callbacks.BackupAndRestore` after this one,
+    then goes on with the weights, the bandit and the batches where the other
+    one stopped, and chooses the tasks that it would have chosen. The file is
+    removed when the training is over. While `fit` trains, no other process can
+    use it; that needs filelock (`pip install 'keras_mtl[selection]'`).
 
     Args:
         sampler: `keras_mtl.selection.TaskSampler`; `fit` trains on its
@@ -75,6 +83,8 @@ class BanditSelection(keras.callbacks.Callback):
             metric is not in the logs or was measured without any label, or if
             the file does not hold the state of the epoch that `fit` begins
             with.
+        RuntimeError: In `fit`, if another process trains with the file.
+        OSError: In `fit`, if the file cannot be read or written.
 
     Example:
 
@@ -92,7 +102,9 @@ class BanditSelection(keras.callbacks.Callback):
         sampler.dataset(),
         epochs=100,
         validation_data=(val_x, sampler.labels("main", val_y)),
-        callbacks=[selection, keras.callbacks.BackupAndRestore("backup")],
+        callbacks=[
+            selection, keras_mtl.callbacks.BackupAndRestore("backup")
+        ],
     )
     selection.selected_tasks()  # ["tags"]
     ```
@@ -130,12 +142,13 @@ class BanditSelection(keras.callbacks.Callback):
                 "The arms of `bandit` must be the sampler's tasks "
                 f"{sampler.tasks}. Received: arms={list(self.bandit.arms)}"
             )
-        self.state_path = optional_path("state_path", state_path)
+        self.state_path = optional_file("state_path", state_path)
         self.keep_state = boolean("keep_state", keep_state)
         self.history: list[dict[str, Any]] = []
         self._task: str | None = None
         self._restored = False
         self._num_labels: float | None = None
+        self._lock: Any = None
 
     @property
     def utilities(self) -> dict[str, float]:
@@ -183,9 +196,25 @@ class BanditSelection(keras.callbacks.Callback):
         }
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Goes on where the selection that returned `state` was."""
+        """Goes on where the selection that returned `state` was.
+
+        Raises:
+            ValueError: If it is no state, or that of a selection among other
+                tasks; then this one stays as it is.
+        """
+        problem = _problem(state, self.sampler.tasks)
+        if problem is not None:
+            raise ValueError(
+                "`state` must be what `get_state` of a BanditSelection "
+                f"returned. Received: {problem}"
+            )
+        before = self.bandit.get_state()
         self.bandit.set_state(state["bandit"])
-        self.sampler.set_state(state["sampler"])
+        try:
+            self.sampler.set_state(state["sampler"])
+        except ValueError:
+            self.bandit.set_state(before)
+            raise
         self.history = [dict(entry) for entry in state["history"]]
         self._task = state["task"]
 
@@ -203,6 +232,8 @@ class BanditSelection(keras.callbacks.Callback):
                 f"steps={self.sampler.steps}"
             )
         self._restored = False
+        if self.state_path is not None:
+            self._take_file()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         if not self._restored:
@@ -236,6 +267,9 @@ class BanditSelection(keras.callbacks.Callback):
     def on_train_end(self, logs: Any = None) -> None:
         if self.state_path is not None and not self.keep_state:
             self.state_path.unlink(missing_ok=True)
+        if self._lock is not None:
+            unlock(self._lock)
+            self._lock = None
 
     def _value(self, logs: dict[str, Any]) -> float:
         if self.monitor not in logs:
@@ -275,28 +309,43 @@ class BanditSelection(keras.callbacks.Callback):
             return
         states = [s for s in self._read() if s["next_epoch"] < next_epoch]
         states.append({"next_epoch": next_epoch, **self.get_state()})
-        self.state_path.parent.mkdir(parents=True, exist_ok=True)
-        # Renaming is atomic: a process that is killed leaves a whole file.
-        temporary = self.state_path.with_name(self.state_path.name + ".new")
-        temporary.write_text(json.dumps(states[-KEPT_STATES:]), "utf-8")
-        os.replace(temporary, self.state_path)
+        write_whole(self.state_path, json.dumps(states[-KEPT_STATES:]))
+
+    def _take_file(self) -> None:
+        """Keeps others from the file, before anything is trained for it."""
+        # A training that was interrupted has not let go of it; who then goes
+        # on in the same process, in a notebook, does so with the same file.
+        self._lock = try_lock(self.state_path, by_process=True)
+        if self._lock is None:
+            raise RuntimeError(
+                f"`state_path` '{self.state_path}' is in use by another "
+                "process. Wait until that one is over, or give each training "
+                "a file of its own."
+            )
+        self._read()
 
     def _read(self) -> list[dict[str, Any]]:
         if not self.state_path.exists():
             return []
         try:
             states = json.loads(self.state_path.read_text(encoding="utf-8"))
-            is_whole = all(set(state) >= STATE for state in states)
-        except (TypeError, ValueError) as error:
-            raise self._wrong_file() from error
-        if not isinstance(states, list) or not is_whole:
-            raise self._wrong_file()
+        except (ValueError, RecursionError) as error:
+            raise self._wrong_file(f"it is no JSON, {error}") from error
+        if not isinstance(states, list) or not states:
+            raise self._wrong_file(f"it must be a list, not {states!r:.80}")
+        for state in states:
+            problem = _problem(state, self.sampler.tasks)
+            if problem is None and not is_integer(state.get("next_epoch")):
+                problem = "no number of an epoch as its 'next_epoch'"
+            if problem is not None:
+                raise self._wrong_file(f"it has {problem}")
         return states
 
-    def _wrong_file(self) -> ValueError:
+    def _wrong_file(self, problem: str) -> ValueError:
         return ValueError(
-            f"'{self.state_path}' holds no state of a BanditSelection. Give "
-            "another `state_path`, or remove the file to start anew."
+            f"'{self.state_path}' holds no state of this BanditSelection: "
+            f"{problem}. Give another `state_path`, or remove the file to "
+            "start anew."
         )
 
     def _start(self, epoch: int) -> None:
@@ -308,16 +357,55 @@ class BanditSelection(keras.callbacks.Callback):
             return
         for state in states:
             if state["next_epoch"] == epoch:
-                self.set_state(state)
+                self._set_state_of_file(state)
                 return
         epochs = [state["next_epoch"] for state in states]
         raise ValueError(
             f"'{self.state_path}' holds the selection at the beginning of "
             f"epoch {' and '.join(map(str, epochs))}, but `fit` begins with "
             f"epoch {epoch}. To go on, restore the weights too, with "
-            "`keras.callbacks.BackupAndRestore` or `initial_epoch`; to start "
-            "anew, remove the file."
+            "`keras_mtl.callbacks.BackupAndRestore` or `initial_epoch`; to "
+            "start anew, remove the file."
         )
+
+    def _set_state_of_file(self, state: dict[str, Any]) -> None:
+        try:
+            self.set_state(state)
+        # What a bandit of the user says to what it does not know.
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise self._wrong_file(
+                f"{type(error).__name__}, {error}".rstrip(".")
+            ) from error
+
+
+def _problem(state: Any, tasks: list[str]) -> str | None:
+    """What a state has that it should not, in words; `None` if it is one."""
+    if not is_table(state, STATE):
+        return f"no dict with {list(STATE)}, but {state!r:.200}"
+    if state["task"] not in [None, *tasks]:
+        return f"the task {state['task']!r}, which is none of {tasks}"
+    if not isinstance(state["history"], list):
+        return f"no list as its 'history', but {state['history']!r:.200}"
+    for entry in state["history"]:
+        if not _is_entry(entry, tasks):
+            return (
+                f"an entry of 'history' that is no dict with {list(ENTRY)} of "
+                f"an epoch that trained one of {tasks}, but {entry!r:.200}"
+            )
+    return None
+
+
+def _is_entry(entry: Any, tasks: list[str]) -> bool:
+    return (
+        is_table(entry, ENTRY)
+        and entry["task"] in tasks
+        and is_integer(entry["epoch"])
+        # Of the metric, which can be NaN.
+        and isinstance(entry["value"], (int, float))
+        and is_number(entry["reward"])
+        and is_table(entry["utilities"], tasks)
+        and all(map(is_number, entry["utilities"].values()))
+    )
 
 
 def _monitor(monitor: Any, main_task: str) -> str:

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from keras_mtl.arguments import integer_from
+from keras_mtl.arguments import is_number
+from keras_mtl.arguments import is_table
 from keras_mtl.arguments import number_above_zero
 from keras_mtl.arguments import number_to_one
 from keras_mtl.arguments import one_of
@@ -118,14 +120,26 @@ class BetaBandit:
         }
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Goes on where the bandit that returned `state` was."""
-        if list(state["arms"]) != list(self.arms):
+        """Goes on where the bandit that returned `state` was.
+
+        Raises:
+            ValueError: If it is no state, or that of a bandit of other arms;
+                then the bandit stays as it is.
+        """
+        if not is_table(state, ("arms", "beliefs", "random")):
+            raise ValueError(
+                "`state` must be what `get_state` of a BetaBandit returned, "
+                f"with 'arms', 'beliefs' and 'random'. Received: {state!r}"
+            )
+        arms = state["arms"]
+        if not isinstance(arms, (list, tuple)) or list(arms) != list(self.arms):
             raise ValueError(
                 "`state` belongs to a bandit with other arms. Received: a "
-                f"state of {state['arms']} for a bandit of {list(self.arms)}"
+                f"state of {arms} for a bandit of {list(self.arms)}"
             )
-        self._beliefs = np.array(state["beliefs"], "float64")
-        self._random.bit_generator.state = state["random"]
+        beliefs = _beliefs(state["beliefs"], len(self.arms))
+        self._random = _generator(state["random"])
+        self._beliefs = beliefs
 
 
 def _arms(arms: Any) -> tuple[Arm, ...]:
@@ -139,6 +153,35 @@ def _arms(arms: Any) -> tuple[Arm, ...]:
             f"Received: arms={arms!r}"
         )
     return tuple(arms)
+
+
+def _beliefs(given: Any, count: int) -> np.ndarray:
+    """Beliefs `[count, 2]` of a state."""
+    is_list = isinstance(given, list) and len(given) == count
+    pairs = given if is_list else []
+    if not is_list or not all(
+        isinstance(pair, (list, tuple))
+        and len(pair) == 2
+        and all(is_number(value) and value > 0 for value in pair)
+        for pair in pairs
+    ):
+        raise ValueError(
+            "`state` must hold 'beliefs' that are two numbers above 0 for "
+            f"each of {count} arms. Received: beliefs={given!r}"
+        )
+    return np.array(given, "float64")
+
+
+def _generator(state: Any) -> np.random.Generator:
+    generator = np.random.default_rng(0)
+    try:
+        generator.bit_generator.state = state
+    except (TypeError, ValueError, KeyError, OverflowError) as error:
+        raise ValueError(
+            "`state` must hold the 'random' state of a NumPy generator. "
+            f"Received: random={state!r}"
+        ) from error
+    return generator
 
 
 def _prior(prior: Any) -> tuple[float, float]:

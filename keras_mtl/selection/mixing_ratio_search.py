@@ -17,12 +17,20 @@ from keras_mtl.arguments import integer_from
 from keras_mtl.arguments import is_integer
 from keras_mtl.arguments import number_above_zero
 from keras_mtl.arguments import one_of
-from keras_mtl.arguments import optional_path
+from keras_mtl.arguments import optional_file
+from keras_mtl.files import append_row
+from keras_mtl.files import claim
+from keras_mtl.files import claimed
+from keras_mtl.files import read_rows
+from keras_mtl.files import unlock
 from keras_mtl.selection.gaussian_process import expected_improvement
 from keras_mtl.selection.gaussian_process import fit_gaussian_process
 
 # More mixes than these are not all looked at, but so many of them.
 MAX_CANDIDATES = 10_000
+
+# The first key of a line in the file.
+ROW = "ratios"
 
 Ratios = tuple[int, ...]
 
@@ -51,12 +59,15 @@ class MixingRatioSearch:
     With `path`, each evaluation is appended to a file of JSON lines. Another
     process, or a later call, goes on from there, with the mixes that it would
     have tried. What is found there must be within the bounds, and of the same
-    `mode`.
+    `mode`. Several processes may search at the same time with one file: each
+    takes in what the others have found, and a mix that none of them is at. A
+    line that a killed process or a full disk left unfinished is taken out, with
+    a warning that quotes it.
 
     The paper leaves the process to a library; as in that library, the kernel
     is a Matern of 5/2. Here mixes are compared by the shares of the tasks, as
     2:2 trains as 1:1 does: ratios are divided by their common divisor, and no
-    mix is evaluated twice. Needs scikit-learn
+    mix is evaluated twice. Needs scikit-learn and, with `path`, filelock
     (`pip install 'keras_mtl[selection]'`).
 
     Args:
@@ -79,6 +90,7 @@ class MixingRatioSearch:
     Raises:
         ValueError: If an argument does not fit, or if the file holds another
             search.
+        OSError: If the file cannot be read or written.
 
     Example:
 
@@ -118,15 +130,16 @@ class MixingRatioSearch:
             )
         self.bounds = _bounds(bounds)
         self.mode = mode
-        self.path = optional_path("path", path)
+        self.path = optional_file("path", path)
         self.num_initial = integer_from(1, "num_initial", num_initial)
         self.noise = number_above_zero("noise", noise)
         if seed is None:
             seed = random.randrange(2**31)
         self.seed = integer_from(0, "seed", seed)
         self.evaluations: list[Evaluation] = []
-        if self.path is not None and self.path.exists():
-            self._load()
+        # Keeps other processes from the mix that this one is at.
+        self._claim: Any = None
+        self._load()
 
     @property
     def tasks(self) -> list[str]:
@@ -168,29 +181,47 @@ class MixingRatioSearch:
         num_evaluations = integer_from(1, "num_evaluations", num_evaluations)
         bar = keras.utils.Progbar(num_evaluations, verbose=verbose)
         bar.update(min(len(self.evaluations), num_evaluations))
-        while len(self.evaluations) < num_evaluations:
-            ratios = self.suggest()
-            if ratios is None:
-                break
-            self.add(ratios, _value(ratios, evaluate(dict(ratios))))
-            bar.update(len(self.evaluations))
+        try:
+            while len(self.evaluations) < num_evaluations:
+                ratios = self.suggest()
+                # By now, others may have done it.
+                is_done = len(self.evaluations) >= num_evaluations
+                if ratios is None or is_done:
+                    break
+                self.add(ratios, _value(ratios, evaluate(dict(ratios))))
+                bar.update(min(len(self.evaluations), num_evaluations))
+        finally:
+            self._let_go()
         return self.best
 
     def suggest(self) -> dict[str, int] | None:
         """The mix to evaluate next, or `None` if there is none left.
 
-        It depends on the seed and on the evaluations alone.
+        It depends on the seed and on the evaluations alone, and with `path`
+        on the mixes that other processes are at. They leave it to this search
+        until `add` is called, or `suggest` again.
         """
+        self._let_go()
+        self._load()
         done = {self._key(e.ratios) for e in self.evaluations}
         draw = np.random.default_rng([self.seed, len(done)])
         candidates = [c for c in self._candidates(draw) if c not in done]
-        if not candidates:
-            return None
-        if len(done) < self.num_initial:
-            chosen = candidates[draw.integers(len(candidates))]
-        else:
-            chosen = candidates[self._most_promising(candidates)]
-        return dict(zip(self.tasks, chosen))
+        taken = self._taken(candidates)
+        while len(taken) < len(candidates):
+            if len(done) < self.num_initial:
+                chosen = candidates[draw.integers(len(candidates))]
+                if chosen in taken:
+                    continue
+            else:
+                free = [c for c in candidates if c not in taken]
+                chosen = free[self._most_promising(free, taken)]
+            if self._take(chosen):
+                self._load()
+                if any(self._key(e.ratios) == chosen for e in self.evaluations):
+                    return self.suggest()  # another process has just done it
+                return dict(zip(self.tasks, chosen))
+            taken.append(chosen)  # another process was faster
+        return None
 
     def add(self, ratios: Mapping[str, int], value: float) -> None:
         """Takes in what a mix was worth.
@@ -205,9 +236,11 @@ class MixingRatioSearch:
             dict(zip(self.tasks, key)),
             value if math.isfinite(value) else math.nan,
         )
-        self.evaluations.append(evaluation)
         if self.path is not None:
+            # First, so that a full disk leaves it to be added once more.
             self._append(evaluation)
+        self.evaluations.append(evaluation)
+        self._let_go()
 
     @property
     def _sign(self) -> int:
@@ -254,15 +287,21 @@ class MixingRatioSearch:
             ).tolist()
         return sorted({_reduced(ratios) for ratios in found if any(ratios)})
 
-    def _most_promising(self, candidates: list[Ratios]) -> int:
+    def _most_promising(
+        self, candidates: list[Ratios], taken: list[Ratios]
+    ) -> int:
         values = self._sign * np.array([e.value for e in self.evaluations])
         if np.all(np.isnan(values)):
             values = np.zeros_like(values)
         # A training that failed is to be avoided, however it failed.
         values = np.where(np.isnan(values), np.nanmin(values), values)
+        mixes = [self._key(e.ratios) for e in self.evaluations]
+        # Until a mix that another process is at has a value, the mean stands
+        # for it. Else the neighbour of that mix would come next.
+        pending = np.full(len(taken), values.mean())
         process = fit_gaussian_process(
-            _shares([self._key(e.ratios) for e in self.evaluations]),
-            values,
+            _shares([*mixes, *taken]),
+            np.concatenate([values, pending]),
             self.noise,
             self.seed,
         )
@@ -276,36 +315,76 @@ class MixingRatioSearch:
     def _append(self, evaluation: Evaluation) -> None:
         value = evaluation.value
         entry = {
-            "ratios": evaluation.ratios,
+            ROW: evaluation.ratios,
             "value": None if math.isnan(value) else value,
             "mode": self.mode,
         }
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
+        try:
+            append_row(self.path, entry)
+        except OSError as error:
+            error.add_note(
+                "To keep what was found, call `add("
+                f"{evaluation.ratios}, {value})` when the file can be written."
+            )
+            raise
 
     def _load(self) -> None:
-        lines = self.path.read_text(encoding="utf-8").split("\n")
-        if lines[-1]:
-            # The process was killed while it wrote the last line.
-            text = "".join(f"{line}\n" for line in lines[:-1])
-            self.path.write_text(text, encoding="utf-8")
-        for line in lines[:-1]:
-            try:
-                entry = json.loads(line)
-                key = self._key_within_bounds(entry["ratios"])
-                value = entry["value"]
-                value = math.nan if value is None else float(value)
-                one_of("mode", entry.get("mode", self.mode), [self.mode])
-            except (KeyError, TypeError, ValueError) as error:
-                raise ValueError(
-                    f"'{self.path}' does not hold the mixes of this search, "
-                    f"with bounds={self.bounds} and mode='{self.mode}'. Give "
-                    f"another `path`. Received: the line {line}"
-                ) from error
-            self.evaluations.append(
-                Evaluation(dict(zip(self.tasks, key)), value)
-            )
+        """Takes in what the file holds, of this process or another one."""
+        if self.path is None:
+            return
+        try:
+            rows = read_rows(self.path, ROW)
+        except ValueError as error:
+            raise self._wrong_file(str(error)) from error
+        found = [self._evaluation(row) for row in rows]
+        keys = [self._key(evaluation.ratios) for evaluation in found]
+        # Of a file that was removed, what this search knows remains.
+        self.evaluations = found + [
+            evaluation
+            for evaluation in self.evaluations
+            if self._key(evaluation.ratios) not in keys
+        ]
+
+    def _evaluation(self, row: dict[str, Any]) -> Evaluation:
+        """What a line of the file says."""
+        try:
+            key = self._key_within_bounds(row["ratios"])
+            value = math.nan if row["value"] is None else row["value"]
+            if isinstance(value, bool) or not isinstance(value, (int, float)):
+                raise TypeError(f"The value is no number: {value!r}")
+            one_of("mode", row.get("mode", self.mode), [self.mode])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise self._wrong_file(
+                f"the line {json.dumps(row)}, {type(error).__name__}: {error}"
+            ) from error
+        if not math.isfinite(value):
+            value = math.nan
+        return Evaluation(dict(zip(self.tasks, key)), float(value))
+
+    def _wrong_file(self, received: str) -> ValueError:
+        return ValueError(
+            f"'{self.path}' does not hold the mixes of this search, with "
+            f"bounds={self.bounds} and mode='{self.mode}'. Give another "
+            f"`path`. Received: {received}"
+        )
+
+    def _taken(self, candidates: list[Ratios]) -> list[Ratios]:
+        """The mixes that other processes are at."""
+        if self.path is None:
+            return []
+        names = {str(candidate): candidate for candidate in candidates}
+        return [names[name] for name in claimed(self.path, list(names))]
+
+    def _take(self, mix: Ratios) -> bool:
+        """Whether this search may evaluate a mix, and no other one."""
+        if self.path is not None:
+            self._claim = claim(self.path, str(mix))
+        return self.path is None or self._claim is not None
+
+    def _let_go(self) -> None:
+        if self._claim is not None:
+            unlock(self._claim)
+            self._claim = None
 
 
 def _value(ratios: dict[str, int], value: Any) -> float:

@@ -155,15 +155,38 @@ class TaskSampler:
         }
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Goes on where the sampler that returned `state` was."""
-        if set(state["used"]) != set(self._used):
-            raise ValueError(
-                "`state` belongs to a sampler of other tasks. Received: a "
-                f"state of {list(state['used'])} for a sampler of {self.tasks}"
-            )
-        self._used = {task: state["used"][task] for task in self.tasks}
+        """Goes on where the sampler that returned `state` was.
+
+        Raises:
+            ValueError: If it is no state, or that of a sampler of other data;
+                then the sampler stays as it is.
+        """
+        for name in ("used", "seeds"):
+            by_task = state.get(name) if isinstance(state, dict) else None
+            if not isinstance(by_task, dict):
+                raise ValueError(
+                    "`state` must be what `get_state` of a TaskSampler "
+                    "returned, with 'used' and 'seeds' by task. Received: "
+                    f"{state!r}"
+                )
+            if set(by_task) != set(self._used):
+                raise ValueError(
+                    "`state` belongs to a sampler of other tasks. Received: a "
+                    f"state of {list(by_task)} for a sampler of {self.tasks}"
+                )
+        used, seeds = state["used"], state["seeds"]
         for task, data in self._data.items():
-            data.seed = state["seeds"][task]
+            integer_from(0, "used", used[task])
+            if data.seed is None and seeds[task] is not None:
+                raise ValueError(
+                    f"`state` has a seed for task '{task}', whose data are in "
+                    f"an order of their own. Received: {seeds[task]!r}"
+                )
+            if data.seed is not None:
+                integer_from(0, "seeds", seeds[task])
+        self._used = {task: used[task] for task in self.tasks}
+        for task, data in self._data.items():
+            data.seed = seeds[task]
 
     def _epoch(self) -> Iterator[tuple[Any, dict[str, Any]]]:
         task = self._task

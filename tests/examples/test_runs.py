@@ -1,5 +1,7 @@
 import dataclasses
 import json
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -56,6 +58,34 @@ class TestOpenRecord:
         runs.write_json(path, runs.open_record(path, Config()))
         with pytest.raises(ValueError, match="`output_dir`.*'sum', 'mgda'"):
             runs.open_record(path, Config(method="mgda"))
+
+    @pytest.mark.parametrize(
+        "text", ["", "{", "[]", '{"a": 1}', '{"config": null}', "\x00" * 9]
+    )
+    def test_refuses_what_is_no_run(self, tmp_path, text):
+        path = tmp_path / "run.json"
+        path.write_text(text)
+        with pytest.raises(ValueError, match="run.json' must hold.*Received"):
+            runs.open_record(path, Config())
+
+
+class TestAlone:
+    def test_waits_for_another_process(self, tmp_path, capsys):
+        path, done = tmp_path / "run.json", []
+
+        def other():
+            with runs.alone(path):
+                done.append("second")
+
+        thread = threading.Thread(target=other)
+        with runs.alone(path):
+            thread.start()
+            time.sleep(0.3)
+            done.append("first")
+        thread.join(60)
+        assert done == ["first", "second"]
+        assert "Another process is at run.json" in capsys.readouterr().out
+        assert list(tmp_path.iterdir()) == []
 
 
 class TestWriteJson:

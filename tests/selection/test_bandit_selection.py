@@ -1,5 +1,9 @@
 import contextlib
+import errno
 import json
+import os
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import keras
@@ -284,6 +288,48 @@ class TestRestart:
         with pytest.raises(ValueError, match="epoch 2 and 3.*with epoch 0"):
             fit(model, make_selection(state_path=path))
 
+    def test_another_process_has_the_file(self, tmp_path):
+        path = tmp_path / "selection.json"
+        program = (
+            "import filelock, sys\n"
+            f"lock = filelock.FileLock({str(path)!r} + '.lock')\n"
+            "lock.acquire()\n"
+            "print(flush=True)\nsys.stdin.read()\n"
+        )
+        other = subprocess.Popen(
+            [sys.executable, "-c", program],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        other.stdout.readline()
+        model, selection = make_model(), make_selection(state_path=path)
+        before = model.get_weights()
+        with pytest.raises(RuntimeError, match="selection.json' is in use"):
+            fit(model, selection)
+        for left, right in zip(model.get_weights(), before):
+            np.testing.assert_array_equal(left, right)
+        other.kill()
+        other.wait()
+        fit(model, selection, epochs=1)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_full_disk_leaves_the_state_before(self, tmp_path, monkeypatch):
+        path = tmp_path / "selection.json"
+
+        class Full(keras.callbacks.Callback):
+            def on_epoch_begin(self, epoch, logs=None):
+                if epoch == 2:
+                    monkeypatch.setattr(os, "fsync", full)
+
+        def full(*_):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        selection = make_selection(state_path=path)
+        with pytest.raises(OSError, match="No space left.*selection.json'"):
+            fit(make_model(), selection, Full())
+        states = json.loads(path.read_text())
+        assert [state["next_epoch"] for state in states] == [1, 2]
+
     def test_seeds_that_were_drawn(self, tmp_path):
         """Those of the next process are others; it takes the first ones."""
 
@@ -357,6 +403,68 @@ class TestBadInput:
         selection = make_selection(state_path=path)
         with pytest.raises(ValueError, match="selection.json' holds no state"):
             fit(make_model(), selection)
+
+    @pytest.mark.parametrize(
+        "where, value, says",
+        [
+            (["next_epoch"], "0", "next_epoch"),
+            (["task"], "other", "'other'.*none of"),
+            (["task"], ["main"], "none of"),
+            (["bandit"], {}, "'arms'"),
+            (["bandit"], None, "'arms'"),
+            (["bandit", "arms"], ["main", "other"], "other arms"),
+            (["bandit", "arms"], None, "other arms"),
+            (["bandit", "beliefs"], [[1, 1]], "two numbers above 0"),
+            (["bandit", "beliefs", 0, 0], float("nan"), "two numbers above 0"),
+            (["bandit", "beliefs", 0, 0], -1.0, "two numbers above 0"),
+            (["bandit", "random"], {}, "NumPy generator"),
+            (["bandit", "random", "state", "state"], -1, "NumPy generator"),
+            (["sampler"], {}, "'used' and 'seeds'"),
+            (["sampler", "used"], {"main": 0}, "other tasks"),
+            (["sampler", "used", "main"], "3", "`used` must be an integer"),
+            (["sampler", "seeds"], [1, 2, 3], "'used' and 'seeds'"),
+            (["sampler", "seeds", "main"], None, "`seeds` must be an integer"),
+            (["history"], {}, "'history'"),
+            (["history"], [3], "'history'"),
+            (["history"], [{"epoch": 0, "task": "main"}], "'history'"),
+        ],
+    )
+    def test_what_is_wrong_with_a_file(self, tmp_path, where, value, says):
+        state = {"next_epoch": 0, **make_selection().get_state()}
+        state = json.loads(json.dumps(state))
+        *outer, last = where
+        inner = state
+        for key in outer:
+            inner = inner[key]
+        inner[last] = value
+        path = tmp_path / "my sélection.json"
+        path.write_text(json.dumps([state]))
+        selection = make_selection(seed=5, state_path=path)
+        selection.set_model(make_model())
+        selection.set_params({"steps": STEPS})
+        before = selection.get_state()
+        message = f"'{path}' holds no state of this BanditSelection: .*{says}"
+        with pytest.raises(ValueError, match=f"(?s){message}"):
+            selection.on_train_begin()
+            selection.on_epoch_begin(0)
+        assert selection.get_state() == before
+
+    def test_what_a_bandit_of_the_user_says_of_a_file(self, tmp_path):
+        class Mine(BetaBandit):
+            def set_state(self, state):
+                self.decay = state["mine"]
+
+        path = tmp_path / "selection.json"
+        fit(make_model(), make_selection(state_path=path, keep_state=True))
+        with pytest.raises(ValueError, match="json' holds no.*KeyError, 'mine"):
+            selection = BanditSelection(
+                make_sampler(), "main", bandit=Mine(TASKS), state_path=path
+            )
+            fit(make_model(), selection, initial_epoch=6, epochs=7)
+
+    def test_a_folder_is_no_file(self, tmp_path):
+        with pytest.raises(ValueError, match="`state_path` must be a file"):
+            make_selection(state_path=tmp_path)
 
     @pytest.mark.parametrize("monitor", [None, "val_main_mae"])
     @pytest.mark.parametrize("task", ["main", "noise"])

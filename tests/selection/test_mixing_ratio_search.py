@@ -1,5 +1,9 @@
+import errno
 import json
 import math
+import os
+import threading
+import time
 
 import keras
 import pytest
@@ -124,10 +128,93 @@ class TestFile:
         search = make(path=path)
         search.run(quadratic, 3, verbose=0)
         path.write_text(path.read_text()[:-5])
-        resumed = make(path=path)
+        with pytest.warns(UserWarning, match="mixes.jsonl'.*left out: {.rat"):
+            resumed = make(path=path)
         assert resumed.evaluations == search.evaluations[:2]
         resumed.run(quadratic, 3, verbose=0)
         assert make(path=path).evaluations == search.evaluations
+
+    def test_a_line_to_which_the_next_one_was_glued(self, tmp_path):
+        path = tmp_path / "mixes.jsonl"
+        search = make(path=path)
+        search.run(quadratic, 3, verbose=0)
+        first, second, third = path.read_text().splitlines(keepends=True)
+        path.write_text(first[:30] + second + third)
+        with pytest.warns(UserWarning, match="1 part"):
+            resumed = make(path=path)
+        assert resumed.evaluations == search.evaluations[1:]
+
+    def test_a_full_disk_loses_no_value(self, tmp_path, monkeypatch):
+        path = tmp_path / "mixes.jsonl"
+        search = make(path=path)
+        search.run(quadratic, 1, verbose=0)
+        written = path.read_text()
+
+        def full(*_):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", full)
+            with pytest.raises(OSError, match="No space.*mixes.jsonl'") as info:
+                search.run(quadratic, 2, verbose=0)
+        assert path.read_text() == written
+        assert len(search.evaluations) == 1
+        [note] = info.value.__notes__
+        ratios = search.suggest()
+        assert f"add({ratios}, {quadratic(ratios)})" in note
+        search.add(ratios, quadratic(ratios))
+        assert make(path=path).evaluations == search.evaluations
+
+    def test_two_searches_take_different_mixes(self, tmp_path):
+        path = tmp_path / "mixes.jsonl"
+        first, second = make(path=path), make(path=path)
+        for _ in range(4):  # of whose mixes the first five are random
+            mixes = [search.suggest() for search in (first, second)]
+            assert mixes[0] != mixes[1]
+            for search, ratios in zip((second, first), mixes[::-1]):
+                search.add(ratios, quadratic(ratios))
+        found = [tuple(e.ratios.values()) for e in make(path=path).evaluations]
+        assert len(set(found)) == len(found) == 8
+        assert [p.name for p in tmp_path.iterdir()] == ["mixes.jsonl"]
+
+    def test_another_search_has_found_the_rest(self, tmp_path):
+        path = tmp_path / "mixes.jsonl"
+        first = make(path=path)
+        make(path=path).run(quadratic, 6, verbose=0)
+        first.run(pytest.fail, 6, verbose=0)
+        assert len(first.evaluations) == 6
+
+    def test_searches_at_the_same_time_repeat_nothing(self, tmp_path):
+        """In threads, which the locks tell apart as they do processes."""
+        bounds, path = {"main": (1, 4), "tags": (0, 4)}, tmp_path / "mixes"
+
+        def value(ratios):
+            time.sleep(0.02)
+            return 0.0
+
+        def search():
+            make(bounds, path=path, num_initial=9).run(value, 100, verbose=0)
+
+        threads = [threading.Thread(target=search) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        rows = [json.loads(line) for line in path.open()]
+        shares = {share(row["ratios"]) for row in rows}
+        assert shares == {m / (m + t) for m in range(1, 5) for t in range(5)}
+        assert len(rows) == len(shares)
+
+    def test_an_evaluation_that_fails_leaves_its_mix_to_others(self, tmp_path):
+        path = tmp_path / "mixes.jsonl"
+        search = make(path=path)
+
+        def fail(ratios):
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            search.run(fail, 3, verbose=0)
+        assert make(path=path).suggest() == make().suggest()
 
     def test_lines_are_json(self, tmp_path):
         path = tmp_path / "mixes.jsonl"
@@ -161,12 +248,42 @@ class TestFile:
         path.write_text('{"ratios": {"main": 2, "tags": 1}, "value": 0.5}\n')
         assert make(path=path, mode="min").best.value == 0.5
 
-    @pytest.mark.parametrize("line", ["main,tags", "[1, 2]", '{"main": 1}'])
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "main,tags",
+            "[1, 2]",
+            '{"main": 1}',
+            '{"ratios": null, "value": 1}',
+            '{"ratios": "main", "value": 1}',
+            '{"ratios": ["main", "tags"], "value": 1}',
+            '{"ratios": {"main": "1", "tags": 1}, "value": 1}',
+            '{"ratios": {"main": 1, "tags": 1}}',
+            '{"ratios": {"main": 1, "tags": 1}, "value": true}',
+            '{"ratios": {"main": 1, "tags": 1}, "value": "0.5"}',
+            '{"ratios": {"main": 1, "tags": 1}, "value": [0.5]}',
+        ],
+    )
     def test_refuses_other_files(self, tmp_path, line):
         path = tmp_path / "notes.txt"
         path.write_text(f"{line}\n")
         with pytest.raises(ValueError, match="not hold the mixes.*the line"):
             make(path=path)
+        assert path.read_text() == f"{line}\n"
+
+    @pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "null"])
+    def test_what_is_not_finite_is_a_training_that_failed(
+        self, tmp_path, value
+    ):
+        path = tmp_path / "mixes.jsonl"
+        path.write_text(
+            f'{{"ratios": {{"main": 2, "tags": 1}}, "value": {value}}}\n'
+        )
+        assert math.isnan(make(path=path).evaluations[0].value)
+
+    def test_refuses_a_folder(self, tmp_path):
+        with pytest.raises(ValueError, match="`path` must be a file.*folder"):
+            make(path=tmp_path)
 
 
 class TestBadInput:

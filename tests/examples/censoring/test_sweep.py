@@ -29,7 +29,8 @@ def test_a_killed_sweep_goes_on_where_it_stopped(tmp_path):
     with open(path, "a") as file:
         file.write('{"config": {"setting"')  # killed while writing
     calls.clear()
-    sweep.sweep(path, CELLS, run)
+    with pytest.warns(UserWarning, match="1 part"):
+        sweep.sweep(path, CELLS, run)
     assert calls == CELLS[3:]
     rows = sweep.read(path)
     assert [row["loss"] for row in rows] == [measure(c)["loss"] for c in CELLS]
@@ -55,6 +56,21 @@ def test_what_another_process_ran_meanwhile_is_not_run_again(tmp_path):
 
     sweep.sweep(path, CELLS, run)
     assert calls == CELLS[:2]
+
+
+def test_what_another_process_is_at_is_left_to_it(tmp_path):
+    path = tmp_path / "runs.jsonl"
+    calls = []
+
+    def run(cell):
+        calls.append(cell)
+        if len(calls) == 1:
+            sweep.sweep(path, CELLS, run)  # the other process
+        return measure(cell)
+
+    sweep.sweep(path, CELLS, run)
+    assert calls == CELLS
+    assert [path.name for path in tmp_path.iterdir()] == ["runs.jsonl"]
 
 
 def test_a_cell_that_two_processes_ran_counts_once(tmp_path):
