@@ -1,7 +1,6 @@
 """Runs that compare architectures: ended by validation, resumable."""
 
 import collections
-import json
 import pathlib
 import time
 from collections.abc import Callable
@@ -13,8 +12,11 @@ import keras
 import numpy as np
 
 from examples.runs import Batches
+from examples.runs import alone
 from examples.runs import open_record
+from examples.runs import read_record
 from examples.runs import write_json
+from keras_mtl.callbacks import BackupAndRestore
 
 Run = dict[str, Any]
 Runs = dict[str, list[Run]]
@@ -97,33 +99,46 @@ def run(
         one dict for each epoch, what `make_model` said, and the `result` as
         made by `summarize`.
     """
-    record = open_record(path, config)
-    record["tasks"] = list(tasks)
-    if not is_finished(record):
-        keras.utils.set_random_seed(config.seed)
-        model, facts = make_model()
-        record |= facts
-        batches = Batches(data.train, config.batch_size, config.seed)
-        model.fit(
-            batches,
-            epochs=config.epochs,
-            # `batches` are shuffled; Keras would shuffle them in an order of
-            # its own, which a resumed run could not repeat.
-            shuffle=False,
-            callbacks=[
-                # First, so that what is recorded is never behind what is saved.
-                Recorder(path, record, batches, data, measure),
-                keras.callbacks.BackupAndRestore(
-                    path.with_suffix(""),
-                    double_checkpoint=True,
-                    delete_checkpoint=False,
-                ),
-            ],
-            verbose=verbose,
-        )
-    record["result"] = summarize(record)
-    write_json(path, record)
+    with alone(path):
+        record = open_record(path, config)
+        record["tasks"] = list(tasks)
+        if not is_finished(record):
+            _fit(path, record, config, make_model, data, measure, verbose)
+        record["result"] = summarize(record)
+        write_json(path, record)
     return record
+
+
+def _fit(
+    path: pathlib.Path,
+    record: Run,
+    config: Any,
+    make_model: Callable[[], tuple[keras.Model, dict[str, Any]]],
+    data: Any,
+    measure: Callable[[np.ndarray, np.ndarray], float],
+    verbose: int | str,
+) -> None:
+    keras.utils.set_random_seed(config.seed)
+    model, facts = make_model()
+    record |= facts
+    batches = Batches(data.train, config.batch_size, config.seed)
+    model.fit(
+        batches,
+        epochs=config.epochs,
+        # `batches` are shuffled; Keras would shuffle them in an order of
+        # its own, which a resumed run could not repeat.
+        shuffle=False,
+        callbacks=[
+            # First, so that what is recorded is never behind what is saved.
+            Recorder(path, record, batches, data, measure),
+            BackupAndRestore(
+                path.with_suffix(""),
+                double_checkpoint=True,
+                delete_checkpoint=False,
+            ),
+        ],
+        verbose=verbose,
+    )
 
 
 def choices(record: Run) -> dict[str, list[float]]:
@@ -184,7 +199,7 @@ def load_runs(folder: pathlib.Path, architectures: Sequence[str]) -> Runs:
     """
     by_rate = collections.defaultdict(lambda: collections.defaultdict(list))
     for path in sorted(folder.glob("*.json")):
-        record = json.loads(path.read_text())
+        record = read_record(path)
         if record["history"] and is_finished(record):
             record["result"] = summarize(record)
             config = record["config"]

@@ -12,9 +12,11 @@ import numpy as np
 from examples.multi_mnist import methods
 from examples.multi_mnist.results import summarize
 from examples.runs import Batches
+from examples.runs import alone
 from examples.runs import default_jit
 from examples.runs import open_record
 from examples.runs import write_json
+from keras_mtl.callbacks import BackupAndRestore
 from keras_mtl.datasets import multi_mnist
 
 Arrays = tuple[np.ndarray, dict[str, np.ndarray]]
@@ -116,11 +118,12 @@ def train(
     """
     config = config.resolved()
     path = pathlib.Path(output_dir) / f"{config.name}.json"
-    record = open_record(path, config)
-    if len(record["history"]) < config.epochs:
-        _fit(config, path, record, data, data_dir, jit_compile, verbose)
-    record["result"] = summarize(record)
-    write_json(path, record)
+    with alone(path):
+        record = open_record(path, config)
+        if len(record["history"]) < config.epochs:
+            _fit(config, path, record, data, data_dir, jit_compile, verbose)
+        record["result"] = summarize(record)
+        write_json(path, record)
     return record
 
 
@@ -161,7 +164,7 @@ def _fit(
         callbacks=[
             # First, so that what is recorded is never behind what is saved.
             Recorder(path, record, batches, data["test"]),
-            keras.callbacks.BackupAndRestore(
+            BackupAndRestore(
                 path.with_suffix(""),
                 double_checkpoint=True,
                 delete_checkpoint=False,

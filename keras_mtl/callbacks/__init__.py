@@ -1,5 +1,6 @@
-"""Callbacks for `fit` that show what tasks do to each other, and pictures."""
+"""Callbacks for `fit`: what tasks do to each other, pictures, and a backup."""
 
+from keras_mtl.callbacks.backup_and_restore import BackupAndRestore
 from keras_mtl.callbacks.gradient_history import GradientHistory
 from keras_mtl.callbacks.gradient_monitor import GradientMonitor
 from keras_mtl.callbacks.plot_gradients import plot_gradients
@@ -8,6 +9,7 @@ from keras_mtl.callbacks.sharing_monitor import SharingHistory
 from keras_mtl.callbacks.sharing_monitor import SharingMonitor
 
 __all__ = [
+    "BackupAndRestore",
     "GradientHistory",
     "GradientMonitor",
     "SharingHistory",

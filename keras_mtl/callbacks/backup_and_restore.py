@@ -1,0 +1,265 @@
+"""A backup of a training that a kill cannot tear."""
+
+import contextlib
+import json
+import os
+import shutil
+import warnings
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_mtl.arguments import integer_from
+from keras_mtl.arguments import is_integer
+from keras_mtl.arguments import is_table
+from keras_mtl.arguments import optional_path
+from keras_mtl.files import to_disk
+from keras_mtl.files import write_whole
+
+# Says which weights belong to which epoch, the last ones first. Not the name
+# that Keras' callback uses: it would take the epoch and find no weights.
+STATES = "states.json"
+# One more than are kept, so that one is free to be written.
+WEIGHTS = ("0.weights.h5", "1.weights.h5", "2.weights.h5")
+# What Keras' callback calls its files.
+KERAS_WEIGHTS = "latest.weights.h5"
+KERAS_STATE = "training_metadata.json"
+KERAS_FILES = [
+    name + ending
+    for name in (KERAS_WEIGHTS, KERAS_STATE)
+    for ending in ("", ".bkp")
+]
+
+State = dict[str, Any]
+
+
+class BackupAndRestore(keras.callbacks.BackupAndRestore):
+    """`keras.callbacks.BackupAndRestore`, whose backup is whole at any moment.
+
+    Keras writes the weights over the last ones, and the epoch into a second
+    file after them. A process that is killed meanwhile, or a disk that is
+    full, leaves weights that cannot be read, or weights of an epoch later than
+    it says; with `double_checkpoint` too, where it then copies weights that
+    are torn over the good ones. A kill while it removes the backup, at the end
+    of a training, makes the next one begin with new weights at the last epoch.
+
+    This one writes weights under a name that is not in use, and one file then
+    says, whole or not at all, which weights belong to which epoch. It keeps
+    the states of random layers, such as Dropout, which no file of weights has:
+    a training that goes on is then the one that was not killed. It takes the
+    arguments of Keras' callback, and goes on from a backup of Keras'.
+
+    It is no backup of what callbacks and datasets know. Of arrays with
+    `shuffle=True`, the epochs that follow have another order;
+    `keras_mtl.selection.BanditSelection` has a file of its own, and goes
+    before this one.
+
+    Args:
+        backup_dir: Folder on a file system of this machine, for this training
+            alone.
+        save_freq: `"epoch"` (default), `False`, or an int, the number of
+            batches after which to save. A training goes on with the epoch in
+            which it was saved from its beginning.
+        double_checkpoint: bool. Whether to keep the backup before the last
+            one, which is restored where the last one cannot be read. Defaults
+            to `False`; while it writes, there are two in any case.
+        delete_checkpoint: bool. Whether to remove the backup when the training
+            is over. Defaults to `True`.
+
+    Raises:
+        ValueError: If an argument does not fit, and in `fit` if the folder
+            holds something else, or a backup of which nothing can be read.
+        OSError: In `fit`, if the backup cannot be written; the last one stays.
+
+    Example:
+
+    ```python
+    model.fit(
+        x, y, epochs=100,
+        callbacks=[keras_mtl.callbacks.BackupAndRestore("backup")],
+    )
+    ```
+    """
+
+    def __init__(
+        self,
+        backup_dir: str | os.PathLike,
+        save_freq: str | int | bool = "epoch",
+        double_checkpoint: bool = False,
+        delete_checkpoint: bool = True,
+    ):
+        folder = optional_path("backup_dir", backup_dir)
+        if folder is None or "://" in os.fspath(backup_dir):
+            raise ValueError(
+                "`backup_dir` must be a folder of this machine, where renaming "
+                "a file replaces another one at once. Received: "
+                f"backup_dir={backup_dir!r}"
+            )
+        if save_freq != "epoch" and save_freq is not False:
+            integer_from(1, "save_freq", save_freq)
+        super().__init__(
+            os.fspath(backup_dir),
+            save_freq,
+            double_checkpoint,
+            delete_checkpoint,
+        )
+        self._folder = folder
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        # Keras' copies one backup over the other where that cannot be read.
+        self._load_model()
+
+    def on_train_end(self, logs: Any = None) -> None:
+        if not self.delete_checkpoint:
+            return
+        # First what says that there is a backup: a kill then leaves none.
+        for name in (STATES, KERAS_STATE, *WEIGHTS, *KERAS_FILES):
+            (self._folder / name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # who else has files there
+            self._folder.rmdir()
+
+    def _should_save_on_batch(self, batch: int) -> bool:
+        # Of a number, which false is too, Keras' saves after every batch.
+        if self.save_freq is False:
+            return False
+        return super()._should_save_on_batch(batch)
+
+    def _save_model(self) -> None:
+        states = self._read()[: 2 if self.double_checkpoint else 1]
+        used = [state["weights"] for state in states]
+        name = next(name for name in WEIGHTS if name not in used)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._write_weights(self._folder / name)
+        new = {
+            "epoch": self._current_epoch,
+            "batch": self._last_batch_seen,
+            "weights": name,
+            "seeds": [_numpy(v).tolist() for v in _seeds(self.model)],
+        }
+        states = [new, *states][: 2 if self.double_checkpoint else 1]
+        write_whole(self._folder / STATES, json.dumps(states))
+        self._tidy([state["weights"] for state in states])
+
+    def _write_weights(self, path: Path) -> None:
+        try:
+            self.model.save_weights(path)
+            to_disk(path)
+        except Exception as error:
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+            raise OSError(
+                f"'{path}' could not be written. The backup before it is "
+                f"whole. It said: {error}"
+            ) from error
+
+    def _tidy(self, used: list[str]) -> None:
+        """Removes weights that no state is of, and a backup by Keras."""
+        for name in (*WEIGHTS, *KERAS_FILES):
+            if name not in used:
+                (self._folder / name).unlink(missing_ok=True)
+
+    def _load_model(self) -> None:
+        """Restores the last backup that can be read."""
+        self._check_is_built()
+        states = self._read()
+        optimizer = self.model.optimizer
+        if states and optimizer is not None and not optimizer.built:
+            # Else there is nothing to load its state into.
+            optimizer.build(self.model.trainable_variables)
+        for older, state in enumerate(states, 1):
+            path = self._folder / state["weights"]
+            try:
+                self.model.load_weights(_loadable(path))
+            except Exception as error:
+                if older == len(states):
+                    raise ValueError(
+                        f"The backup '{path}' cannot be restored into this "
+                        "model. Remove the folder to train anew. It said: "
+                        f"{error}"
+                    ) from error
+                warnings.warn(
+                    f"The backup '{path}' cannot be restored, and the one "
+                    f"before it is taken. It said: {error}",
+                    stacklevel=2,
+                )
+            else:
+                _restore_seeds(self.model, state)
+                self.model._initial_epoch = state["epoch"]
+                return
+
+    def _check_is_built(self) -> None:
+        if not self.model.built:
+            raise ValueError(
+                "BackupAndRestore needs a model that is built before `fit`, by "
+                "a call on a batch or by `build`. Received: the model "
+                f"'{self.model.name}', which is not"
+            )
+
+    def _read(self) -> list[State]:
+        """What is backed up, the last one first."""
+        path = self._folder / STATES
+        if not path.exists():
+            return self._read_backup_by_keras()
+        try:
+            states = json.loads(path.read_text(encoding="utf-8"))
+        except (ValueError, RecursionError):
+            states = None
+        is_list = isinstance(states, list) and len(states) > 0
+        if not is_list or not all(map(_is_state, states)):
+            raise ValueError(
+                f"'{path}' says nothing of a backup. Give another "
+                "`backup_dir`, or remove it to train anew. Received: "
+                f"{path.read_bytes()[:80]!r}"
+            )
+        return states
+
+    def _read_backup_by_keras(self) -> list[State]:
+        states = []
+        for ending in ("", ".bkp"):
+            path = self._folder / f"{KERAS_STATE}{ending}"
+            weights = f"{KERAS_WEIGHTS}{ending}"
+            if not path.exists() or not (self._folder / weights).exists():
+                continue
+            # Its file is cut short by a kill.
+            with contextlib.suppress(ValueError, TypeError):
+                state = json.loads(path.read_text(encoding="utf-8"))
+                state = {**state, "weights": weights}
+                states += [state] if _is_state(state) else []
+        return states
+
+
+def _seeds(model: keras.Model) -> list[keras.Variable]:
+    """The states of random layers: variables that are no weights."""
+    others = {id(v) for v in (*model.weights, *model.metrics_variables)}
+    return [v for v in model.variables if id(v) not in others]
+
+
+def _restore_seeds(model: keras.Model, state: State) -> None:
+    seeds, values = _seeds(model), state.get("seeds", [])
+    # Keras' backup has none, and another version may count others.
+    if [np.shape(value) for value in values] == [v.shape for v in seeds]:
+        for variable, value in zip(seeds, values):
+            variable.assign(np.array(value, variable.dtype))
+
+
+def _numpy(variable: keras.Variable) -> np.ndarray:
+    return keras.ops.convert_to_numpy(variable)
+
+
+def _loadable(path: Path) -> Path:
+    """The same weights under a name that Keras takes for weights."""
+    if path.suffix != ".bkp":
+        return path
+    return Path(shutil.copyfile(path, path.with_name(WEIGHTS[0])))
+
+
+def _is_state(state: Any) -> bool:
+    return (
+        is_table(state, ("epoch", "batch", "weights"))
+        and is_integer(state["epoch"])
+        and state["epoch"] >= 0
+        and isinstance(state.get("seeds", []), list)
+        and state["weights"] in (*WEIGHTS, *KERAS_FILES)
+    )

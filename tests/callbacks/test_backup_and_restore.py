@@ -1,0 +1,321 @@
+import json
+import os
+
+import keras
+import numpy as np
+import pytest
+
+import keras_mtl
+from keras_mtl.callbacks import BackupAndRestore
+from keras_mtl.callbacks import backup_and_restore
+
+X = np.random.default_rng(0).normal(size=(12, 3)).astype("float32")
+Y = X[:, :1] - X[:, 1:2]
+EPOCHS = 4
+
+
+class Killed(BaseException):
+    """What no code catches."""
+
+
+class KillIn(keras.callbacks.Callback):
+    def __init__(self, epoch, batch=1):
+        super().__init__()
+        self.at = epoch, batch
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if (self.epoch, batch) == self.at:
+            raise Killed
+
+
+def make_model(units=4, dropout=0.3):
+    keras.utils.set_random_seed(0)
+    layers = [
+        keras.Input((3,)),
+        keras.layers.Dense(units, activation="tanh"),
+        keras.layers.Dropout(dropout, seed=1),
+        keras.layers.Dense(1),
+    ]
+    model = keras.Sequential(layers)
+    model.compile(keras.optimizers.Adam(0.1), "mse", jit_compile=False)
+    return model
+
+
+def make_multi_task_model():
+    """With state of both methods."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((3,))
+    x = keras.layers.Dense(4, activation="tanh")(inputs)
+    x = keras.layers.Dropout(0.3, seed=1)(x)
+    model = keras_mtl.MultiTaskModel(
+        inputs, [keras.layers.Dense(1, name=name)(x) for name in ("a", "b")]
+    )
+    model.compile(
+        keras.optimizers.Adam(0.1),
+        loss=["mse", "mae"],
+        aggregator="moco",
+        weighting="dynamic_weight_average",
+        jit_compile=False,
+    )
+    return model
+
+
+def fit(*callbacks, model=None, epochs=EPOCHS):
+    model = model or make_model()
+    logs = model.fit(
+        X,
+        [Y, Y] if len(model.outputs) == 2 else Y,
+        batch_size=4,
+        epochs=epochs,
+        shuffle=False,
+        verbose=0,
+        callbacks=callbacks,
+    )
+    return logs.history["loss"], model.get_weights()
+
+
+def kill(*callbacks, **kwargs):
+    with pytest.raises(Killed):
+        fit(*callbacks, **kwargs)
+
+
+def assert_goes_on(folder, whole, epoch, model=None, **kwargs):
+    """A new process goes on in this epoch, and ends where no kill does."""
+    losses, weights = fit(BackupAndRestore(folder, **kwargs), model=model)
+    assert losses == whole[0][epoch:]
+    for left, right in zip(weights, whole[1], strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return fit()
+
+
+@pytest.fixture(scope="module")
+def plain():
+    return fit(model=make_model(dropout=0.0))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "new" / "backup"
+
+
+@pytest.fixture
+def kill_at_save(monkeypatch):
+    """Stands for a kill in the save of an epoch, at a step of it."""
+
+    def choose(epoch, step):
+        saves = iter(range(1, EPOCHS + 1))
+
+        class Dying(BackupAndRestore):
+            def _save_model(self):
+                if next(saves) != epoch:
+                    return super()._save_model()
+                with monkeypatch.context() as patch:
+                    if step == "weights":
+                        patch.setattr(self.model, "save_weights", tear)
+                    else:
+                        patch.setattr(*step, die)
+                    super()._save_model()
+
+        return Dying
+
+    def tear(path):
+        make = keras.Model.save_weights
+        make(make_model(), path)
+        data = path.read_bytes()
+        path.write_bytes(data[: len(data) // 2])
+        raise Killed
+
+    def die(*_, **__):
+        raise Killed
+
+    return choose
+
+
+class TestBackup:
+    def test_goes_on_as_if_never_killed(self, folder, whole):
+        kill(BackupAndRestore(folder), KillIn(2))
+        assert names(folder) == ["1.weights.h5", "states.json"]
+        assert_goes_on(folder, whole, 2)
+        assert not folder.exists()
+
+    def test_all_that_methods_remember_goes_on(self, folder):
+        whole = fit(model=make_multi_task_model())
+        backup = BackupAndRestore(folder)
+        kill(backup, KillIn(2), model=make_multi_task_model())
+        assert_goes_on(folder, whole, 2, model=make_multi_task_model())
+
+    @pytest.mark.parametrize("double", [False, True])
+    @pytest.mark.parametrize(
+        "step, saved",
+        [
+            ("weights", 2),  # in the middle of the weights
+            ((backup_and_restore, "to_disk"), 2),  # after them
+            ((backup_and_restore, "write_whole"), 2),
+            ((os, "replace"), 2),
+            ((BackupAndRestore, "_tidy"), 3),  # what says that they are there
+        ],
+    )
+    def test_killed_while_it_saves(
+        self, folder, whole, kill_at_save, step, saved, double
+    ):
+        kill(kill_at_save(3, step)(folder, double_checkpoint=double))
+        assert_goes_on(folder, whole, saved, double_checkpoint=double)
+
+    def test_killed_while_it_removes_the_backup(self, folder, monkeypatch):
+        """Keras would begin with the last epoch, and with new weights."""
+        remove, removed = os.unlink, []
+
+        def unlink(path, **kwargs):
+            if removed:
+                raise Killed
+            remove(path, **kwargs)
+            removed.append(path)
+
+        class Dying(BackupAndRestore):
+            def on_train_end(self, logs=None):
+                with monkeypatch.context() as patch:
+                    patch.setattr(os, "unlink", unlink)
+                    super().on_train_end(logs)
+
+        kill(Dying(folder))
+        assert names(folder) == ["1.weights.h5"]
+        assert len(fit(BackupAndRestore(folder))[0]) == EPOCHS
+
+    @pytest.mark.parametrize("double", [False, True])
+    def test_a_finished_training_is_not_trained_again(self, folder, double):
+        kwargs = {"delete_checkpoint": False, "double_checkpoint": double}
+        losses, weights = fit(BackupAndRestore(folder, **kwargs))
+        assert len(names(folder)) == 2 + double
+        again, restored = fit(BackupAndRestore(folder, **kwargs), epochs=6)
+        assert len(losses) == EPOCHS and len(again) == 2
+
+    def test_every_few_batches(self, folder, whole):
+        """The epoch begins anew, with the weights that were saved in it."""
+        kill(BackupAndRestore(folder, save_freq=2), KillIn(2, batch=2))
+        [state] = json.loads((folder / "states.json").read_text())
+        assert (state["epoch"], state["batch"]) == (2, 1)
+        assert len(fit(BackupAndRestore(folder))[0]) == EPOCHS - 2
+
+    def test_never(self, folder):
+        fit(BackupAndRestore(folder, save_freq=False), epochs=1)
+        assert not folder.exists()
+
+    def test_files_of_others_stay(self, folder):
+        folder.mkdir(parents=True)
+        (folder / "notes.txt").touch()
+        fit(BackupAndRestore(folder), epochs=1)
+        assert names(folder) == ["notes.txt"]
+
+
+class TestDamage:
+    def test_the_one_before_is_restored(self, folder, whole):
+        kill(BackupAndRestore(folder, double_checkpoint=True), KillIn(3))
+        last, _ = json.loads((folder / "states.json").read_text())
+        (folder / last["weights"]).write_bytes(b"torn")
+        with pytest.warns(UserWarning, match=f"{last['weights']}' cannot be"):
+            assert_goes_on(folder, whole, 2, double_checkpoint=True)
+
+    def test_nothing_can_be_restored(self, folder):
+        kill(BackupAndRestore(folder), KillIn(2))
+        (folder / "1.weights.h5").unlink()
+        with pytest.raises(ValueError, match="1.weights.h5' cannot be res"):
+            fit(BackupAndRestore(folder))
+
+    def test_another_model(self, folder):
+        kill(BackupAndRestore(folder), KillIn(2))
+        with pytest.raises(ValueError, match="cannot be restored into this"):
+            fit(BackupAndRestore(folder), model=make_model(units=5))
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "",
+            "[]",
+            "{",
+            '{"epoch": 1}',
+            '[{"epoch": "1", "batch": 0, "weights": "0.weights.h5"}]',
+            '[{"epoch": -1, "batch": 0, "weights": "0.weights.h5"}]',
+            '[{"epoch": 1, "batch": 0, "weights": "../0.weights.h5"}]',
+            '[{"epoch": 1, "batch": 0, "weights": null}]',
+        ],
+    )
+    def test_another_file(self, folder, text):
+        folder.mkdir(parents=True)
+        (folder / "states.json").write_text(text)
+        with pytest.raises(ValueError, match="states.json' says.*Received"):
+            BackupAndRestore(folder)._read()
+
+    def test_a_full_disk_leaves_the_backup(self, folder, whole, monkeypatch):
+        class Full(keras.callbacks.Callback):
+            def on_epoch_end(self, epoch, logs=None):
+                if epoch == 2:
+                    patch.setattr(self.model, "save_weights", full)
+
+        def full(path):
+            path.write_bytes(b"half")
+            raise RuntimeError("Unable to flush: no space left on device")
+
+        with monkeypatch.context() as patch:
+            with pytest.raises(OSError, match="before it is whole.*no space"):
+                fit(Full(), BackupAndRestore(folder))
+        assert names(folder) == ["1.weights.h5", "states.json"]
+        assert_goes_on(folder, whole, 2)
+
+
+class TestBackupByKeras:
+    """It does not have the states of random layers."""
+
+    def kill(self, folder, epoch, **kwargs):
+        backup = keras.callbacks.BackupAndRestore(folder, **kwargs)
+        kill(backup, KillIn(epoch), model=make_model(dropout=0.0))
+
+    def test_is_taken_over(self, folder, plain):
+        self.kill(folder, 2)
+        model = make_model(dropout=0.0)
+        kill(BackupAndRestore(folder), KillIn(3), model=model)
+        assert names(folder) == ["0.weights.h5", "states.json"]
+        assert_goes_on(folder, plain, 3, model=make_model(dropout=0.0))
+
+    def test_the_one_before_a_torn_one(self, folder, plain):
+        self.kill(folder, 3, double_checkpoint=True)
+        (folder / "latest.weights.h5").write_bytes(b"torn")
+        with pytest.warns(UserWarning, match="latest.weights.h5' cannot be"):
+            assert_goes_on(folder, plain, 2, model=make_model(dropout=0.0))
+
+    def test_torn_metadata_are_none(self, folder):
+        self.kill(folder, 2)
+        (folder / "training_metadata.json").write_text('{"epoch"')
+        assert len(fit(BackupAndRestore(folder))[0]) == EPOCHS
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("backup_dir", ""),
+        ("backup_dir", None),
+        ("backup_dir", 3),
+        ("backup_dir", "gs://bucket/backup"),
+        ("save_freq", 0),
+        ("save_freq", True),
+        ("save_freq", "batch"),
+        ("save_freq", 1.5),
+    ],
+)
+def test_arguments(name, value):
+    with pytest.raises(ValueError, match=f"`{name}` must be.*Received"):
+        BackupAndRestore(**{"backup_dir": "x", name: value})
+
+
+if __name__ == "__main__":
+    raise SystemExit(pytest.main([__file__]))
