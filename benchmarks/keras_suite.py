@@ -66,6 +66,11 @@ _SELECT = flags.DEFINE_string(
     "not efficientnet",
     "As `-k` of pytest.",
 )
+_XLA = flags.DEFINE_bool(
+    "xla",
+    True,
+    "Whether TensorFlow compiles with XLA where a test does not say.",
+)
 _OUTPUT = flags.DEFINE_string(
     "output",
     None,
@@ -83,6 +88,7 @@ def run_tests(
     only: list[str] | None = None,
     seconds: int = 120,
     select: str = "",
+    xla: bool = True,
 ) -> dict[str, dict]:
     """Runs tests of Keras with one model.
 
@@ -94,6 +100,7 @@ def run_tests(
         only: Tests to run of these, all if `None`.
         seconds: Longest time for a test.
         select: Expression that names tests, as for `pytest -k`.
+        xla: Whether TensorFlow compiles with XLA where a test does not say.
 
     Returns:
         Test to what became of it: `outcome` and, where it did not pass,
@@ -117,6 +124,8 @@ def run_tests(
         *(f"--model={model}", f"--seconds={seconds}"),
         *(str(checkout / "keras" / "src" / test) for test in tests),
     ]
+    if not xla:
+        command.append("--no-xla")
     # Keras' checkout has a folder named `benchmarks`, too: ours comes first.
     paths = [str(ROOT), str(checkout), os.environ.get("PYTHONPATH", "")]
     environment = {
@@ -238,6 +247,7 @@ def main(argv: list[str]) -> None:
             _TESTS.value,
             seconds=_SECONDS.value,
             select=_SELECT.value,
+            xla=_XLA.value,
         )
         print("\n".join(table(run_with_all(folder, run))))
 

@@ -25,6 +25,7 @@ import keras
 import pytest
 from keras.src.models.functional import Functional
 from keras.src.models.model import Trainer
+from keras.src.trainers import trainer as base_trainer
 
 from benchmarks.keras_suite import read_results
 
@@ -47,6 +48,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--results", type=Path, default=Path("results.jsonl"))
     group.addoption("--only", type=Path, help="File with ids, one a line.")
     group.addoption("--seconds", type=int, default=120)
+    group.addoption("--no-xla", action="store_true")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -56,6 +58,8 @@ def pytest_configure(config: pytest.Config) -> None:
         config.getoption("seconds"),
     )
     config.pluginmanager.register(recorder)
+    if config.getoption("no_xla"):
+        compile_without_xla()
     finder = Finder(substitutes(config.getoption("model"), recorder))
     sys.meta_path.insert(0, finder)
     config.add_cleanup(lambda: sys.meta_path.remove(finder))
@@ -166,12 +170,18 @@ def substitutes(model: str, recorder: Recorder) -> dict[type, type]:
     )
     if model == "sum":
         hide_conflict(keras_mtl.MultiTaskModel)
-        keras_mtl.model.combine = with_single_tasks(keras_mtl.model.combine)
+        keras_mtl.model.combine = without_refusal(keras_mtl.model.combine)
     return {
         keras.Model: keras_mtl.MultiTaskModel,
         Functional: FunctionalMultiTaskModel,
         Trainer: mixed_in(keras_mtl.MultiTaskModel),
     }
+
+
+def compile_without_xla() -> None:
+    """Lets `jit_compile="auto"` mean no, which is quicker on TensorFlow."""
+    if keras.backend.backend() == "tensorflow":
+        base_trainer.Trainer._resolve_auto_jit_compile = lambda self: False
 
 
 def compile_with(
@@ -211,22 +221,28 @@ def hide_conflict(model_class: type) -> None:
     model_class.get_metrics_result = without_conflict
 
 
-def with_single_tasks(combine: Callable[..., Any]) -> Callable[..., Any]:
-    """Lets a model of one task train with an aggregator.
+def without_refusal(combine: Callable[..., Any]) -> Callable[..., Any]:
+    """Lets models train with an aggregator that share nothing between tasks.
 
-    It is refused otherwise, as there is nothing to aggregate. Most models in
-    Keras' tests have one task, and would say nothing of the rest of the step.
+    They are refused otherwise, as there is nothing to aggregate. Most models
+    in Keras' tests are such, and would say nothing of the rest of the step.
     """
     from keras_mtl.gradients.combine import Combined
+    from keras_mtl.gradients.gram import tasks_of
+    from keras_mtl.gradients.gram import total
     from keras_mtl.row_gradient import dense
 
     def combine_any(aggregator: Any, columns: list, *rest: Any) -> Any:
-        if not columns or len(columns[0]) != 1:
+        if any(len(tasks_of(column)) > 1 for column in columns):
             return combine(aggregator, columns, *rest)
-        gradients = [None if g is None else dense(g) for (g,) in columns]
+        gradients = [
+            total([None if g is None else dense(g) for g in column])
+            for column in columns
+        ]
         norms = [keras.ops.sum(g * g) for g in gradients if g is not None]
-        gram = keras.ops.reshape(sum(norms), (1, 1))
-        return Combined(gradients, gram, keras.ops.ones((1,)))
+        num_tasks = len(columns[0]) if columns else 1
+        gram = keras.ops.eye(num_tasks) * sum(norms, keras.ops.zeros(()))
+        return Combined(gradients, gram, keras.ops.ones((num_tasks,)))
 
     return combine_any
 

@@ -69,6 +69,9 @@ class MultiTaskModel(TrainStep, keras.Model):
 
     Everything else is `keras.Model`: callbacks, metrics, saving, `predict`.
     With `aggregator=None` and `weighting=None` it trains as stock Keras does.
+    Otherwise logs have two names more: of several losses on one output each is
+    a task of its own (`b_mse_loss`, where Keras shows `b_loss`), and an
+    aggregator adds the metric `gradient_conflict`.
 
     On TensorFlow a logged task loss is the plain mean over batches, as in stock
     Keras: with a small last batch, task losses do not add up to `loss`, which

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import sys
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -112,6 +113,46 @@ def test_a_trainer_mixed_into_a_layer(load, base):
     assert keras.ops.convert_to_numpy(model.kernel) == pytest.approx(
         0.97 * np.ones((3, 2))
     )
+
+
+def test_the_sum_is_the_default_where_there_is_a_loss():
+    class Ours(keras_mtl.MultiTaskModel):
+        pass
+
+    recorder = SimpleNamespace(outcome={})
+    plugin.compile_with("sum", Ours, recorder)
+    plugin.hide_conflict(Ours)
+    inputs = keras.Input((3,))
+    shared = keras.layers.Dense(2)(inputs)
+    heads = {name: keras.layers.Dense(1, name=name)(shared) for name in "ab"}
+    model = Ours(inputs, heads)
+    model.compile()
+    assert model.aggregator is None and recorder.outcome == {}
+    model.compile("sgd", {"a": "mse", "b": "mse"})
+    assert model.aggregator.name == "sum"
+    assert recorder.outcome == {"compiles": True}
+    x, y = np.ones((4, 3), "float32"), np.zeros((4, 1), "float32")
+    history = model.fit(x, {"a": y, "b": y}, verbose=0).history
+    assert set(history) == {"loss", "a_loss", "b_loss"}
+    assert keras_mtl.MultiTaskModel.compile is not Ours.compile
+
+
+def test_gradients_where_nothing_is_shared_are_those_of_the_tasks():
+    def refuse(*unused):
+        raise AssertionError("refused")
+
+    combine = plugin.without_refusal(refuse)
+    a, b = keras.ops.ones((2, 3)), keras.ops.full((4,), 2.0)
+    gradients = combine(None, [[a, None], [None, b], [None, None]]).gradients
+    assert keras.ops.convert_to_numpy(gradients[0]) == pytest.approx(
+        np.ones((2, 3))
+    )
+    assert keras.ops.convert_to_numpy(gradients[1]) == pytest.approx(
+        np.full(4, 2.0)
+    )
+    assert gradients[2] is None
+    with pytest.raises(AssertionError, match="refused"):
+        combine(None, [[a, a]])
 
 
 def run_pytest(tmp_path, source, *arguments):
