@@ -40,9 +40,13 @@ class GradientConflict(keras.metrics.Metric):
             (num_tasks,), "zeros", aggregation="mean", name="task_weights"
         )
 
-    def update_state(self, gram: Tensor, task_weights: Tensor) -> None:
-        negative = ops.less(gram, 0)
-        known = ops.cast(ops.all(ops.isfinite(gram)), self.dtype)
+    def update_state(
+        self, gram: Tensor, task_weights: Tensor, signs: Tensor | None = None
+    ) -> None:
+        # Of short gradients inner products are rounded to zero.
+        signs = gram if signs is None else signs
+        negative = ops.less(signs, 0)
+        known = ops.cast(ops.all(ops.isfinite(signs)), self.dtype)
         conflicts = known * ops.sum(ops.cast(negative, self.dtype))
         others = known * ops.sum(
             ops.cast(ops.logical_not(negative), self.dtype)

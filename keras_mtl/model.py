@@ -593,7 +593,9 @@ class MultiTaskModel(TrainStep, keras.Model):
             group_variables(arbitrated, self.aggregator.granularity),
             objectives,
         )
-        self.gradient_conflict.update_state(result.gram, result.weights)
+        self.gradient_conflict.update_state(
+            result.gram, result.weights, result.signs
+        )
         # What the weighting trains belongs to no task and is not arbitrated.
         gradients = dict(zip(positions, result.gradients))
         gradients = [
@@ -622,9 +624,11 @@ class MultiTaskModel(TrainStep, keras.Model):
             columns,
             [0] * len(columns),
             objectives,
-            reduce_gram or (lambda gram: gram),
+            reduce_gram,
         )
-        self.gradient_conflict.update_state(result.gram, result.weights)
+        self.gradient_conflict.update_state(
+            result.gram, result.weights, result.signs
+        )
         return result.gradients
 
     def _check_cut(

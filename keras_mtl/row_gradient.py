@@ -97,6 +97,12 @@ def dense(gradient: Any) -> Tensor | None:
     return gradient
 
 
+def entries_of(gradient: Tensor | RowGradient) -> Tensor:
+    """All entries that may differ from zero."""
+    is_rows = isinstance(gradient, RowGradient)
+    return gradient.values if is_rows else gradient
+
+
 def apply(function: Callable[[Tensor], Tensor], gradient: Any) -> Any:
     """Applies a function that keeps zeros to the entries of a gradient."""
     if isinstance(gradient, RowGradient):

@@ -45,6 +45,14 @@ def test_steps_that_overflow_do_not_count(bad):
     assert float(metric.result()) == pytest.approx(0.5)
 
 
+def test_signs_tell_where_inner_products_are_rounded_to_zero():
+    metric = GradientConflict(3)
+    rounded = np.zeros((3, 3), "float32")
+    metric.update_state(rounded, np.ones(3, "float32"), gram_of(-1, -1, 1))
+    assert float(metric.result()) == pytest.approx(2 / 3)
+    np.testing.assert_array_equal(metric.gram, rounded)
+
+
 def test_remembers_the_last_step():
     metric = GradientConflict(3)
     last = gram_of(-0.5, 0.25, 0.75)

@@ -747,5 +747,32 @@ def test_two_replicas_equal_one_device():
     assert done.returncode == 0, done.stderr[-3000:]
 
 
+class TestSizeOfGradients:
+    """Float32 has gradients of 1e-20 and 1e20, and not their squares."""
+
+    def step(self, method, size):
+        """Weights after a step of one size, whatever the losses' is."""
+        x, y = make_data()
+        model = make_model()
+        model.compile(
+            keras.optimizers.SGD(1 / size),
+            loss=LOSS,
+            loss_weights={"a": size, "b": size},
+            aggregator=AGGREGATORS[method](),
+            **QUICK,
+        )
+        logs = model.train_on_batch(x, y, return_dict=True)
+        return model.get_weights(), logs["gradient_conflict"]
+
+    @pytest.mark.parametrize("size", [1e-20, 1e19])
+    @pytest.mark.parametrize("method", ["pcgrad", "mgda", "projection_of_b"])
+    def test_changes_nothing(self, method, size):
+        expected, conflict = self.step(method, 1.0)
+        weights, found = self.step(method, size)
+        assert found == conflict
+        for left, right in zip(weights, expected):
+            np.testing.assert_allclose(left, right, atol=1e-5)
+
+
 if __name__ == "__main__":
     raise SystemExit(pytest.main([__file__]))

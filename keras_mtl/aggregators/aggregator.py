@@ -5,11 +5,14 @@ from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
 
+import keras
 from keras import ops
 
 from keras_mtl.method import Method
 from keras_mtl.solvers.absent_tasks import stand_aside
 from keras_mtl.solvers.gram import Tensor
+from keras_mtl.solvers.gram import in_units
+from keras_mtl.solvers.gram import power_of_two
 from keras_mtl.solvers.gram import to_gram
 
 GRANULARITIES = ("model", "layer", "variable")
@@ -52,6 +55,10 @@ class Aggregator(Method):
     # is called variable by variable, with the tasks that reach the variable,
     # and the matrix of all gradients is never built.
     elementwise = False
+    # Whether `weights` may be handed inner products of gradients that were
+    # divided by a common factor, where float32 does not hold their own. Then
+    # the factor changes nothing, or the method names `unit` and gets it.
+    scale_free = False
     # The variables it acts on: those of two tasks or more, or `"all"`.
     scope = "shared"
     # What `granularity` may be.
@@ -109,6 +116,11 @@ class Aggregator(Method):
         that are false for a task without labels in the batch, or `None`.
         Without `present` such a task appears as a long gradient orthogonal to
         all others, so that it takes no part.
+
+        If the class says `scale_free = True`, the inner products may be those
+        of gradients divided by a common factor, one for each problem, where
+        float32 does not hold the gradients' own: weights that depend on the
+        factor ask for it as `unit`, a float tensor `[...]`, or `None` for one.
         """
         raise NotImplementedError(
             f"{type(self).__name__} has no task weights: it works on the "
@@ -139,8 +151,10 @@ class Aggregator(Method):
             columns = self.track([ops.unstack(jacobian)], losses=losses)
             jacobian = ops.stack(columns[0])
             weights = self.tracked_weights
-        gram = to_gram(ops.matmul(jacobian, ops.transpose(jacobian)))
-        factors = call_weights(weights, gram, losses)
+        gram, unit = _scaled_gram(jacobian)
+        if not self.scale_free:
+            gram, unit = in_units(gram, unit), None
+        factors = call_weights(weights, gram, losses, unit=unit)
         return ops.matmul(ops.cast(factors, jacobian.dtype), jacobian)
 
     # -- memory of the inner products -----------------------------------------
@@ -266,18 +280,39 @@ class Aggregator(Method):
         return {"granularity": self.granularity, **super().get_config()}
 
 
+def _scaled_gram(jacobian: Tensor) -> tuple[Tensor, Tensor]:
+    """Inner products of rows divided by a power of two, and that."""
+    if keras.backend.standardize_dtype(jacobian.dtype) != "float64":
+        jacobian = ops.cast(jacobian, "float32")
+    unit = power_of_two(ops.max(ops.abs(jacobian)))
+    rows = jacobian / unit
+    return to_gram(ops.matmul(rows, ops.transpose(rows))), unit
+
+
 def call_weights(
     weights: Callable[..., Tensor],
     gram: Tensor,
     losses: Tensor | None = None,
     present: Tensor | None = None,
+    unit: Tensor | None = None,
 ) -> Tensor:
     """Calls `weights` or `tracked_weights` with the arguments that it names.
 
     Where it does not ask who is present, absent tasks stand aside.
+
+    Args:
+        weights: The method.
+        gram: Float tensor `[..., T, T]`.
+        losses: Float tensor `[T]`, or None.
+        present: Boolean tensor `[T]`, or None.
+        unit: Float tensor `[...]`, what the gradients were divided by before
+            inner products were taken; None for one. For methods that are
+            `scale_free`.
     """
     wanted = inspect.signature(weights).parameters
     kwargs = {"losses": losses} if "losses" in wanted else {}
+    if "unit" in wanted:
+        kwargs["unit"] = unit
     if "present" in wanted:
         kwargs["present"] = present
     elif present is not None:

@@ -61,6 +61,8 @@ class AlignedMTL(PreferenceAggregator):
         https://arxiv.org/abs/2305.19000), Senushkin et al. 2023
     """
 
+    scale_free = True
+
     def __init__(
         self,
         scale_mode: str = "min",

@@ -50,6 +50,8 @@ class CAGrad(Aggregator):
         https://arxiv.org/abs/2110.14048), Liu et al. 2021
     """
 
+    scale_free = True
+
     def __init__(
         self,
         c: float = 0.4,

@@ -51,6 +51,8 @@ class ConFIG(PreferenceAggregator):
         Networks](https://arxiv.org/abs/2408.11104), Liu et al. 2024
     """
 
+    scale_free = True
+
     def weights(self, gram: Tensor, present: Tensor | None = None) -> Tensor:
         """Task weights.
 

@@ -69,6 +69,11 @@ class CRMOGM(Aggregator):
         self.averages: keras.Variable | None = None
         self.seen: keras.Variable | None = None
 
+    @property
+    def scale_free(self) -> bool:
+        """Whether the other method is."""
+        return self.aggregator.scale_free
+
     def create_state(self, task_names: tuple[str, ...]) -> None:
         """Tells the other method the tasks."""
         self.aggregator.build(task_names)
@@ -87,6 +92,7 @@ class CRMOGM(Aggregator):
         gram: Tensor,
         losses: Tensor | None = None,
         present: Tensor | None = None,
+        unit: Tensor | None = None,
     ) -> Tensor:
         """Task weights; each call is a step of the average.
 
@@ -96,6 +102,8 @@ class CRMOGM(Aggregator):
                 them.
             present: Booleans `[T]`, false for a task without labels in the
                 batch; None if all have some.
+            unit: Float tensor `[...]`, what the gradients were divided by
+                before inner products were taken; None for one.
 
         Returns:
             Float tensor `[..., T]`.
@@ -103,7 +111,7 @@ class CRMOGM(Aggregator):
         gram = to_gram(gram)
         self.build_groups(gram.shape[:-2], gram.shape[-1])
         new = ops.convert_to_tensor(
-            call_weights(self.aggregator.weights, gram, losses, present)
+            call_weights(self.aggregator.weights, gram, losses, present, unit)
         )
         old = ops.cast(self.averages, new.dtype)
         seen = self.seen > 0.5

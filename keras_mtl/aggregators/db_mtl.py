@@ -63,6 +63,7 @@ class DBMTL(Aggregator):
         https://arxiv.org/abs/2308.12029), Lin et al. 2023
     """
 
+    scale_free = True
     forgetting_hint = "Use `beta=0.0`."
 
     def __init__(

@@ -57,6 +57,8 @@ class FairGrad(Aggregator):
         https://arxiv.org/abs/2402.15638), Ban and Ji 2024
     """
 
+    scale_free = True
+
     def __init__(
         self,
         alpha: float = 1.0,
@@ -66,13 +68,20 @@ class FairGrad(Aggregator):
         super().__init__(granularity=granularity, name=name)
         self.alpha = number_from_zero("alpha", alpha)
 
-    def weights(self, gram: Tensor, present: Tensor | None = None) -> Tensor:
+    def weights(
+        self,
+        gram: Tensor,
+        present: Tensor | None = None,
+        unit: Tensor | None = None,
+    ) -> Tensor:
         """Task weights.
 
         Args:
             gram: Float tensor or NumPy array `[..., T, T]`.
             present: Unused: the zero gradients of tasks without labels take no
                 part.
+            unit: Float tensor `[...]`, what the gradients were divided by
+                before inner products were taken; None for one.
 
         Returns:
             Float tensor `[..., T]`, positive but for zero gradients.
@@ -81,7 +90,7 @@ class FairGrad(Aggregator):
         gram = to_gram(gram)
         if self.alpha == 0:
             return ops.ones_like(diagonal(gram))
-        return bargaining_weights(gram, self.alpha)
+        return bargaining_weights(gram, self.alpha, unit)
 
     def get_config(self) -> dict[str, Any]:
         return {"alpha": self.alpha, **super().get_config()}

@@ -70,6 +70,8 @@ class GradVac(Aggregator):
         Wang et al. 2020
     """
 
+    scale_free = True
+
     def __init__(
         self,
         beta: float = 1e-2,

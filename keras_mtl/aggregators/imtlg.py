@@ -47,6 +47,8 @@ class IMTLG(Aggregator):
         https://openreview.net/forum?id=IMPnRXEWpvr), Liu et al. 2021
     """
 
+    scale_free = True
+
     def weights(self, gram: Tensor, present: Tensor | None = None) -> Tensor:
         """Task weights.
 

@@ -50,6 +50,8 @@ class Krum(Aggregator):
         https://arxiv.org/abs/1703.02757), Blanchard et al. 2017
     """
 
+    scale_free = True
+
     def __init__(
         self,
         num_byzantine: int = 1,

@@ -13,9 +13,9 @@ from keras_mtl.aggregators.aggregator import Column
 from keras_mtl.arguments import number_to_one
 from keras_mtl.main_task import check_main_task
 from keras_mtl.main_task import index_of_main_task
-from keras_mtl.row_gradient import RowGradient
 from keras_mtl.row_gradient import add
 from keras_mtl.row_gradient import apply
+from keras_mtl.row_gradient import entries_of
 from keras_mtl.solvers.gram import Tensor
 from keras_mtl.solvers.gram import to_gram
 
@@ -52,6 +52,7 @@ class MainTaskAggregator(Aggregator):
         name: Name of the method.
     """
 
+    scale_free = True
     granularities = (*GRANULARITIES, "parameter")
     forgetting_hint = "Use `smoothing=1.0`."
 
@@ -311,7 +312,7 @@ class MainTaskAggregator(Aggregator):
                 f"them. Received: {len(gradients)} gradients"
             )
         given = [g for g in gradients if g is not None]
-        finite = [ops.all(ops.isfinite(_entries(g))) for g in given]
+        finite = [ops.all(ops.isfinite(entries_of(g))) for g in given]
         finite = ops.all(ops.stack(finite)) if finite else True
         moves = ops.logical_and(finite, present)
         share = self._share(moves)
@@ -348,9 +349,3 @@ class MainTaskAggregator(Aggregator):
             "scope": self.scope,
             **super().get_config(),
         }
-
-
-def _entries(gradient: Tensor | RowGradient) -> Tensor:
-    """All entries that may differ from zero."""
-    is_rows = isinstance(gradient, RowGradient)
-    return gradient.values if is_rows else gradient

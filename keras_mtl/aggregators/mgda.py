@@ -51,6 +51,8 @@ class MGDA(Aggregator):
         https://arxiv.org/abs/1810.04650), Sener and Koltun 2018
     """
 
+    scale_free = True
+
     def __init__(
         self,
         normalization: str = "none",

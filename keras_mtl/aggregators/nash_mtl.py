@@ -52,6 +52,8 @@ class NashMTL(Aggregator):
         https://arxiv.org/abs/2202.01017), Navon et al. 2022
     """
 
+    scale_free = True
+
     def __init__(
         self,
         max_norm: float | None = 1.0,
@@ -63,26 +65,35 @@ class NashMTL(Aggregator):
             max_norm = number_above_zero("max_norm", max_norm)
         self.max_norm = max_norm
 
-    def weights(self, gram: Tensor, present: Tensor | None = None) -> Tensor:
+    def weights(
+        self,
+        gram: Tensor,
+        present: Tensor | None = None,
+        unit: Tensor | None = None,
+    ) -> Tensor:
         """Task weights.
 
         Args:
             gram: Float tensor or NumPy array `[..., T, T]`.
             present: Unused: the zero gradients of tasks without labels take no
                 part.
+            unit: Float tensor `[...]`, what the gradients were divided by
+                before inner products were taken; None for one.
 
         Returns:
             Float tensor `[..., T]`, positive but for zero gradients.
         """
         del present
         gram = to_gram(gram)
-        weights = bargaining_weights(gram)
+        weights = bargaining_weights(gram, unit=unit)
         if self.max_norm is None:
             return weights
         # Lengths of weighted gradients are near one: their squares stay in
         # the range of float32, where those of weights and gradients may not.
         cosines, lengths = to_cosines(gram)
         shares = weights * lengths
+        if unit is not None:
+            shares = shares * ops.cast(unit, gram.dtype)[..., None]
         square = shares[..., :, None] * cosines * shares[..., None, :]
         norm = ops.sqrt(ops.maximum(ops.sum(square, axis=(-2, -1)), 0.0))
         excess = ops.maximum(norm / self.max_norm, 1.0)

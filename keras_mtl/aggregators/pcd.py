@@ -19,6 +19,7 @@ from keras_mtl.solvers.gram import Tensor
 from keras_mtl.solvers.gram import diagonal
 from keras_mtl.solvers.gram import divisor
 from keras_mtl.solvers.gram import epsilon_of
+from keras_mtl.solvers.gram import in_units
 from keras_mtl.solvers.gram import to_gram
 from keras_mtl.solvers.nonnegative import nonnegative_quadratic
 
@@ -79,6 +80,8 @@ class PCD(Aggregator):
         https://arxiv.org/abs/2606.29521), 2026
     """
 
+    scale_free = True
+
     def __init__(
         self,
         main_task: str | int,
@@ -108,13 +111,20 @@ class PCD(Aggregator):
         self.squares = slots.make_state("squares", shape)
         self.steps = slots.make_state("steps", shape)
 
-    def weights(self, gram: Tensor, present: Tensor | None = None) -> Tensor:
+    def weights(
+        self,
+        gram: Tensor,
+        present: Tensor | None = None,
+        unit: Tensor | None = None,
+    ) -> Tensor:
         """Task weights; each call is a step of the mean squares.
 
         Args:
             gram: Float tensor or NumPy array `[..., T, T]`.
             present: Booleans `[T]`, false for a task without labels in the
                 batch, whose mean square stays as it is; None if all have some.
+            unit: Float tensor `[...]`, what the gradients were divided by
+                before inner products were taken; None for one.
 
         Returns:
             Float tensor `[..., T]`.
@@ -122,7 +132,8 @@ class PCD(Aggregator):
         gram = to_gram(gram)
         size = gram.shape[-1]
         self.build_groups(gram.shape[:-2], size)
-        scales = ops.cast(self._scales(gram, present), gram.dtype)
+        scales = self._scales(in_units(gram, unit), present)
+        scales = ops.cast(scales, gram.dtype)
         scaled = gram * scales[..., :, None] * scales[..., None, :]
         main = self._index(size)
         order = np.array([main, *(t for t in range(size) if t != main)])

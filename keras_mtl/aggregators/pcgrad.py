@@ -56,6 +56,8 @@ class PCGrad(Aggregator):
         https://arxiv.org/abs/2001.06782), Yu et al. 2020
     """
 
+    scale_free = True
+
     def __init__(
         self,
         granularity: str = "model",

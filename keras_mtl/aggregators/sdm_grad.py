@@ -81,6 +81,8 @@ class SDMGrad(PreferenceAggregator, DoubleSampling):
         https://arxiv.org/abs/2305.18409), Xiao et al. 2023
     """
 
+    scale_free = True
+
     def __init__(
         self,
         lambda_: float = 0.3,

@@ -52,6 +52,8 @@ class UPGrad(PreferenceAggregator):
         https://arxiv.org/abs/2406.16232), Quinton and Rey 2024
     """
 
+    scale_free = True
+
     def weights(self, gram: Tensor, present: Tensor | None = None) -> Tensor:
         """Task weights.
 

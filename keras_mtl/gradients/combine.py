@@ -13,6 +13,7 @@ from keras_mtl.aggregators.aggregator import call_weights
 from keras_mtl.gradients.gram import Column
 from keras_mtl.gradients.gram import group_indices
 from keras_mtl.gradients.gram import grouped_gram
+from keras_mtl.gradients.gram import scaled_gram
 from keras_mtl.gradients.gram import tasks_of
 from keras_mtl.gradients.gram import total
 from keras_mtl.gradients.gram import weighted_sum
@@ -20,6 +21,7 @@ from keras_mtl.objectives import Objectives
 from keras_mtl.row_gradient import apply
 from keras_mtl.row_gradient import dense
 from keras_mtl.row_gradient import to_row_gradients
+from keras_mtl.solvers.gram import in_units
 
 Tensor = Any
 
@@ -31,11 +33,13 @@ class Combined(NamedTuple):
         gradients: In the order of the variables; `None` where no task reaches.
         gram: Inner products `[T, T]` over the variables of its scope.
         weights: Task weights `[T]`, the mean over the groups.
+        signs: Inner products in a unit in which none is rounded to zero.
     """
 
     gradients: list[Tensor | None]
     gram: Tensor
     weights: Tensor
+    signs: Tensor
 
 
 def combine(
@@ -43,7 +47,7 @@ def combine(
     columns: Sequence[Column],
     groups: Sequence[Any],
     objectives: Objectives,
-    reduce_gram: Callable[[Tensor], Tensor] = lambda gram: gram,
+    reduce_gram: Callable[[Tensor], Tensor] | None = None,
 ) -> Combined:
     """Combines the task gradients of shared variables.
 
@@ -84,13 +88,14 @@ def combine(
 
     shared_columns = [columns[v] for v in shared]
     shared_groups = [groups[v] for v in shared]
-    grams = reduce_gram(grouped_gram(shared_columns, shared_groups))
+    grams, units = _grams(shared_columns, shared_groups, reduce_gram)
     if aggregator.has_group_state:
-        grams, places = _all_groups(grams, groups, shared_groups)
+        places = _places_of_all(groups, shared_groups)
+        grams = _of_all(grams, 0, groups, shared_groups)
+        units = _of_all(units, 1, groups, shared_groups)
     else:
         places = group_indices(shared_groups)
-    # One after the other: the square of a large scale is infinite.
-    grams = grams / scale / scale
+    units = units / scale
     task_grams = grams[:, :num_tasks, :num_tasks]
     if aggregator.needs_rows:
         combined = _combine_rows(
@@ -98,7 +103,7 @@ def combine(
         )
         weights = ops.full((num_tasks,), float("nan"))
     else:
-        group_weights = _weights(aggregator, grams, objectives)
+        group_weights = _weights(aggregator, grams, units, objectives)
         combined = [
             weighted_sum(column, group_weights[place])
             for column, place in zip(shared_columns, places)
@@ -111,7 +116,27 @@ def combine(
         found[v] if v in found else total(column)
         for v, column in enumerate(columns)
     ]
-    return Combined(gradients, ops.sum(task_grams, axis=0), weights)
+    return Combined(
+        gradients,
+        ops.sum(in_units(task_grams, units), axis=0),
+        weights,
+        ops.sum(in_units(task_grams, units / ops.max(units)), axis=0),
+    )
+
+
+def _grams(
+    columns: Sequence[Column],
+    groups: Sequence[Any],
+    reduce_gram: Callable[[Tensor], Tensor] | None,
+) -> tuple[Tensor, Tensor]:
+    """Inner products `[G, T, T]` and the units `[G]` of the gradients.
+
+    Those of replicas have one unit, so that they can be added up.
+    """
+    if reduce_gram is None:
+        return scaled_gram(columns, groups)
+    grams = reduce_gram(grouped_gram(columns, groups))
+    return grams, ops.ones_like(grams[:, 0, 0])
 
 
 def _track(
@@ -149,30 +174,49 @@ def _to_dense(column: Column) -> list[Tensor | None]:
     return [dense(gradient) for gradient in column]
 
 
-def _all_groups(
-    grams: Tensor, groups: Sequence[Any], shared_groups: Sequence[Any]
-) -> tuple[Tensor, list[int]]:
-    """Zeros for groups without shared variables: state has a slot for each.
+def _of_all(
+    values: Tensor,
+    other: float,
+    groups: Sequence[Any],
+    shared_groups: Sequence[Any],
+) -> Tensor:
+    """Values of all groups: state has a slot for each.
 
-    Returns:
-        The Gram matrices of all groups, and the group of each shared variable.
+    Args:
+        values: `[G, ...]`, of the groups with shared variables.
+        other: What stands for those of groups without.
+        groups: Of all variables.
+        shared_groups: Of the shared variables.
     """
-    order = list(dict.fromkeys(groups))
     found = list(dict.fromkeys(shared_groups))
-    zero = ops.zeros_like(grams[0])
-    grams = [
-        grams[found.index(group)] if group in found else zero for group in order
-    ]
-    return ops.stack(grams), [order.index(group) for group in shared_groups]
+    fill = ops.full_like(values[0], other)
+    return ops.stack(
+        [
+            values[found.index(group)] if group in found else fill
+            for group in dict.fromkeys(groups)
+        ]
+    )
 
 
-def _weights(aggregator: Any, grams: Tensor, objectives: Objectives) -> Tensor:
+def _places_of_all(
+    groups: Sequence[Any], shared_groups: Sequence[Any]
+) -> list[int]:
+    """Where in `_of_all` the group of each shared variable is."""
+    order = list(dict.fromkeys(groups))
+    return [order.index(group) for group in shared_groups]
+
+
+def _weights(
+    aggregator: Any, grams: Tensor, units: Tensor, objectives: Objectives
+) -> Tensor:
     """Weights `[G, R]` of the rows, which are those of the tasks at first."""
     function = aggregator.weights
     if aggregator.tracks_rows:
         function = aggregator.tracked_weights
+    if not aggregator.scale_free:
+        grams, units = in_units(grams, units), None
     weights = call_weights(
-        function, grams, objectives.losses, objectives.present
+        function, grams, objectives.losses, objectives.present, units
     )
     if tuple(getattr(weights, "shape", ())) != tuple(grams.shape[:-1]):
         raise ValueError(

@@ -8,12 +8,18 @@ from keras import ops
 
 from keras_mtl.gradients.precision import full_precision
 from keras_mtl.row_gradient import RowGradient
+from keras_mtl.row_gradient import apply
 from keras_mtl.row_gradient import dense
+from keras_mtl.row_gradient import entries_of
+from keras_mtl.solvers.gram import power_of_two
 
 Tensor = Any
 # Entries of a row in a chunk, and the most chunks: they are unrolled.
 CHUNK_LENGTH = 16384
 MAX_CHUNKS = 32
+# Squared lengths between which float32 holds what inner products add up.
+SHORTEST = 2.0**-96
+LONGEST = 2.0**96
 # One gradient a task; `None` where the task does not reach the variable.
 Column = Sequence[Tensor | RowGradient | None]
 
@@ -124,6 +130,61 @@ def grouped_gram(columns: Sequence[Column], groups: Sequence[Any]) -> Tensor:
         gram = column_gram(column)
         sums[group] = sums[group] + gram if group in sums else gram
     return ops.stack(list(sums.values()))
+
+
+def scaled_gram(
+    columns: Sequence[Column], groups: Sequence[Any]
+) -> tuple[Tensor, Tensor]:
+    """Inner products of gradients whose squares may leave the range.
+
+    Float32 has numbers of 1e-20 and 1e20, and not their squares. Where the
+    longest gradient of a group is nearly as short or long as that, its inner
+    products are taken once more, of gradients divided by about its largest
+    entry. Else nothing is done twice.
+
+    Returns:
+        Inner products `[G, T, T]` and what the gradients were divided by for
+        them, `[G]`: one, or a power of two.
+    """
+    grams = grouped_gram(columns, groups)
+    longest = ops.max(ops.diagonal(grams, axis1=-2, axis2=-1), axis=-1)
+    # What is not a number is not in range either.
+    in_range = ops.logical_and(longest > SHORTEST, longest < LONGEST)
+    ones = ops.ones_like(longest)
+
+    def divided() -> tuple[Tensor, Tensor]:
+        units = ops.where(
+            in_range, ones, power_of_two(_largest_entries(columns, groups))
+        )
+        places = group_indices(groups)
+        scaled = [
+            [
+                None if g is None else apply(lambda g: _divide(g, unit), g)
+                for g in column
+            ]
+            for column, unit in zip(columns, [units[p] for p in places])
+        ]
+        return grouped_gram(scaled, groups), units
+
+    return ops.cond(ops.all(in_range), lambda: (grams, ones), divided)
+
+
+def _divide(gradient: Tensor, unit: Tensor) -> Tensor:
+    return ops.cast(gradient, "float32") / unit
+
+
+def _largest_entries(
+    columns: Sequence[Column], groups: Sequence[Any]
+) -> Tensor:
+    """Of all gradients of each group, `[G]`."""
+    largest: dict[Any, list[Tensor]] = {}
+    for column, group in zip(columns, groups):
+        largest.setdefault(group, []).extend(
+            ops.max(ops.abs(ops.cast(entries_of(g), "float32")))
+            for g in column
+            if g is not None
+        )
+    return ops.stack([ops.max(ops.stack(sizes)) for sizes in largest.values()])
 
 
 def group_indices(groups: Sequence[Any]) -> list[int]:

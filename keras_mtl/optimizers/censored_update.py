@@ -12,7 +12,7 @@ from keras_mtl.arguments import boolean
 from keras_mtl.arguments import number_from_zero
 from keras_mtl.gradients.gram import group_indices
 from keras_mtl.gradients.gram import group_variables
-from keras_mtl.gradients.gram import grouped_gram
+from keras_mtl.gradients.gram import scaled_gram
 from keras_mtl.gradients.gram import weighted_sum
 from keras_mtl.main_task import index_of_main_task
 from keras_mtl.registry import did_you_mean
@@ -314,7 +314,7 @@ def _censor(
     if rule.elementwise:
         return [_censor_entries(rule, column) for column in columns]
     groups = group_variables(variables, rule.granularity)
-    weights = rule.reference_weights(grouped_gram(columns, groups))
+    weights = rule.reference_weights(scaled_gram(columns, groups)[0])
     return [
         weighted_sum([None, *column[1:]], weights[place])
         for column, place in zip(columns, group_indices(groups))

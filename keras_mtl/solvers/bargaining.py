@@ -16,7 +16,9 @@ MAX_TURNS = 100
 LEAST = 1e-30
 
 
-def bargaining_weights(gram: Tensor, alpha: float = 1.0) -> Tensor:
+def bargaining_weights(
+    gram: Tensor, alpha: float = 1.0, unit: Tensor | None = None
+) -> Tensor:
     """Solves K w = w^(-1 / alpha) for w > 0.
 
     With p = 1 / alpha this is the minimum of the strictly convex
@@ -35,6 +37,8 @@ def bargaining_weights(gram: Tensor, alpha: float = 1.0) -> Tensor:
     Args:
         gram: Float tensor `[..., T, T]`.
         alpha: Above zero.
+        unit: Float tensor `[...]`: the weights are those of gradients this
+            times as long. None for one.
 
     Returns:
         Float tensor `[..., T]`. Its update is exact to rounding, times the
@@ -53,6 +57,10 @@ def bargaining_weights(gram: Tensor, alpha: float = 1.0) -> Tensor:
     degree = -alpha / (1 + alpha)
     scale = lengths ** (2 * degree) * largest**degree
     weights = _minimize(matrix, tilt, 1 / alpha) * scale
+    if unit is not None:
+        # One after the other: both together may be out of range.
+        factor = ops.cast(unit, gram.dtype)[..., None] ** degree
+        weights = weights * factor * factor
     return ops.where(norms == 0, ops.zeros_like(weights), weights)
 
 

@@ -53,6 +53,31 @@ def normalize(gram: Tensor) -> Tensor:
     return gram / divisor(largest)
 
 
+def power_of_two(values: Tensor) -> Tensor:
+    """The power of two next below; one for zero and what is not finite.
+
+    Squares of what is divided by it are in range where those of the values
+    are not, and the division rounds nothing.
+    """
+    usable = ops.logical_and(values > 0, ops.isfinite(values))
+    exponent = ops.floor(ops.log2(ops.where(usable, values, 1.0)))
+    return ops.where(usable, ops.exp2(ops.clip(exponent, -126, 127)), 1.0)
+
+
+def in_units(gram: Tensor, units: Tensor | None) -> Tensor:
+    """Inner products of gradients from those of gradients over `units`.
+
+    Args:
+        gram: Float tensor `[..., T, T]`.
+        units: Float tensor `[...]`; None for ones.
+    """
+    if units is None:
+        return gram
+    # One after the other: the square of a unit may be out of range.
+    units = ops.cast(units, gram.dtype)[..., None, None]
+    return gram * units * units
+
+
 def divisor(values: Tensor) -> Tensor:
     """The values, with one for zero: what is divided by them is zero too."""
     return ops.where(values == 0, ops.ones_like(values), values)

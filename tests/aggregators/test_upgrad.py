@@ -1,9 +1,11 @@
 """Tests of UPGrad. Its solver has tests of its own."""
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
 
+from keras_mtl import MultiTaskModel
 from keras_mtl import testing
 from keras_mtl.aggregators import DualProj
 from keras_mtl.aggregators import PCGrad
@@ -59,6 +61,28 @@ class TestDependentGradients:
         np.testing.assert_allclose(
             ops.convert_to_numpy(update), [0, 0], atol=1e-5
         )
+
+
+@pytest.mark.parametrize("method", [UPGrad, DualProj])
+def test_three_tasks_over_two_units_keep_their_model(method):
+    # At one step in a thousand weights of any size used to come.
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((3,))
+    shared = keras.layers.Dense(2, name="shared")(inputs)
+    model = MultiTaskModel(
+        inputs, {n: keras.layers.Dense(1, name=n)(shared) for n in "abc"}
+    )
+    model.compile(
+        keras.optimizers.SGD(0.01),
+        loss=dict.fromkeys("abc", "mse"),
+        aggregator=method(granularity="variable"),
+        steps_per_execution=250,
+    )
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((2000, 3)).astype("float32")
+    y = {n: rng.standard_normal((2000, 1)).astype("float32") for n in "abc"}
+    model.fit(x, y, batch_size=2, epochs=3, verbose=0)
+    assert max(np.abs(w).max() for w in model.get_weights()) < 2
 
 
 class TestLinearity:

@@ -83,6 +83,75 @@ def test_model_granularity_is_the_flat_vector(aggregator):
     np.testing.assert_allclose(combined.gram, rows @ rows.T, rtol=1e-4)
 
 
+SCALE_FREE = {
+    "pcgrad": lambda: PCGrad(seed=0),
+    "mgda": MGDA,
+    "crmogm": aggregators.CRMOGM,
+    "projection": lambda: Projection(0, smoothing=1.0, granularity="model"),
+    "smoothed": lambda: Projection(0, smoothing=0.5, granularity="model"),
+}
+
+
+@pytest.mark.parametrize("size", [1e-20, 1e20])
+class TestSquaresOutOfRange:
+    """Float32 has these gradients, and not their squares."""
+
+    def combined(self, name, size, scale=1.0):
+        aggregator = SCALE_FREE[name]()
+        columns = make_columns(seed=2)
+        # Two groups, of which one has its squares in range.
+        columns = [
+            [np.float32(s * scale) * g for g in column]
+            for s, column in zip((size, 1.0, size), columns)
+        ]
+        aggregator.build(["a", "b", "c"])
+        aggregator.build_groups((2,), 3)
+        aggregator.build_rows(SHAPES, 3)
+        return combine(aggregator, columns, [0, 1, 0], objectives(scale=scale))
+
+    def updates(self, *args):
+        gradients = self.combined(*args).gradients
+        return [ops.convert_to_numpy(g).astype("float64") for g in gradients]
+
+    @pytest.mark.parametrize("name", SCALE_FREE)
+    def test_update_is_scaled(self, name, size):
+        expected = self.updates(name, 1.0)
+        found = self.updates(name, size)
+        for factor, left, right in zip((size, 1, size), found, expected):
+            np.testing.assert_allclose(left / factor, right, atol=1e-5)
+
+    def test_loss_scale_changes_nothing(self, size):
+        expected = self.updates("projection", size)
+        found = self.updates("projection", size, 2.0**10)
+        for left, right in zip(found, expected):
+            limit = 1e-5 * np.abs(right).max()
+            np.testing.assert_allclose(left / 2**10, right, atol=limit)
+
+    def test_signs_are_those_of_the_longest(self, size):
+        signs = ops.convert_to_numpy(self.combined("mgda", size).signs)
+        columns = make_columns(seed=2)
+        rows = flat([columns[v] for v in ([1] if size < 1 else [0, 2])])
+        np.testing.assert_array_equal(signs < 0, rows @ rows.T < 0)
+
+
+@pytest.mark.parametrize("size", [1e-20, 1e20])
+def test_bargain_is_as_long_as_it_says(size):
+    columns = make_columns(seed=2)
+    expected = flat_result(
+        combine(aggregators.NashMTL(), columns, [0] * 3, objectives())
+    )
+    columns = [[np.float32(size) * g for g in column] for column in columns]
+    found = combine(aggregators.NashMTL(), columns, [0] * 3, objectives())
+    np.testing.assert_allclose(flat_result(found), expected, atol=1e-5)
+
+
+def test_what_is_not_finite_stays_so():
+    columns = make_columns()
+    columns[0][1][0, 0] = np.inf
+    combined = combine(MGDA(), columns, [0, 0, 0], objectives())
+    assert not np.isfinite(flat_result(combined)).all()
+
+
 def test_groups_are_combined_on_their_own():
     columns = make_columns(tasks=2, seed=4)
     combined = combine(PCGrad(seed=0), columns, [0, 1, 1], objectives(2))

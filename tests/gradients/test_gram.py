@@ -5,6 +5,8 @@ import pytest
 from keras import ops
 
 from keras_mtl.gradients import gram
+from keras_mtl.row_gradient import RowGradient
+from keras_mtl.row_gradient import Rows
 
 
 class Variable:
@@ -50,6 +52,44 @@ def test_groups(granularity, expected):
     paths = ["dense/kernel", "dense/bias", "block/dense_1/kernel"]
     groups = gram.group_variables([Variable(p) for p in paths], granularity)
     assert groups == expected
+
+
+@pytest.mark.parametrize("size", [1e-20, 1.0, 1e20])
+def test_gram_in_units_of_gradients_whose_squares_are_out_of_range(size):
+    columns = [gradients(seed, (4,), 2) for seed in range(2)]
+    columns[0] = [np.float32(size) * g for g in columns[0]]
+    grams, units = map(
+        ops.convert_to_numpy, gram.scaled_gram(columns, ["a", "b"])
+    )
+    for column, found, unit in zip(columns, grams, units):
+        rows = np.stack(column).astype("float64")
+        np.testing.assert_allclose(
+            found * np.float64(unit) ** 2, rows @ rows.T, rtol=1e-5
+        )
+    assert (units == 1).tolist() == [size == 1, True]
+
+
+def test_gram_in_units_of_rows_of_a_table():
+    rows = Rows(np.array([2, 0]), np.array([True, True]), 5)
+    column = [
+        RowGradient(rows, np.float32(1e-20) * g, "float32")
+        for g in gradients(0, (2, 3), 2)
+    ]
+    (found,), (unit,) = map(
+        ops.convert_to_numpy, gram.scaled_gram([column], [0])
+    )
+    flat = np.stack([g.values.ravel() for g in column]).astype("float64")
+    np.testing.assert_allclose(
+        found * np.float64(unit) ** 2, flat @ flat.T, rtol=1e-5
+    )
+
+
+def test_gram_of_zeros_and_of_what_is_not_finite():
+    columns = [[np.zeros(3, "float32")] * 2, [np.float32([1, np.inf])] * 2]
+    grams, units = map(ops.convert_to_numpy, gram.scaled_gram(columns, [0, 1]))
+    assert not grams[0].any()
+    assert not np.isfinite(grams[1]).any()
+    np.testing.assert_array_equal(units, [1, 1])
 
 
 def test_groups_of_variables_are_summed():
