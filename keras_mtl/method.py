@@ -90,15 +90,22 @@ class Method:
 
         Also that in lists, tuples and dicts, and of methods held in them.
         """
-        found: dict[int, keras.Variable] = {}
-        for item in keras.tree.flatten(list(vars(self).values())):
-            if isinstance(item, Method):
-                found.update((id(v), v) for v in item.variables)
-            if isinstance(item, keras.random.SeedGenerator):
-                item = item.state
-            if isinstance(item, keras.Variable):
-                found[id(item)] = item
-        return list(found.values())
+        return list(self.named_variables().values())
+
+    def named_variables(self) -> dict[str, keras.Variable]:
+        """All state, by the names under which files hold it.
+
+        They are those of the attributes, such as `"task_weights"`; with a
+        place in what holds several, such as `"averages.0"`; and with the names
+        of a method that is held, such as `"aggregator.seed_generator"`.
+        """
+        found: dict[int, tuple[str, keras.Variable]] = {}
+        for attribute, value in vars(self).items():
+            for path, item in keras.tree.flatten_with_path(value):
+                name = ".".join(str(part) for part in (attribute, *path))
+                for below, variable in _variables_of(item):
+                    found.setdefault(id(variable), (name + below, variable))
+        return dict(found.values())
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make an equal method, without its state."""
@@ -112,3 +119,13 @@ class Method:
     def __repr__(self) -> str:
         arguments = (f"{k}={v!r}" for k, v in self.get_config().items())
         return f"{type(self).__name__}({', '.join(arguments)})"
+
+
+def _variables_of(item: Any) -> list[tuple[str, keras.Variable]]:
+    """What an attribute holds, with the names within it."""
+    if isinstance(item, Method):
+        named = item.named_variables()
+        return [(f".{name}", variable) for name, variable in named.items()]
+    if isinstance(item, keras.random.SeedGenerator):
+        item = item.state
+    return [("", item)] if isinstance(item, keras.Variable) else []

@@ -22,31 +22,52 @@ class MethodState(keras.layers.Layer):
     seeds are state, as the seeds of `Dropout` are, so that `get_weights` and
     `set_weights` agree with a plain Keras model.
 
-    What is loaded before the variables exist waits until they do.
+    Files hold the variables under the names that the method has for them, so
+    that a method may set its attributes in another order. What is loaded before
+    the variables exist waits until they do.
     """
 
     def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
         # In a namespace, because Keras would track a dict's variables.
-        self._state = SimpleNamespace(held={}, waiting={})
+        self._state = SimpleNamespace(held={}, old_keys={}, waiting={})
         self.built = True
 
     def hold(self, **methods: Any) -> None:
         """Takes over the variables of `role=method`, replacing all others."""
+        # To quantize a model locks its layers, and TensorFlow keeps what it
+        # tracks in a dict that is then locked, too.
+        self._tracker.unlock()
         if hasattr(self, "_delete_tracking"):
             for key in self._state.held:
                 self._delete_tracking(key)
         self._state.held.clear()
+        self._state.old_keys.clear()
         for role, method in methods.items():
-            for index, variable in enumerate(
-                method.variables if method else ()
-            ):
-                key = f"{role}.{method.name}.{index}"
-                self._state.held[key] = variable
-                if hasattr(self, "_track_trackable"):
-                    # On TensorFlow, for `tf.train.Checkpoint`.
-                    self._track_trackable(variable, key, overwrite=True)
-        self._assign_waiting()
+            if method is not None:
+                self._hold_one(f"{role}.{method.name}", method)
+        if self._state.held and self._state.waiting:
+            self._assign_waiting()
+
+    def _hold_one(self, prefix: str, method: Any) -> None:
+        names = {id(v): name for name, v in method.named_variables().items()}
+        for index, variable in enumerate(method.variables):
+            # Files once had the place, which changes with the attributes.
+            old_key = f"{prefix}.{index}"
+            name = names.get(id(variable), str(index)).replace("/", "_")
+            key = f"{prefix}.{name}"
+            self._state.held[key] = variable
+            self._state.old_keys[old_key] = key
+            if hasattr(self, "_track_trackable"):
+                # On TensorFlow, for `tf.train.Checkpoint`.
+                self._track_trackable(variable, key, overwrite=True)
+                self._handle_deferred_dependencies(old_key, variable)
+
+    def _lookup_dependency(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        # TensorFlow asks for what a checkpoint names, also as it is made.
+        state = vars(self).get("_state")
+        key = state.old_keys.get(name, name) if state else name
+        return super()._lookup_dependency(key, *args, **kwargs)
 
     @property
     def variables(self) -> list[keras.Variable]:
@@ -92,21 +113,50 @@ class MethodState(keras.layers.Layer):
             self._assign_waiting()
 
     def _assign_waiting(self) -> None:
-        if not self._state.held or not self._state.waiting:
-            return
+        found = {}
+        for key, value in self._state.waiting.items():
+            if key not in self._state.held:
+                key = self._state.old_keys.get(key, key)
+            found[key] = value
+        self._state.waiting.clear()
+        missing = []
         for key, variable in self._state.held.items():
-            value = self._state.waiting.get(key)
+            value = found.get(key)
             if value is not None and value.shape == tuple(variable.shape):
-                variable.assign(self._state.waiting.pop(key))
-        if self._state.waiting:
+                variable.assign(found.pop(key))
+                _warn_if_not_finite(key, value)
+            else:
+                missing.append(key)
+        if found:
             warnings.warn(
                 "The file holds state of a training method that the model was "
                 "not compiled with, or of other tasks; it is not used. To go "
                 "on with the saved method, compile with it before "
                 "`load_weights`, or use `keras.models.load_model`. Received "
-                "state of: "
-                f"{sorted(self._state.waiting)}; the model was compiled with: "
-                f"{sorted(self._state.held)}",
+                f"state of: {_described(found)}; the model was compiled with: "
+                f"{_described(self._state.held)}",
                 stacklevel=2,
             )
-            self._state.waiting.clear()
+        if missing:
+            warnings.warn(
+                "The file does not hold all that the model's training method "
+                "remembers. It goes on from what it has, which is a fresh "
+                "start in a new model, so training will not be what it would "
+                f"have been. Missing: {missing}",
+                stacklevel=2,
+            )
+
+
+def _described(state: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    return {key: tuple(value.shape) for key, value in sorted(state.items())}
+
+
+def _warn_if_not_finite(key: str, value: np.ndarray) -> None:
+    is_float = np.issubdtype(value.dtype, np.floating)
+    if is_float and not np.all(np.isfinite(value)):
+        warnings.warn(
+            f"What the file holds of the training method as '{key}' is not "
+            "finite: NaN or infinity was saved, and updates may be so, too. "
+            "Go back to an earlier file, or compile anew for a fresh start.",
+            stacklevel=2,
+        )

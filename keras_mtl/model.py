@@ -16,6 +16,9 @@ import keras
 from keras_mtl import aggregators
 from keras_mtl import weightings
 from keras_mtl.arguments import refuse_compile_arguments
+from keras_mtl.auxiliary_clones import clone_auxiliaries
+from keras_mtl.auxiliary_clones import is_clone_function
+from keras_mtl.auxiliary_clones import waiting_auxiliaries
 from keras_mtl.class_weights import Judged
 from keras_mtl.class_weights import is_per_task
 from keras_mtl.class_weights import validate_class_weight
@@ -401,6 +404,13 @@ class MultiTaskModel(TrainStep, keras.Model):
         not_finite = self._settings.not_finite
         hidden = [] if not_finite is None else not_finite.variables
         return super().metrics_variables + hidden
+
+    def _flatten_layers(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        # What `layers`, `summary` and their like show: the state of a method
+        # is no layer of the network, if Keras tracks it as one.
+        for layer in super()._flatten_layers(*args, **kwargs):
+            if layer is not getattr(self, "method_state", None):
+                yield layer
 
     def _take_class_weight(
         self, method: str, args: tuple, kwargs: dict[str, Any]
@@ -1012,6 +1022,17 @@ class FunctionalMultiTaskModel(MultiTaskModel, Functional):
     # parameters are called just so.
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
+        outputs = kwargs.get("outputs", args[1:2])
+        auxiliaries = waiting_auxiliaries(outputs)
+        if auxiliaries is not None:
+            self.auxiliaries = auxiliaries
+
+    def _run_through_graph(self, *args: Any, **kwargs: Any) -> Any:
+        outputs = super()._run_through_graph(*args, **kwargs)
+        clone = kwargs.get("operation_fn")
+        if self.auxiliaries is not None and is_clone_function(clone):
+            clone_auxiliaries(self, outputs, clone)
+        return outputs
 
     def get_config(self) -> dict[str, Any]:
         check_legacy_config(self)

@@ -2,6 +2,7 @@
 
 import json
 import random
+import warnings
 import zipfile
 
 import keras
@@ -380,6 +381,125 @@ class TestFiles:
         assert [v.path for v in copy.weights] == [
             v.path for v in auxiliaries.weights
         ]
+
+
+def frozen_in(model: keras.Model) -> list[bool]:
+    auxiliaries = model.auxiliaries
+    trained = {id(v) for v in model.trainable_variables}
+    return [id(v) not in trained for v in auxiliaries.weights]
+
+
+class TestFrozen:
+    """Two weights a head and layer: of left, then of right."""
+
+    @pytest.mark.parametrize(
+        "freeze, frozen",
+        [
+            (lambda a: a, [True] * 8),
+            (lambda a: a.heads["left"], [True] * 4 + [False] * 4),
+            (
+                lambda a: a.heads["right"].output_dense,
+                [False] * 6 + [True] * 2,
+            ),
+        ],
+    )
+    def test_stays_so_in_files_and_clones(self, freeze, frozen, tmp_path):
+        x, y = make_data()
+        model = fresh(0.5, bottleneck=4)
+        freeze(model.auxiliaries).trainable = False
+        assert frozen_in(model) == frozen
+        model.compile("adam", LOSS, aggregator="sum", run_eagerly=EAGERLY)
+        model.fit(x, y, batch_size=EXAMPLES, verbose=0)
+        model.save(tmp_path / "model.keras")
+        with warnings.catch_warnings():
+            # Such as that the state of the optimizer does not fit.
+            warnings.simplefilter("error", UserWarning)
+            loaded = keras.saving.load_model(tmp_path / "model.keras")
+        assert frozen_in(loaded) == frozen
+        before = loaded.auxiliaries.get_weights()
+        for one in (model, loaded):
+            one.fit(x, y, batch_size=EXAMPLES, verbose=0)
+        assert_same_weights(model, loaded, atol=1e-6)
+        after = loaded.auxiliaries.get_weights()
+        same = [np.array_equal(a, b) for a, b in zip(before, after)]
+        assert same == frozen
+        assert frozen_in(keras.models.clone_model(model)) == frozen
+
+
+class TestClone:
+    @pytest.mark.parametrize("compiled", [False, True])
+    def test_keeps_the_auxiliaries_with_weights_of_its_own(self, compiled):
+        x, y = make_data()
+        model = fresh(0.5, bottleneck=4, as_tasks=True)
+        if compiled:
+            model.compile("sgd", LOSS, aggregator="pcgrad")
+        clone = keras.models.clone_model(model)
+        assert clone.auxiliaries is not model.auxiliaries
+        assert clone.auxiliaries.get_config() == model.auxiliaries.get_config()
+        kernels = [
+            np.array(m.auxiliaries.heads["left"].output_dense.kernel)
+            for m in (model, clone)
+        ]
+        assert kernels[0].shape == kernels[1].shape
+        assert not np.array_equal(*kernels)
+        if compiled:
+            assert clone.task_names == model.task_names
+        else:
+            clone.compile("sgd", LOSS)
+        clone.set_weights(model.get_weights())
+        if not compiled:
+            model.compile("sgd", LOSS)
+        logs = [
+            one.train_on_batch(x, y, return_dict=True) for one in (model, clone)
+        ]
+        assert "left_aux_loss" in logs[0]
+        for name, value in logs[0].items():
+            np.testing.assert_allclose(logs[1][name], value, rtol=1e-5)
+
+    def test_with_functions_and_tensors_of_the_user(self):
+        def renamed(layer):
+            config = layer.get_config()
+            config["name"] += "_clone"
+            return type(layer).from_config(config)
+
+        model = fresh(0.5)
+        inputs = keras.Input((12,), name="other")
+        calls = []
+
+        def call(layer, *args, **kwargs):
+            calls.append(layer.name)
+            return layer(*args, **kwargs)
+
+        clone = keras.models.clone_model(
+            model,
+            input_tensors=inputs,
+            clone_function=renamed,
+            call_function=call,
+        )
+        assert clone.auxiliaries.representation == "shared_clone"
+        assert "shared_clone" in calls
+        assert model.auxiliaries.representation == "shared"
+        x, y = make_data()
+        clone.compile("sgd", LOSS, run_eagerly=EAGERLY)
+        logs = clone.train_on_batch(x, y, return_dict=True)
+        assert np.isfinite(logs["left_aux_loss"])
+
+    def test_shares_where_the_function_does(self):
+        model = fresh(0.5)
+        clone = keras.models.clone_model(model, clone_function=lambda x: x)
+        assert clone.auxiliaries is model.auxiliaries
+        # One on the same outputs is another model, without.
+        other = MultiTaskModel(clone.input, clone.output)
+        assert other.auxiliaries is None
+
+    def test_within_another_model(self):
+        model = fresh(0.5)
+        inputs = keras.Input((12,))
+        outer = keras.Model(inputs, model(inputs))
+        clone = keras.models.clone_model(outer, recursive=True)
+        (inner,) = [x for x in clone.layers if isinstance(x, MultiTaskModel)]
+        assert inner.auxiliaries is not None
+        assert inner.auxiliaries is not model.auxiliaries
 
 
 class TestStrip:

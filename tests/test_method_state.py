@@ -1,14 +1,22 @@
 """The layer that holds the variables of methods for the model."""
 
+import warnings
+import zipfile
+
+import h5py
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_mtl import MultiTaskModel
 from keras_mtl.aggregators import PCGrad
 from keras_mtl.aggregators import Projection
 from keras_mtl.method_state import MethodState
 from keras_mtl.weightings import Uncertainty
+
+# For small models the faster way on each backend.
+EAGERLY = keras.backend.backend() == "tensorflow"
 
 
 def make_methods():
@@ -122,11 +130,201 @@ def test_state_of_other_tasks_is_left_aside():
     np.testing.assert_array_equal(other.log_variance, np.zeros(3))
 
 
-def test_files_without_state_leave_the_methods_fresh():
+@pytest.mark.parametrize("order", ["load_first", "hold_first"])
+def test_state_that_a_file_lacks_is_named(order):
+    projection, uncertainty = make_methods()
+    store = saved(held(aggregator=projection, weighting=uncertainty))
+    lacking = "aggregator.projection.reference.1"
+    del store[lacking]
+    methods = dict(zip(("aggregator", "weighting"), make_methods()))
+    state = MethodState()
+    with pytest.warns(UserWarning, match="fresh start") as warned:
+        if order == "load_first":
+            state.load_own_variables(store)
+            state.hold(**methods)
+        else:
+            state.hold(**methods)
+            state.load_own_variables(store)
+    (warning,) = warned
+    assert f"Missing: ['{lacking}']" in str(warning.message)
+
+
+def test_files_without_state_leave_the_methods_fresh_and_say_so():
     state = held(aggregator=PCGrad(seed=3))
     before = saved(state)
-    state.load_own_variables({})
+    with pytest.warns(UserWarning, match="aggregator.pcgrad.seed_generator"):
+        state.load_own_variables({})
     assert all(np.array_equal(v, before[k]) for k, v in saved(state).items())
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_state_that_is_not_finite_is_named(value):
+    projection, _ = make_methods()
+    projection.reference[1].assign([0.0, value, 0.0])
+    store = saved(held(aggregator=projection))
+    state = held(aggregator=make_methods()[0])
+    with pytest.warns(UserWarning, match="reference.1' is not finite"):
+        state.load_own_variables(store)
+
+
+class Pair(PCGrad):
+    """Two variables that look alike, made in one order or in the other."""
+
+    def __init__(self, names):
+        super().__init__(seed=1, name="pair")
+        for name in names:
+            setattr(self, name, keras.Variable([0.0, 0.0], trainable=False))
+
+
+def test_names_and_not_places_say_what_is_what(tmp_path):
+    one, other = Pair(["left", "right"]), Pair(["right", "left"])
+    one.left.assign([1.0, 2.0])
+    one.right.assign([3.0, 4.0])
+    held(aggregator=other).load_own_variables(saved(held(aggregator=one)))
+    np.testing.assert_array_equal(other.left, [1.0, 2.0])
+    np.testing.assert_array_equal(other.right, [3.0, 4.0])
+
+
+def old_store(**methods):
+    """What files held before variables had names: places."""
+    return {
+        f"{role}.{method.name}.{index}": np.array(variable)
+        for role, method in methods.items()
+        for index, variable in enumerate(method.variables)
+    }
+
+
+def test_old_files_load_by_place():
+    methods = dict(zip(("aggregator", "weighting"), make_methods()))
+    for method in methods.values():
+        for variable in method.variables:
+            variable.assign(keras.random.normal(variable.shape))
+    state = held(**dict(zip(methods, make_methods())))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        state.load_own_variables(old_store(**methods))
+    expected = saved(held(**methods))
+    for key, value in saved(state).items():
+        np.testing.assert_array_equal(value, expected[key])
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="of TensorFlow"
+)
+@pytest.mark.parametrize("order", ["restore_first", "hold_first"])
+def test_old_checkpoints_restore_by_place(order, tmp_path):
+    methods = [make_methods()[0], make_methods()[0]]
+    old = tf.__internal__.tracking.AutoTrackable()
+    for index, variable in enumerate(methods[0].variables):
+        variable.assign(keras.random.normal(variable.shape))
+        old._track_trackable(variable, f"aggregator.projection.{index}")
+    path = tf.train.Checkpoint(state=old).save(tmp_path / "step")
+    state = MethodState()
+    if order == "hold_first":
+        state.hold(aggregator=methods[1])
+    status = tf.train.Checkpoint(state=state).restore(path)
+    if order == "restore_first":
+        state.hold(aggregator=methods[1])
+    status.assert_consumed()
+    for one, other in zip(*(m.variables for m in methods), strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy())
+
+
+class TestModel:
+    """Seen from the model, the state is no layer."""
+
+    @pytest.mark.parametrize("aggregator", [None, "mo_co"])
+    def test_layers_and_summary_are_those_of_the_user(self, aggregator):
+        model, plain = make_subclassed(MultiTaskModel), make_subclassed()
+        model.compile("sgd", "mse", aggregator=aggregator, run_eagerly=EAGERLY)
+        train(model)
+        plain(np.zeros((1, 4), "float32"))
+        assert model.layers == [model.shared, model.a, model.b]
+        assert model.get_layer(index=0) is model.shared
+        assert list(model._flatten_layers(include_self=False)) == model.layers
+        for one in (model, plain):
+            assert len(one.get_weights()) == 6
+            assert one.count_params() == 3 * 4 + 3 + 2 * (3 + 1)
+        lines = []
+        model.summary(print_fn=lines.append)
+        assert "method_state" not in "".join(lines)
+        if aggregator is not None:
+            held = {id(v) for v in model.method_state.variables}
+            assert held and held <= {id(v) for v in model.variables}
+
+    @pytest.mark.parametrize("within", [False, True])
+    def test_a_quantized_model_is_compiled_and_trained_on(self, within):
+        model = make_functional()
+        quantized = model
+        if within:
+            inputs = keras.Input((4,))
+            quantized = keras.Model(inputs, model(inputs))
+        model.compile("sgd", "mse", aggregator="pcgrad", run_eagerly=EAGERLY)
+        train(model)
+        quantized.quantize("int8")
+        model.compile("sgd", "mse", aggregator="mo_co", run_eagerly=EAGERLY)
+        train(model)
+        steps = np.array(model.aggregator.steps)
+        np.testing.assert_array_equal(steps, [1.0, 1.0])
+
+    @pytest.mark.parametrize("ending", ["keras", "weights.h5"])
+    def test_a_file_without_the_state_says_so(self, ending, tmp_path):
+        path = tmp_path / f"model.{ending}"
+        model = make_functional()
+        model.compile("sgd", "mse", aggregator="mo_co", run_eagerly=EAGERLY)
+        train(model)
+        model.save(path) if ending == "keras" else model.save_weights(path)
+        drop_from_file(path, "aggregator.mo_co.averages.0")
+        other = make_functional()
+        other.compile("sgd", "mse", aggregator="mo_co", run_eagerly=EAGERLY)
+        with pytest.warns(UserWarning, match="mo_co.averages.0'"):
+            if ending == "keras":
+                keras.saving.load_model(path)
+            else:
+                other.load_weights(path)
+
+
+def make_functional():
+    inputs = keras.Input((4,))
+    shared = keras.layers.Dense(3, name="shared")(inputs)
+    outputs = {t: keras.layers.Dense(1, name=t)(shared) for t in "ab"}
+    return MultiTaskModel(inputs, outputs)
+
+
+def make_subclassed(base=keras.Model):
+    class Model(base):
+        def __init__(self):
+            super().__init__()
+            self.shared = keras.layers.Dense(3)
+            self.a = keras.layers.Dense(1)
+            self.b = keras.layers.Dense(1)
+
+        def call(self, inputs):
+            shared = self.shared(inputs)
+            return {"a": self.a(shared), "b": self.b(shared)}
+
+    return Model()
+
+
+def train(model):
+    x = np.random.default_rng(0).normal(size=(8, 4)).astype("float32")
+    y = {t: x[:, :1] for t in "ab"}
+    model.fit(x, y, batch_size=8, verbose=0)
+
+
+def drop_from_file(path, key):
+    """Takes one variable of the method out of a file."""
+    if path.suffix == ".keras":
+        with zipfile.ZipFile(path) as archive:
+            archive.extractall(path.parent)
+        inner = path.parent / "model.weights.h5"
+        drop_from_file(inner, key)
+        with zipfile.ZipFile(path, "w") as archive:
+            for name in ("metadata.json", "config.json", inner.name):
+                archive.write(path.parent / name, name)
+        return
+    with h5py.File(path, "r+") as file:
+        del file[f"method_state/vars/{key}"]
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from keras_mtl.layers.by_task import check_shapes
 from keras_mtl.layers.by_task import is_sequence_of_many
 from keras_mtl.layers.copies import deserialize_layers
 from keras_mtl.layers.copies import serialize_layers
+from keras_mtl.layers.sub_layers import LateSubLayers
 
 Tensor = Any
 Shape = tuple[int | None, ...]
@@ -19,7 +20,7 @@ FUSIONS = ("sum", "concat")
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
-class AuxiliaryBranch(keras.layers.Layer):
+class AuxiliaryBranch(LateSubLayers):
     """Predicts a task for a second time from several layers of a network.
 
     Each layer that the branch reads is a tap. An adapter maps the features of
@@ -140,6 +141,7 @@ class AuxiliaryBranch(keras.layers.Layer):
         ]
         self.fuse.build(adapted)
         self.head(self._symbolic(self.fuse.compute_output_shape(adapted)))
+        self.freeze_sub_layers()
 
     def call(self, inputs: Any) -> Tensor:
         taps = inputs if isinstance(inputs, (list, tuple)) else [inputs]

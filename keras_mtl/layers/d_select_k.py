@@ -13,6 +13,7 @@ from keras_mtl.arguments import number_from_zero
 from keras_mtl.layers.gates import ExpertGate
 from keras_mtl.layers.gates import softmax
 from keras_mtl.layers.masked_mean import masked_mean
+from keras_mtl.layers.sub_layers import LateSubLayers
 
 Tensor = Any
 Shape = tuple[int | None, ...]
@@ -22,7 +23,7 @@ EPSILON = 1e-6
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
-class DSelectKGate(ExpertGate):
+class DSelectKGate(LateSubLayers, ExpertGate):
     """DSelect-k: a smooth gate with at most k experts that are not zero.
 
     It is given as `gate` to `MMoE`, `CGC` or `PLE`, which copy it for each
@@ -151,6 +152,7 @@ class DSelectKGate(ExpertGate):
             setattr(self, name, self._parameters(name, units, limit))
             if self.routing == "example":
                 getattr(self, name).build(input_shape)
+        self.freeze_sub_layers()
 
     def call(
         self,

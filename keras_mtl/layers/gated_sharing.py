@@ -12,6 +12,7 @@ from keras_mtl.layers.copies import clone_initializer
 from keras_mtl.layers.masked_mean import masked_mean
 from keras_mtl.layers.mixing_weights import mix
 from keras_mtl.layers.sharing_matrix import SharingMatrix
+from keras_mtl.layers.sub_layers import LateSubLayers
 from keras_mtl.layers.task_exchange import TaskExchange
 from keras_mtl.layers.task_exchange import check_built
 from keras_mtl.layers.task_exchange import masks_of
@@ -23,7 +24,7 @@ GATES = ("vector", "scalar")
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
-class GatedSharing(TaskExchange):
+class GatedSharing(LateSubLayers, TaskExchange):
     """Adds to the features of a task what gates let through from the others.
 
     Every task has a network of its own, all of the same form. Between two of
@@ -137,6 +138,7 @@ class GatedSharing(TaskExchange):
         self.gates = self._make_gates(channels)
         for gate in self.gates:
             gate.build((*shape[:-1], 2 * channels))
+        self.freeze_sub_layers()
         size = len(self.tasks)
         self.scale = self.add_weight(
             shape=(size, size - 1),

@@ -10,13 +10,14 @@ from keras_mtl.arguments import boolean
 from keras_mtl.arguments import integer_from
 from keras_mtl.arguments import number_above_zero
 from keras_mtl.layers.copies import clone_initializer
+from keras_mtl.layers.sub_layers import LateSubLayers
 
 Tensor = Any
 Shape = tuple[int | None, ...]
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
-class SelfAuxiliaryHead(keras.layers.Layer):
+class SelfAuxiliaryHead(LateSubLayers):
     """A small linear head that predicts a task for a second time.
 
     Trained on the labels of a task beside the task's own, larger head, it asks
@@ -129,6 +130,7 @@ class SelfAuxiliaryHead(keras.layers.Layer):
             shape = (*shape[:-1], self.bottleneck)
         self.output_dense = self._dense(self.units, "output")
         self.output_dense.build(shape)
+        self.freeze_sub_layers()
 
     def call(self, inputs: Tensor) -> Tensor:
         x = inputs

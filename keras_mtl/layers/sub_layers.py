@@ -9,6 +9,61 @@ Tensor = Any
 Shape = tuple[int | None, ...]
 
 
+class LateSubLayers(keras.layers.Layer):
+    """Base of layers that make sub-layers in `build`.
+
+    Such sub-layers have no configuration in that of their owner. So the owner
+    writes down which of them are frozen, and freezes them once they are made
+    anew: a file, a clone and `from_config` give what was trainable before, and
+    with it the optimizer's state fits.
+
+    `build` of a subclass ends with `self.freeze_sub_layers()`.
+
+    Args:
+        **kwargs: Base layer keyword arguments.
+    """
+
+    # Places in `_all_sub_layers` that are to be frozen in `build`.
+    _frozen: tuple[int, ...] = ()
+
+    def freeze_sub_layers(self) -> None:
+        """Freezes those that were frozen when the configuration was made."""
+        if not self.trainable:
+            # Keras told those only that were there at the time.
+            self.trainable = False
+        if not self._frozen:
+            return
+        for place, layer in enumerate(self._all_sub_layers()):
+            trainable = place not in self._frozen
+            if layer.trainable != trainable:
+                layer.trainable = trainable
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        frozen = self._frozen
+        if self.built:
+            frozen = [
+                place
+                for place, layer in enumerate(self._all_sub_layers())
+                if not layer.trainable
+            ]
+        if frozen:
+            config["frozen"] = list(frozen)
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "LateSubLayers":
+        config = dict(config)
+        frozen = config.pop("frozen", ())
+        layer = super().from_config(config)
+        layer._frozen = tuple(frozen)
+        return layer
+
+    def _all_sub_layers(self) -> list[keras.layers.Layer]:
+        """Also those of sub-layers: each after the one that holds it."""
+        return list(self._flatten_layers(include_self=False))
+
+
 def build_layer(layer: keras.layers.Layer, shape: Shape) -> None:
     """Makes the weights of a layer that is not built yet.
 

@@ -20,6 +20,7 @@ from keras_mtl.layers.copies import serialize_layers
 from keras_mtl.layers.masked_mean import mask_of_rank
 from keras_mtl.layers.masked_mean import masked_mean
 from keras_mtl.layers.sharing_matrix import SharingMatrix
+from keras_mtl.layers.sub_layers import LateSubLayers
 from keras_mtl.layers.task_exchange import check_built
 
 Tensor = Any
@@ -27,7 +28,7 @@ Shape = tuple[int | None, ...]
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
-class TaskAttention(keras.layers.Layer):
+class TaskAttention(LateSubLayers):
     """One stage of a Multi-Task Attention Network (MTAN).
 
     A network is shared by all tasks, and at each of its stages every task
@@ -194,6 +195,7 @@ class TaskAttention(keras.layers.Layer):
         self.num_updates = self._add_state(
             "num_updates", (), "only_first_replica"
         )
+        self.freeze_sub_layers()
 
     def call(
         self,

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import keras
@@ -150,6 +151,71 @@ def test_configuration_makes_the_same_layers_again(name):
     expected = numpy_outputs(model, x)
     for task, prediction in numpy_outputs(again, x).items():
         np.testing.assert_allclose(prediction, expected[task], atol=1e-6)
+
+
+def freeze_ours(model: keras.Model) -> None:
+    for layer in our_layers(model):
+        layer.trainable = False
+
+
+def freeze_first_sub_layers(model: keras.Model) -> None:
+    for layer in our_layers(model):
+        for sub_layer in layer._flatten_layers(include_self=False):
+            if sub_layer.variables:
+                sub_layer.trainable = False
+                break
+
+
+def freeze_last_sub_layers(model: keras.Model) -> None:
+    for layer in our_layers(model):
+        for sub_layer in reversed(list(layer._flatten_layers())[1:]):
+            if sub_layer.variables:
+                sub_layer.trainable = False
+                break
+
+
+def our_layers(model: keras.Model) -> list[keras.layers.Layer]:
+    return [
+        x for x in model.layers if type(x).__module__.startswith("keras_mtl")
+    ]
+
+
+def trained_places(model: keras.Model) -> list[int]:
+    """Which variables are trained, by place: paths differ in a clone."""
+    weights = model.weights
+    trained = {id(v) for v in model.trainable_variables}
+    return [i for i, v in enumerate(weights) if id(v) in trained]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_is_frozen_stays_frozen_in_a_file(name, tmp_path):
+    model = make_model(name)
+    freeze_ours(model)
+    model.compile("sgd", "mse")
+    model.optimizer.build(model.trainable_variables)
+    model.save(tmp_path / "model.keras")
+    with warnings.catch_warnings():
+        # Such as that the state of the optimizer does not fit.
+        warnings.simplefilter("error", UserWarning)
+        loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert trained_places(loaded) == trained_places(model)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_is_frozen_stays_frozen_in_a_clone(name):
+    model = make_model(name)
+    for freeze in (
+        freeze_last_sub_layers,
+        freeze_first_sub_layers,
+        freeze_ours,
+    ):
+        freeze(model)
+        trained = trained_places(model)
+        # And once more, from what was not frozen by hand.
+        clone = keras.models.clone_model(model)
+        again = type(clone).from_config(clone.get_config())
+        assert trained_places(clone) == trained
+        assert trained_places(again) == trained
 
 
 def test_every_layer_has_a_case():
