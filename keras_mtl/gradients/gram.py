@@ -49,46 +49,49 @@ def group_variables(variables: Sequence[Any], granularity: str) -> list[Any]:
     return list(range(len(variables)))
 
 
-def column_gram(column: Column) -> Tensor:
+def column_gram(column: Column, chunked: bool = True) -> Tensor:
     """Inner products `[T, T]` of the task gradients of one variable.
 
     Taken over the tasks that reach the variable only, in float32: half
-    precision could not hold the squares.
+    precision could not hold the squares. Without chunks it takes longer to run
+    and less to compile.
     """
     tasks = tasks_of(column)
-    gram = _gram([column[t] for t in tasks])
+    gram = _gram([column[t] for t in tasks], chunked)
     return _place(gram, tasks, len(column))
 
 
-def _gram(gradients: list[Tensor | RowGradient]) -> Tensor:
+def _gram(gradients: list[Tensor | RowGradient], chunked: bool) -> Tensor:
     tables = [
         i for i, g in enumerate(gradients) if not isinstance(g, RowGradient)
     ]
     if len(tables) == len(gradients):
-        return _dense_gram(gradients)
+        return _dense_gram(gradients, chunked)
     # All have the same rows, and what is not whole is zero elsewhere.
     rows = next(g.rows for g in gradients if isinstance(g, RowGradient))
     gram = _dense_gram(
         [
             rows.of(ops.cast(g, "float32")) if i in tables else g.values
             for i, g in enumerate(gradients)
-        ]
+        ],
+        chunked,
     )
     if not tables:
         return gram
-    of_tables = _dense_gram([gradients[i] for i in tables])
+    of_tables = _dense_gram([gradients[i] for i in tables], chunked)
     whole = np.isin(np.arange(len(gradients)), tables)
     return ops.where(
         whole[:, None] & whole, _place(of_tables, tables, len(gradients)), gram
     )
 
 
-def _dense_gram(gradients: list[Tensor]) -> Tensor:
+def _dense_gram(gradients: list[Tensor], chunked: bool) -> Tensor:
     rows = [ops.reshape(ops.cast(g, "float32"), (-1,)) for g in gradients]
     if len(rows) == 1:
         # No product to share the reading of rows: a sum is faster, and exact.
         return ops.reshape(ops.sum(ops.square(rows[0])), (1, 1))
-    return sum(_product(chunk) for chunk in _chunks(rows))
+    chunks = _chunks(rows) if chunked else [rows]
+    return sum(_product(chunk) for chunk in chunks)
 
 
 def _place(gram: Tensor, places: list[int], size: int) -> Tensor:
@@ -123,11 +126,13 @@ def _product(rows: list[Tensor]) -> Tensor:
         return ops.matmul(matrix, ops.transpose(matrix))
 
 
-def grouped_gram(columns: Sequence[Column], groups: Sequence[Any]) -> Tensor:
+def grouped_gram(
+    columns: Sequence[Column], groups: Sequence[Any], chunked: bool = True
+) -> Tensor:
     """Sums the inner products of variables over groups, to `[G, T, T]`."""
     sums: dict[Any, Tensor] = {}
     for column, group in zip(columns, groups):
-        gram = column_gram(column)
+        gram = column_gram(column, chunked)
         sums[group] = sums[group] + gram if group in sums else gram
     return ops.stack(list(sums.values()))
 
@@ -164,7 +169,7 @@ def scaled_gram(
             ]
             for column, unit in zip(columns, [units[p] for p in places])
         ]
-        return grouped_gram(scaled, groups), units
+        return grouped_gram(scaled, groups, chunked=False), units
 
     return ops.cond(ops.all(in_range), lambda: (grams, ones), divided)
 
