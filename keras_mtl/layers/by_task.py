@@ -102,7 +102,8 @@ def to_list(layer: str, names: Sequence[str], inputs: Any) -> list[Any]:
         if set(inputs) != set(names):
             raise ValueError(
                 f"Layer '{layer}' takes the tasks {list(names)}. Received: "
-                f"{sorted(inputs)}"
+                f"{sorted(inputs)}. Where one tensor is meant, take that of "
+                f"one task, as outputs[{min(inputs, default='name')!r}]"
             )
         return [inputs[name] for name in names]
     if not is_sequence_of_many(inputs) or len(inputs) != len(names):

@@ -55,6 +55,8 @@ class CGC(ExpertMixture):
     Returns:
         Dictionary from names of tasks to tensors of the shape that experts
         give. They keep the mask where the experts keep the positions.
+        A layer for one task takes its tensor, as `outputs["left"]`;
+        `PerTask` puts a copy of a layer on each.
 
     Raises:
         ValueError: If an argument is none of these, and in `build` if

@@ -67,7 +67,8 @@ class CrossStitch(TaskExchange):
             At least two, all of the same shape `(batch, ..., C)`.
 
     Returns:
-        Dictionary or list like `inputs`, of tensors of the same shapes.
+        Dictionary or list like `inputs`, of tensors of the same shapes. A
+        layer for one task takes its tensor, as `outputs["left"]`.
 
     Raises:
         ValueError: If an argument is out of its range, and in `build` if there

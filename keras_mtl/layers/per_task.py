@@ -45,7 +45,8 @@ class PerTask(keras.layers.Layer):
         training: bool. Passed on to the copies.
 
     Returns:
-        Dict from names of tasks to the outputs of their copies.
+        Dict from names of tasks to the outputs of their copies. A layer for
+        one task takes its tensor, as `outputs["left"]`.
 
     Raises:
         ValueError: If `tasks` are not different names, if `layer` is none of

@@ -64,6 +64,8 @@ class PLE(keras.layers.Layer):
         Dictionary from names of tasks to tensors of the shape that experts of
         the last level give. They keep the mask where the experts keep the
         positions.
+        A layer for one task takes its tensor, as `outputs["left"]`;
+        `PerTask` puts a copy of a layer on each.
 
     Raises:
         ValueError: If an argument is none of these, and in `build` if

@@ -44,7 +44,8 @@ def test_equal_shapes_fill_in_what_one_of_them_knows():
         (lambda: by_task.names_of("x", {}), "no tensor at all"),
         (
             lambda: by_task.to_list("x", ["a", "b"], {"a": 1, "c": 2}),
-            r"takes the tasks \['a', 'b'\]. Received: \['a', 'c'\]",
+            r"takes the tasks \['a', 'b'\]. Received: \['a', 'c'\]. .*"
+            r"as outputs\['a'\]",
         ),
         (
             lambda: by_task.to_list("x", ["a", "b"], [np.ones(1)]),
