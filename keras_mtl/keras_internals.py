@@ -4,29 +4,55 @@ Keras offers no public way to the losses of single outputs, nor to a functional
 model's class. `tests/test_contract.py` notices when one of these changes.
 """
 
+import functools
+from typing import Any
+
 from keras.src.backend import compute_output_spec
 from keras.src.backend.common import global_state
 from keras.src.backend.common.masking import get_keras_mask
 from keras.src.backend.common.symbolic_scope import in_symbolic_scope
+from keras.src.losses.loss import squeeze_or_expand_to_same_rank
 from keras.src.losses.loss import unscale_loss_for_distribution
+from keras.src.losses.losses import LossFunctionWrapper
 from keras.src.models.functional import Functional
 from keras.src.trainers.compile_utils import CompileLoss
 from keras.src.trainers.compile_utils import CompileMetrics
 from keras.src.tree.tree_api import flatten_with_path
+from keras.src.utils.tracking import DotNotTrackScope
 
 __all__ = [
     "CompileLoss",
     "CompileMetrics",
+    "DotNotTrackScope",
     "Functional",
+    "LossFunctionWrapper",
     "compute_output_spec",
     "flatten_with_path",
     "get_keras_mask",
     "in_legacy_saving",
     "in_symbolic_scope",
+    "squeeze_or_expand_to_same_rank",
     "unscale_loss_for_distribution",
+    "wrapped_function",
 ]
 
 
 def in_legacy_saving() -> bool:
     """Whether Keras is writing or reading a legacy `.h5` file."""
     return bool(global_state.get_global_attribute("use_legacy_config", False))
+
+
+def wrapped_function(loss_or_metric: Any) -> tuple[Any, dict[str, Any]]:
+    """The function that a loss or a metric of Keras wraps, and its arguments.
+
+    Args:
+        loss_or_metric: A `LossFunctionWrapper` or a `MeanMetricWrapper`.
+    """
+    function = getattr(loss_or_metric, "fn", None)
+    if function is None:
+        function = loss_or_metric._fn
+    arguments = loss_or_metric._fn_kwargs
+    while isinstance(function, functools.partial):
+        arguments = {**function.keywords, **arguments}
+        function = function.func
+    return function, arguments

@@ -2,6 +2,7 @@
 
 import math
 import numbers
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -34,23 +35,17 @@ def missing_label_of(missing_label: Any, output_name: str) -> float | None:
     return missing_label
 
 
-def split_labels(
-    y_true: Tensor, y_pred: Tensor, missing_label: float
-) -> tuple[Tensor, Tensor]:
+def split_labels(y_true: Tensor, missing_label: float) -> tuple[Tensor, Tensor]:
     """Separates the labels of a batch from the fact that some are missing.
-
-    An example (or time step, or pixel: whatever the loss gives one value for)
-    counts as unlabelled when any entry of its label is missing.
 
     Args:
         y_true: Labels, in which some entries equal `missing_label`.
-        y_pred: Predictions. Their rank less one is the rank of the loss.
         missing_label: `nan`, or a number.
 
     Returns:
         The labels with 0 in place of what is missing, so that no loss turns
-        into NaN, and a boolean mask of the shape of the loss values that is
-        true where there is a label.
+        into NaN, and a boolean tensor of their shape that is true for an entry
+        that is missing.
     """
     y_true = ops.convert_to_tensor(y_true)
     if math.isnan(missing_label):
@@ -60,11 +55,110 @@ def split_labels(
     else:
         _check_representable(missing_label, y_true.dtype)
         missing = ops.equal(y_true, ops.cast(missing_label, y_true.dtype))
-    labels = ops.where(missing, ops.zeros_like(y_true), y_true)
-    loss_rank = max(len(y_pred.shape) - 1, 1)
-    while len(missing.shape) > loss_rank:
-        missing = ops.any(missing, axis=-1)
-    return labels, ops.logical_not(missing)
+    return ops.where(missing, ops.zeros_like(y_true), y_true), missing
+
+
+def whole_axes(
+    label_shape: Sequence[int | None],
+    value_shape: Sequence[int | None],
+    reduced: Sequence[int] | None = None,
+) -> tuple[int, ...]:
+    """The axes over which entries of a label make up one value.
+
+    Args:
+        label_shape: Shape of the labels.
+        value_shape: Shape of what a loss or a metric gives for them.
+        reduced: Axes that the values have no more; by default as many of the
+            last as the labels have more axes than the values.
+    """
+    rank = len(label_shape)
+    if reduced is None:
+        reduced = range(min(len(value_shape), rank), rank)
+    kept = [axis for axis in range(rank) if axis not in reduced]
+    # Reduced as well, to an axis of length 1.
+    squashed = [
+        axis
+        for axis, size in list(zip(kept, value_shape))[1:]
+        if size == 1 and label_shape[axis] != 1
+    ]
+    return tuple(sorted((*reduced, *squashed)))
+
+
+def known_values(
+    missing: Tensor,
+    value_shape: Sequence[int | None],
+    axes: Sequence[int] = (),
+) -> Tensor:
+    """For each value that a loss or a metric gives, whether it is of a label.
+
+    A value that is made of several entries of a label is known if all of them
+    are, and left out if all are missing. One of a label that is known in part
+    cannot be had: it is NaN, so that it does not pass in silence.
+
+    Args:
+        missing: Boolean tensor of the shape of the labels.
+        value_shape: Shape of the values.
+        axes: Those of `whole_axes`.
+
+    Returns:
+        Float tensor of the rank of the values that broadcasts against them: 1
+        where there is a label, 0 where there is none, NaN in between.
+    """
+    every = some = missing
+    if len(axes):
+        every = ops.all(missing, axis=tuple(axes), keepdims=True)
+        some = ops.any(missing, axis=tuple(axes), keepdims=True)
+    one = ops.ones((), "float32")
+    known = ops.where(every, 0.0 * one, ops.where(some, math.nan * one, one))
+    for axis in sorted(axes, reverse=True):
+        if len(known.shape) > len(value_shape):
+            known = ops.squeeze(known, axis=axis)
+    while len(known.shape) < len(value_shape):
+        known = ops.expand_dims(known, axis=-1)
+    return known
+
+
+def leave_out_masked(known: Tensor, mask: Tensor | None, user: str) -> Tensor:
+    """What is known and not masked by Keras.
+
+    Args:
+        known: Float tensor of what is known.
+        mask: Boolean tensor of no more axes, or `None`.
+        user: The loss or metric that has the values, for the message.
+    """
+    if mask is None:
+        return known
+    if len(mask.shape) == len(known.shape) + 1 and mask.shape[-1] == 1:
+        mask = ops.squeeze(mask, axis=-1)
+    if len(mask.shape) > len(known.shape):
+        raise ValueError(
+            f"The mask of a prediction, of shape {tuple(mask.shape)}, has more "
+            f"axes than what the {user} returns, {len(known.shape)}. Return "
+            "one value for each entry of the mask, or do not pass the mask on."
+        )
+    while len(mask.shape) < len(known.shape):
+        mask = ops.expand_dims(mask, axis=-1)
+    # Not a product: what is known in part may well be masked.
+    return ops.where(ops.cast(mask, "bool"), known, ops.zeros_like(known))
+
+
+def known_in_part(
+    labels: np.ndarray, missing_label: float, axes: Sequence[int]
+) -> int:
+    """How many labels are missing in part.
+
+    Args:
+        labels: Array of labels.
+        missing_label: The value that marks a missing entry.
+        axes: The axes over which entries make up one label.
+    """
+    if math.isnan(missing_label):
+        missing = labels != labels
+    else:
+        missing = labels == missing_label
+    axes = tuple(axes)
+    in_part = missing.any(axis=axes) & ~missing.all(axis=axes)
+    return int(np.sum(in_part))
 
 
 def as_column(tensor: Tensor, y_pred: Tensor) -> Tensor:

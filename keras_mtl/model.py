@@ -19,6 +19,10 @@ from keras_mtl.arguments import refuse_compile_arguments
 from keras_mtl.auxiliary_clones import clone_auxiliaries
 from keras_mtl.auxiliary_clones import is_clone_function
 from keras_mtl.auxiliary_clones import waiting_auxiliaries
+from keras_mtl.by_output import check_entries
+from keras_mtl.by_output import labels_by_output
+from keras_mtl.by_output import names_in
+from keras_mtl.by_output import spread_by_output
 from keras_mtl.class_weights import Judged
 from keras_mtl.class_weights import is_per_task
 from keras_mtl.class_weights import validate_class_weight
@@ -33,6 +37,7 @@ from keras_mtl.gradients.gram import tasks_of
 from keras_mtl.gradients.gram import total
 from keras_mtl.gradients.tap import find_operation
 from keras_mtl.gradients.tap import tap
+from keras_mtl.keras_internals import DotNotTrackScope
 from keras_mtl.keras_internals import Functional
 from keras_mtl.keras_internals import compute_output_spec
 from keras_mtl.keras_internals import unscale_loss_for_distribution
@@ -54,8 +59,10 @@ from keras_mtl.string_labels import refuse_string_labels
 from keras_mtl.symbolic_graph import has_graph
 from keras_mtl.taken_step import is_taken
 from keras_mtl.task_losses import TaskLosses
-from keras_mtl.task_losses import TaskMetrics
+from keras_mtl.task_metrics import TaskMetrics
 from keras_mtl.variable_creation import lifted
+from keras_mtl.whole_batch_mean import WholeBatchMean
+from keras_mtl.whole_labels import WholeLabels
 
 Tensor = Any
 
@@ -173,7 +180,24 @@ class MultiTaskModel(TrainStep, keras.Model):
             missing_label: Value that stands for a missing label (`nan` or a
                 number), or a dict from output names to such values. An
                 example with no label gives its task no loss, no gradient and
-                no metric.
+                no metric: the loss is the mean over what is labelled, in the
+                whole batch where `tf.distribute` splits it.
+
+                Of a matrix `(batch_size, C)` of C targets, single entries may
+                be missing. Keras' losses and metrics that judge each entry by
+                itself (squared and absolute errors, Huber, log-cosh, hinge,
+                Poisson, binary crossentropies, `AUC`, `Precision`, ...) are
+                then means over all entries that are known; so are functions
+                of your own that return one value an entry, of the shape of
+                the prediction. All others (crossentropies of one-hot labels,
+                cosine similarity, functions that return one value a row) take
+                a row as a whole: all of it is missing, or none. A row that is
+                missing in part is refused in arrays that are given to `fit`
+                and its like, and makes the loss NaN elsewhere.
+
+                A loss or metric of your own must return one value an example,
+                at least, each of its own example only, and leave the mean over
+                the batch to Keras. It sees 0 in place of a missing label.
 
         Raises:
             ValueError: If an argument does not fit the model or the others.
@@ -198,6 +222,7 @@ class MultiTaskModel(TrainStep, keras.Model):
             auto_scale_loss=auto_scale_loss,
         )
         output_names = getattr(self, "output_names", None)
+        whole_labels = WholeLabels()
         if loss is not None:
             tells_tasks = (aggregator, weighting, self.auxiliaries)
             self._compile_loss = TaskLosses(
@@ -207,15 +232,32 @@ class MultiTaskModel(TrainStep, keras.Model):
                 missing_label,
                 as_stock=missing_label is None
                 and all(part is None for part in tells_tasks),
+                whole_labels=whole_labels,
             )
-        if missing_label is not None and self._compile_metrics is not None:
-            self._compile_metrics = TaskMetrics(
-                metrics, weighted_metrics, output_names, missing_label
-            )
+        # Keras' own metrics are not tracked by the model either.
+        with DotNotTrackScope():
+            if self._compile_metrics is not None:
+                self._compile_metrics = TaskMetrics(
+                    metrics,
+                    weighted_metrics,
+                    output_names,
+                    missing_label,
+                    whole_labels,
+                )
+            if missing_label is not None and num_replicas() > 1:
+                self._loss_tracker = WholeBatchMean(name="loss")
         self._reset_settings(
             aggregator=aggregator,
             weighting=weighting,
             representation=operation,
+            missing_label=missing_label,
+            whole_labels=whole_labels,
+        )
+        self._check_names_of_outputs(
+            loss=loss,
+            loss_weights=loss_weights,
+            metrics=metrics,
+            weighted_metrics=weighted_metrics,
             missing_label=missing_label,
         )
         for method in (aggregator, weighting):
@@ -322,6 +364,7 @@ class MultiTaskModel(TrainStep, keras.Model):
         """
         with self._explaining("fit", args, kwargs):
             kwargs = self._take_class_weight("fit", args, kwargs)
+            args, kwargs = self._spread_weights("fit", args, kwargs)
             bound = inspect.signature(super().fit).bind(*args, **kwargs)
             if self._takes_task_gradients:
                 bound.arguments["callbacks"] = with_epoch_ends(
@@ -336,6 +379,7 @@ class MultiTaskModel(TrainStep, keras.Model):
         Auxiliaries and what is measured of gradients are left out.
         """
         with self._explaining("evaluate", args, kwargs):
+            args, kwargs = self._spread_weights("evaluate", args, kwargs)
             return super().evaluate(*args, **kwargs)
 
     @like_keras
@@ -363,6 +407,7 @@ class MultiTaskModel(TrainStep, keras.Model):
         """
         with self._explaining("train_on_batch", args, kwargs):
             kwargs = self._take_class_weight("train_on_batch", args, kwargs)
+            args, kwargs = self._spread_weights("train_on_batch", args, kwargs)
             logs = super().train_on_batch(*args, **kwargs)
             if not all_finite(logs):
                 tell_of_not_finite(self)
@@ -375,6 +420,7 @@ class MultiTaskModel(TrainStep, keras.Model):
         Auxiliaries and what is measured of gradients are left out.
         """
         with self._explaining("test_on_batch", args, kwargs):
+            args, kwargs = self._spread_weights("test_on_batch", args, kwargs)
             return super().test_on_batch(*args, **kwargs)
 
     @contextlib.contextmanager
@@ -383,10 +429,11 @@ class MultiTaskModel(TrainStep, keras.Model):
     ) -> Iterator[None]:
         """Turns errors into such as name the argument or task at fault."""
         refuse_compile_arguments(f"`{method}`", kwargs)
+        data = dict(zip(("x", "y"), args)) | kwargs
         try:
-            yield
+            with self._watching_labels(data):
+                yield
         except Exception as error:
-            data = dict(zip(("x", "y"), args)) | kwargs
             labels = labels_given(data.get("x"), data.get("y"))
             names = getattr(self, "output_names", None) or ()
             try:
@@ -394,6 +441,44 @@ class MultiTaskModel(TrainStep, keras.Model):
             except ValueError as explained:
                 raise explained from error
             raise
+
+    def _spread_weights(
+        self, method: str, args: tuple, kwargs: dict[str, Any]
+    ) -> tuple[tuple, dict[str, Any]]:
+        """Completes sample weights of some outputs, which Keras refuses."""
+        signature = inspect.signature(getattr(super(), method))
+        bound = signature.bind_partial(*args, **kwargs)
+        arguments = bound.arguments
+        names = getattr(self, "output_names", None)
+        spread = functools.partial(spread_by_output, "sample_weight")
+        if isinstance(arguments.get("sample_weight"), dict):
+            y = arguments.get("y")
+            arguments["sample_weight"] = spread(
+                arguments["sample_weight"], y, names
+            )
+        held_out = arguments.get("validation_data")
+        if isinstance(held_out, (list, tuple)) and len(held_out) == 3:
+            x, y, weights = held_out
+            arguments["validation_data"] = x, y, spread(weights, y, names)
+        return bound.args, bound.kwargs
+
+    def _watching_labels(
+        self, data: dict[str, Any]
+    ) -> contextlib.AbstractContextManager:
+        """Looks at labels in arrays, which a compiled step cannot do.
+
+        Args:
+            data: Arguments of `fit` or its like.
+        """
+        if self._settings.missing_label is None:
+            return contextlib.nullcontext()
+        held_out = data.get("validation_data")
+        held_out = held_out if isinstance(held_out, (list, tuple)) else ()
+        names = getattr(self, "output_names", None)
+        by_output = [
+            labels_by_output(y, names) for y in (data.get("y"), *held_out[1:2])
+        ]
+        return self._settings.whole_labels.watching(*by_output)
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
@@ -566,7 +651,7 @@ class MultiTaskModel(TrainStep, keras.Model):
         for index, tracker in self._settings.auxiliary_trackers.items():
             tracker.update_state(
                 unscale_loss_for_distribution(record.auxiliary_losses[index]),
-                sample_weight=record.labelled.get(index),
+                sample_weight=record.auxiliary_labelled.get(index),
             )
         objectives = make_objectives(
             record,
@@ -584,11 +669,18 @@ class MultiTaskModel(TrainStep, keras.Model):
         if type(self).compute_loss is not keras.Model.compute_loss:
             # Whatever the user's `compute_loss` adds: nothing gets lost.
             weights = self._compile_loss.task_weights
-            return loss - sum(
+            # A sum, because of a batch with no example Keras makes no scalar.
+            return keras.ops.sum(loss) - sum(
                 weight * record.losses[t] for t, weight in enumerate(weights)
             )
         losses = [self._aggregate_additional_loss(term) for term in self.losses]
         return sum(losses) if losses else None
+
+    def _aggregate_additional_loss(self, loss: Tensor) -> Tensor:
+        # A half-precision one of an activity regulariser is added to losses in
+        # float32, which TensorFlow refuses.
+        loss = super()._aggregate_additional_loss(loss)
+        return keras.ops.cast(loss, keras.backend.floatx())
 
     def _combine_variables(
         self, rows: list[list], variables: list, objectives: Objectives
@@ -837,6 +929,7 @@ class MultiTaskModel(TrainStep, keras.Model):
             weighting=None,
             representation=None,
             missing_label=None,
+            whole_labels=WholeLabels(),
             class_weight=None,
             task_names=None,
             conflict=None,
@@ -845,6 +938,27 @@ class MultiTaskModel(TrainStep, keras.Model):
             training_metrics=[],
         )
         vars(self._settings).update(settings)
+
+    def _check_names_of_outputs(self, **arguments: Any) -> None:
+        """Raises for entries of what is no output, where outputs are known.
+
+        Where there is one output, Keras takes any name, and so does the model
+        while it is stock Keras.
+        """
+        if not isinstance(self, Functional):
+            return
+        outputs = self._outputs_struct
+        is_stock = not (
+            self._takes_task_gradients
+            or arguments.get("missing_label") is not None
+        )
+        if is_stock and not keras.tree.is_nested(outputs):
+            return
+        known = [*self.output_names, *names_in(outputs)]
+        for argument, given in arguments.items():
+            if isinstance(given, dict):
+                given = {k: v for k, v in given.items() if v is not None}
+                check_entries(argument, given, known)
 
     def _validate_methods(
         self, loss: Any, aggregator: Any, weighting: Any, representation: Any

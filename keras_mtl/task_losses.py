@@ -6,6 +6,7 @@ trackers; here each one is recorded as it passes.
 """
 
 import contextlib
+import threading
 from collections.abc import Collection
 from collections.abc import Iterator
 from typing import Any
@@ -13,18 +14,17 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_mtl.by_output import check_entries
+from keras_mtl.by_output import listed_by_output
+from keras_mtl.by_output import spread_by_output
 from keras_mtl.class_weights import Judged
 from keras_mtl.class_weights import check_weighted_values
 from keras_mtl.class_weights import one_value_a_label
 from keras_mtl.keras_internals import CompileLoss
-from keras_mtl.keras_internals import CompileMetrics
-from keras_mtl.keras_internals import flatten_with_path
-from keras_mtl.keras_internals import get_keras_mask
 from keras_mtl.keras_internals import unscale_loss_for_distribution
-from keras_mtl.missing_labels import as_column
+from keras_mtl.labelled_loss import LabelledLoss
 from keras_mtl.missing_labels import missing_label_of
-from keras_mtl.missing_labels import multiply_weights
-from keras_mtl.missing_labels import split_labels
+from keras_mtl.whole_labels import WholeLabels
 
 Tensor = Any
 
@@ -37,6 +37,8 @@ class TaskRecord:
             without loss weights.
         auxiliary_losses: Task index to the scalar loss of its auxiliary head.
         labelled: Task index to the number of labels, where some can miss.
+        auxiliary_labelled: The same for its auxiliary head, which may mask
+            other time steps than the task's own.
     """
 
     def __init__(self, predictions: dict[str, Tensor]):
@@ -44,6 +46,7 @@ class TaskRecord:
         self.losses: dict[int, Tensor] = {}
         self.auxiliary_losses: dict[int, Tensor] = {}
         self.labelled: dict[int, Tensor] = {}
+        self.auxiliary_labelled: dict[int, Tensor] = {}
 
 
 class TaskLosses(CompileLoss):
@@ -62,6 +65,7 @@ class TaskLosses(CompileLoss):
         as_stock: Whether logs and total are to be Keras' own, also where
             these tell less: losses of one name are one log, and of several
             losses on a single output the first one counts.
+        whole_labels: Where to note which labels are taken as a whole.
     """
 
     def __init__(
@@ -71,12 +75,23 @@ class TaskLosses(CompileLoss):
         output_names: list[str] | None = None,
         missing_label: Any = None,
         as_stock: bool = False,
+        whole_labels: WholeLabels | None = None,
     ):
+        loss_weights = listed_by_output(
+            "loss_weights", loss_weights, loss, output_names
+        )
         super().__init__(loss, loss_weights, output_names=output_names)
         self.missing_label = missing_label
         self.as_stock = as_stock
         self._task_names: list[str] = []
-        self._record: TaskRecord | None = None
+        self.whole_labels = whole_labels or WholeLabels()
+        # The replicas of `tf.distribute` are threads that take turns.
+        self._thread = threading.local()
+
+    @property
+    def record(self) -> TaskRecord | None:
+        """The record that this thread keeps just now, if it does."""
+        return getattr(self._thread, "record", None)
 
     @property
     def task_names(self) -> list[str]:
@@ -112,6 +127,10 @@ class TaskLosses(CompileLoss):
             entry.loss.has_class_weight = entry.loss.output in outputs
 
     def build(self, y_true: Any, y_pred: Any) -> None:
+        if isinstance(self._user_loss, dict) and isinstance(y_pred, dict):
+            given = self._user_loss.items()
+            given = {name: loss for name, loss in given if loss is not None}
+            check_entries("loss", given, y_pred)
         super().build(y_true, y_pred)
         self._task_names = _distinct_names(self._flat_losses)
         if not self.as_stock:
@@ -120,9 +139,11 @@ class TaskLosses(CompileLoss):
                 tracker.name = f"{name}_loss"
         self._flat_losses = [
             entry._replace(
-                loss=_RecordedLoss(self, index, entry.name, entry.loss)
+                loss=_RecordedLoss(self, index, task, entry.name, entry.loss)
             )
-            for index, entry in enumerate(self._flat_losses)
+            for index, (task, entry) in enumerate(
+                zip(self._task_names, self._flat_losses)
+            )
         ]
         if self.missing_label is not None:
             self._metrics[:] = [_LabelledMean(m.name) for m in self._metrics]
@@ -131,9 +152,13 @@ class TaskLosses(CompileLoss):
     def call(
         self, y_true: Any, y_pred: Any, sample_weight: Any = None
     ) -> Tensor:
+        sample_weight = spread_by_output(
+            "sample_weight", sample_weight, y_pred, self.output_names
+        )
+        if not keras.tree.is_nested(y_pred):
+            y_true = spread_by_output("y", y_true, y_pred, self.output_names)
         if keras.tree.is_nested(y_true) or keras.tree.is_nested(y_pred):
             self._check_labels(y_true, y_pred)
-            sample_weight = self._by_output(sample_weight, y_pred)
             return super().call(y_true, y_pred, sample_weight)
         if not self.built:
             self.build(y_true, y_pred)
@@ -149,7 +174,7 @@ class TaskLosses(CompileLoss):
                 unscale_loss_for_distribution(value),
                 sample_weight=y_pred.shape[0],
             )
-            total += value * weight
+            total += ops.cast(value, self.dtype) * weight
         return total
 
     def _check_labels(self, y_true: Any, y_pred: Any) -> None:
@@ -181,26 +206,6 @@ class TaskLosses(CompileLoss):
                 f"missing: {without})"
             )
 
-    def _by_output(self, sample_weight: Any, y_pred: Any) -> Any:
-        """Completes a dict of sample weights, as a list for listed outputs.
-
-        Keras finds labels by output name there, but not sample weights.
-        """
-        if not isinstance(sample_weight, dict):
-            return sample_weight
-        if isinstance(y_pred, dict):
-            # Tasks that are not named have no sample weights.
-            return {**dict.fromkeys(y_pred), **sample_weight}
-        if not isinstance(y_pred, (list, tuple)):
-            return sample_weight
-        unknown = sorted(set(sample_weight) - set(self.output_names or ()))
-        if unknown:
-            raise ValueError(
-                f"`sample_weight` has entries {unknown} that are no outputs "
-                f"of the model. Its outputs are {self.output_names}."
-            )
-        return [sample_weight.get(name) for name in self.output_names]
-
     def num_labelled(self, output: str) -> float | None:
         """How many labels of an output its logged loss is a mean of.
 
@@ -224,72 +229,19 @@ class TaskLosses(CompileLoss):
             predictions: Output name to the prediction of its auxiliary head,
                 to be judged by the same loss on the same labels.
         """
-        self._record = TaskRecord(predictions or {})
+        record = self._thread.record = TaskRecord(predictions or {})
         try:
-            yield self._record
+            yield record
         finally:
-            self._record = None
-
-
-class TaskMetrics(CompileMetrics):
-    """Keras' `CompileMetrics` that leaves out examples without a label."""
-
-    def __init__(
-        self,
-        metrics: Any,
-        weighted_metrics: Any,
-        output_names: list[str] | None = None,
-        missing_label: Any = None,
-    ):
-        super().__init__(metrics, weighted_metrics, output_names=output_names)
-        self.missing_label = missing_label
-
-    def update_state(
-        self, y_true: Any, y_pred: Any, sample_weight: Any = None
-    ) -> None:
-        if not self.built:
-            self.build(y_true, y_pred)
-        flat_true = self._flatten_y(y_true)
-        flat_pred = self._flatten_y(y_pred)
-        if sample_weight is None:
-            flat_weight = [None] * len(flat_pred)
-        else:
-            flat_weight = self._flatten_y(sample_weight)
-            if len(flat_weight) < len(flat_pred):
-                flat_weight = [flat_weight[0]] * len(flat_pred)
-        names = self._names_of_outputs(y_pred)
-        for i, (labels, prediction) in enumerate(zip(flat_true, flat_pred)):
-            missing = missing_label_of(self.missing_label, names[i])
-            weight, mask = flat_weight[i], None
-            if missing is not None:
-                labels = as_column(labels, prediction)
-                prediction = as_column(prediction, prediction)
-                labels, mask = split_labels(labels, prediction, missing)
-                mask = ops.cast(mask, self.dtype)
-                weight = multiply_weights(weight, mask)
-            if self._flat_metrics[i]:
-                self._flat_metrics[i].update_state(labels, prediction, mask)
-            if self._flat_weighted_metrics[i]:
-                self._flat_weighted_metrics[i].update_state(
-                    labels, prediction, weight
-                )
-
-    def _names_of_outputs(self, y_pred: Any) -> list[str]:
-        """Names as the losses have them: keys, joined by `/` where nested."""
-        if self._resolved_output_names:
-            return self._resolved_output_names
-        paths = [path for path, _ in flatten_with_path(y_pred)]
-        if self.output_names and not any(
-            isinstance(key, str) for path in paths for key in path
-        ):
-            return self.output_names
-        return ["/".join(str(key) for key in path) for path in paths]
+            self._thread.record = None
 
 
 class _RecordedLoss:
     """The loss of one task: drops unlabelled examples and keeps a record."""
 
-    def __init__(self, owner: TaskLosses, index: int, output: str, loss: Any):
+    def __init__(
+        self, owner: TaskLosses, index: int, task: str, output: str, loss: Any
+    ):
         self.owner = owner
         self.index = index
         self.output = output
@@ -299,33 +251,31 @@ class _RecordedLoss:
         self.shape: tuple[int | None, ...] | None = None
         self.has_class_weight = False
         self._checked: list[tuple] | None = None
+        missing = missing_label_of(owner.missing_label, output)
+        self.labelled = None
+        if missing is not None:
+            self.labelled = LabelledLoss(
+                loss, task, output, missing, owner.whole_labels
+            )
 
     def __call__(
         self, y_true: Tensor, y_pred: Tensor, sample_weight: Any = None
     ) -> Tensor:
-        missing = missing_label_of(self.owner.missing_label, self.output)
-        has_class_weight = self._take_class_weight(y_pred)
-        if missing is not None:
-            y_true = as_column(ops.convert_to_tensor(y_true), y_pred)
-            y_pred = as_column(y_pred, y_pred)
-            y_true, mask = split_labels(y_true, y_pred, missing)
-            sample_weight = self._weight_of_labelled(
-                sample_weight, mask, get_keras_mask(y_pred)
-            )
-        if has_class_weight and sample_weight is not None:
+        if all(weight is None for weight in keras.tree.flatten(sample_weight)):
+            # So it is for one loss of several outputs without weights.
+            sample_weight = None
+        if self._take_class_weight(y_pred) and sample_weight is not None:
             y_true, y_pred = one_value_a_label(self.loss, y_true, y_pred)
             self._check_class_weight(y_true, y_pred, sample_weight)
-        value = self.loss(y_true, y_pred, sample_weight)
-        record = self.owner._record
+        value, count = self._evaluate(y_true, y_pred, sample_weight)
+        record = self.owner.record
         if record is not None:
-            record.losses[self.index] = value
-            if self.output in record.predictions:
-                prediction = record.predictions[self.output]
-                if missing is not None:
-                    prediction = as_column(prediction, prediction)
-                record.auxiliary_losses[self.index] = self.loss(
-                    y_true, prediction, sample_weight
-                )
+            self._keep(record, value, count)
+            self._keep_auxiliary(record, y_true, sample_weight)
+        if count is not None and self.owner._metrics:
+            # Last of all: while the replicas of `tf.distribute` wait for each
+            # other, another one would take it for its own.
+            self.owner._metrics[self.index].labelled = count
         return value
 
     def _take_class_weight(self, y_pred: Any) -> bool:
@@ -355,31 +305,40 @@ class _RecordedLoss:
         # Without a graph, every step comes here.
         self._checked = shapes
 
-    def _weight_of_labelled(
-        self, sample_weight: Any, mask: Tensor, keras_mask: Tensor | None
-    ) -> Tensor:
-        """As Keras treats masks: a mean is over what is labelled.
+    def _keep(
+        self, record: TaskRecord, value: Tensor, count: Tensor | None
+    ) -> None:
+        record.losses[self.index] = self._scalar(value)
+        if count is not None:
+            record.labelled[self.index] = count
 
-        Where Keras has a mask as well, it turns the mean over all values into
-        one over those unmasked; what is left is to go from these to the
-        labelled among them.
+    def _keep_auxiliary(
+        self, record: TaskRecord, y_true: Tensor, sample_weight: Any
+    ) -> None:
+        if self.output not in record.predictions:
+            return
+        value, count = self._evaluate(
+            y_true, record.predictions[self.output], sample_weight
+        )
+        record.auxiliary_losses[self.index] = self._scalar(value)
+        if count is not None:
+            record.auxiliary_labelled[self.index] = count
+
+    def _evaluate(
+        self, y_true: Tensor, y_pred: Tensor, sample_weight: Any
+    ) -> tuple[Tensor, Tensor | None]:
+        """The loss, and the number of its labels where some can miss."""
+        if self.labelled is None:
+            return self.loss(y_true, y_pred, sample_weight), None
+        return self.labelled(y_true, y_pred, sample_weight)
+
+    def _scalar(self, value: Tensor) -> Tensor:
+        """In the type of the total loss, and a scalar of an empty batch too.
+
+        Keras makes a loss of shape (0,) of a batch with no example.
         """
-        dtype = self.loss.dtype
-        mask = ops.cast(mask, dtype)
-        total = ops.cast(ops.size(mask), dtype)
-        labelled = ops.sum(mask)
-        if keras_mask is not None:
-            unmasked = ops.cast(keras_mask, dtype)
-            total = ops.sum(unmasked)
-            labelled = ops.sum(multiply_weights(unmasked, mask))
-        if self.owner._metrics:
-            self.owner._metrics[self.index].labelled = labelled
-        if self.owner._record is not None:
-            self.owner._record.labelled[self.index] = labelled
-        weight = multiply_weights(sample_weight, mask)
-        if self.loss.reduction in ("mean", "sum_over_batch_size"):
-            weight = weight * (total / ops.maximum(labelled, 1))
-        return weight
+        value = ops.sum(value) if len(value.shape) else value
+        return ops.cast(value, self.owner.dtype)
 
 
 class _LabelledMean(keras.metrics.Mean):

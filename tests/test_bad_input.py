@@ -380,7 +380,7 @@ def backend_without_task_gradients():
         keras.backend.backend = backend
 
 
-@mistake("'c' ... in the `loss` argument", KeyError)
+@mistake("`loss` has entries ['c'] ... no outputs ... ['a', 'b']")
 def loss_of_an_unknown_output():
     fit(loss={**LOSS, "c": "mse"}, aggregator="sum")
 
@@ -518,10 +518,103 @@ def class_weight_as_a_list():
     fit(class_weight=[1.0, 2.0, 1.0])
 
 
-@mistake("sample_weight", (KeyError, ValueError))
+WEIGHTS = np.ones(8)
+
+
+@mistake("`sample_weight` has entries ['c'] ... no outputs ... ['a', 'b']")
 def sample_weight_of_an_unknown_output():
-    weights = np.ones(8)
-    fit(sample_weight={"a": weights, "c": weights})
+    fit(sample_weight={"a": WEIGHTS, "c": WEIGHTS})
+
+
+@mistake("`sample_weight` has entries ['lft'] ... no outputs ... ['a', 'b']")
+def sample_weight_of_nothing_but_an_unknown_output():
+    fit(sample_weight={"lft": WEIGHTS}, aggregator="pcgrad")
+
+
+@mistake("`sample_weight` has entries ['c'] ... no outputs ... ['a', 'b']")
+def sample_weight_of_an_unknown_output_beside_all_others():
+    fit(sample_weight={"a": WEIGHTS, "b": WEIGHTS, "c": WEIGHTS})
+
+
+@mistake("`sample_weight` has entries ['c'] ... no outputs ... ['a', 'b']")
+def sample_weight_of_an_unknown_output_in_one_batch():
+    model = compiled(metrics={"a": ["accuracy"]}, missing_label={"a": -1})
+    model.test_on_batch(X, Y, {"c": WEIGHTS})
+
+
+@mistake("`sample_weight` has entries ['c'] ... no outputs ... ['a', 'b']")
+def sample_weight_of_an_unknown_output_in_validation_data():
+    compiled().fit(X, Y, validation_data=(X, Y, {"c": WEIGHTS}), verbose=0)
+
+
+@mistake("`sample_weight` has entries ['c'] ... no outputs ... ['a', 'b']")
+def sample_weight_of_an_unknown_output_in_a_dataset():
+    import tensorflow as tf
+
+    batch = X, Y, {"c": WEIGHTS}
+    fit(data=(tf.data.Dataset.from_tensor_slices(batch).batch(4),))
+
+
+@mistake("`metrics` has entries ['c'] ... no outputs ... ['a', 'b']")
+def metrics_of_an_unknown_output():
+    compiled(metrics={"c": ["mae"]})
+
+
+@mistake("`weighted_metrics` has entries ['c'] ... no outputs ... ['a', 'b']")
+def weighted_metrics_of_an_unknown_output():
+    fit(Subclassed(), weighted_metrics={"c": ["mae"]})
+
+
+@mistake("`metrics` has entries ['b'] of outputs that have no labels")
+def metrics_of_an_output_without_labels():
+    loss = {"a": LOSS["a"], "b": None}
+    fit(loss=loss, data=(X, {"a": Y["a"]}), metrics={"b": ["mae"]})
+
+
+@mistake("`loss` has entries ['c'] ... no outputs ... ['a', 'b']")
+def loss_of_an_unknown_output_of_a_subclassed_model():
+    fit(Subclassed(), loss={**LOSS, "c": "mse"})
+
+
+@mistake("`loss_weights` has entries ['c'] ... no outputs ... ['a', 'b']")
+def loss_weight_of_an_unknown_output_beside_a_list():
+    compiled(loss=list(LOSS.values()), loss_weights={"a": 1.0, "c": 2.0})
+
+
+@mistake("`metrics` has entries ['zz'] ... no outputs ... ['a']")
+def metrics_of_an_unknown_output_where_there_is_one():
+    inputs = keras.Input((4,))
+    model = MultiTaskModel(inputs, layers.Dense(1, name="a")(inputs))
+    compiled(model, loss="mse", metrics={"zz": ["mae"]}, missing_label=-1)
+
+
+@mistake("labels must be those ... ['a', 'b'] ... unknown: ['c']")
+def labels_of_an_unknown_output():
+    fit(data=(X, {**Y, "c": Y["b"]}))
+
+
+@mistake("`missing_label` needs the loss of task 'b' ... Dice returns shape ()")
+def missing_label_with_a_loss_of_the_batch():
+    loss = {**LOSS, "b": keras.losses.Dice()}
+    fit(loss=loss, missing_label=float("nan"))
+
+
+@mistake("`missing_label` needs the metric 'mine' of 'b' ... returns shape ()")
+def missing_label_with_a_metric_of_the_batch():
+    def mine(y_true, y_pred):
+        return keras.ops.mean(y_true - y_pred)
+
+    fit(metrics={"b": [mine]}, missing_label=float("nan"))
+
+
+@mistake("1 labels of 'c' are missing in part ... CategoricalCrossentropy")
+def label_that_is_missing_in_part():
+    inputs = keras.Input((4,))
+    model = MultiTaskModel(inputs, layers.Dense(3, "softmax", name="c")(inputs))
+    labels = np.eye(3)[Y["a"]]
+    labels[2, 1] = np.nan
+    loss = keras.losses.CategoricalCrossentropy()
+    fit(model, data=(X, labels), loss=loss, missing_label=float("nan"))
 
 
 @mistake("`missing_label` has entries ['c'] ... no outputs ... ['a', 'b']")

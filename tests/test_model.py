@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 from keras import ops
 
@@ -509,6 +510,117 @@ class TestMissingLabels:
         np.testing.assert_allclose(
             logs["what/a_loss"], np.mean(errors[5:] ** 2), rtol=1e-5
         )
+
+    @pytest.mark.parametrize("aggregator", [None, "pcgrad"])
+    @pytest.mark.parametrize("weighting", [None, "uncertainty"])
+    def test_an_eager_batch_with_no_example(self, aggregator, weighting):
+        """It changes no log and, with plain SGD, no weight."""
+        x, y = make_data()
+
+        class Batches(keras.utils.PyDataset):
+            def __len__(self):
+                return 2
+
+            def __getitem__(self, index):
+                rows = slice(0 if index else None)
+                return x[rows], {k: v[rows] for k, v in y.items()}
+
+        found = []
+        for batches in (2, 1):
+            model = make_model()
+            model.compile(
+                keras.optimizers.SGD(0.1),
+                loss=LOSS,
+                metrics={"b": ["mae"]},
+                missing_label={"a": -1, "b": float("nan")},
+                aggregator=aggregator,
+                weighting=weighting,
+                run_eagerly=True,
+            )
+            history = model.fit(
+                Batches(), steps_per_epoch=batches, shuffle=False, verbose=0
+            ).history
+            # Its gradients were seen in both, or in one.
+            history.pop("gradient_conflict", None)
+            found.append((history, model.get_weights()))
+        (logs, weights), (expected_logs, expected) = found
+        for name, values in expected_logs.items():
+            assert logs[name] == pytest.approx(values), name
+        for one, other in zip(weights, expected):
+            if one.shape:
+                np.testing.assert_allclose(one, other, atol=1e-7)
+
+
+class TestHalfPrecision:
+    @pytest.mark.parametrize("aggregator", [None, "sum", "pcgrad"])
+    @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+    def test_regularisers_in_two_precisions(self, aggregator, policy):
+        """Stock Keras on TensorFlow cannot add up these losses."""
+        keras.config.set_dtype_policy(policy)
+        inputs = keras.Input((4,))
+        shared = layers.Dense(
+            6, "tanh", activity_regularizer="l2", kernel_regularizer="l2"
+        )
+        hidden = shared(inputs)
+        outputs = {
+            "a": layers.Dense(3, name="a")(hidden),
+            "b": layers.Dense(1, name="b", dtype="float32")(hidden),
+        }
+        model = MultiTaskModel(inputs, outputs)
+        loss = {
+            "a": keras.losses.SparseCategoricalCrossentropy(
+                from_logits=True, dtype="float32"
+            ),
+            "b": keras.losses.MeanSquaredError(dtype=policy[6:]),
+        }
+        model.compile(
+            keras.optimizers.SGD(0.0),
+            loss=loss,
+            aggregator=aggregator,
+            jit_compile=False,
+        )
+        x, y = make_data()
+        logs = model.train_on_batch(x, y, return_dict=True)
+        kernel, bias = (np.array(w, "float64") for w in shared.get_weights())
+        activity = np.sum(np.tanh(x @ kernel + bias) ** 2) / len(x)
+        penalty = 0.01 * (np.sum(kernel**2) + activity)
+        expected = logs["a_loss"] + logs["b_loss"] + penalty
+        np.testing.assert_allclose(logs["loss"], expected, rtol=5e-3)
+
+
+class TestSampleWeight:
+    @pytest.mark.parametrize("aggregator", [None, "pcgrad"])
+    def test_of_some_outputs(self, aggregator):
+        """In arrays and in a dataset, for losses and for metrics."""
+        x, y = make_data()
+        weights = {"b": np.linspace(0.0, 2.0, ROWS, dtype="float32")}
+        model = make_model()
+        model.compile(
+            keras.optimizers.SGD(0.0),
+            loss=LOSS,
+            aggregator=aggregator,
+            weighted_metrics={"a": ["accuracy"], "b": ["mae"]},
+            **QUICK,
+        )
+        batches = tf.data.Dataset.from_tensor_slices((x, y, weights))
+        logs = [
+            model.train_on_batch(x, y, weights, return_dict=True),
+            model.evaluate(
+                x, y, ROWS, 0, sample_weight=weights, return_dict=True
+            ),
+            model.evaluate(batches.batch(ROWS), verbose=0, return_dict=True),
+        ]
+        predictions = model.predict(x, verbose=0)
+        errors = (predictions["b"] - y["b"])[:, 0]
+        hits = predictions["a"].argmax(-1) == y["a"]
+        for found in logs:
+            expected = {
+                "b_loss": np.mean(weights["b"] * errors**2),
+                "b_mae": np.average(np.abs(errors), weights=weights["b"]),
+                "a_accuracy": np.mean(hits),
+            }
+            for name, value in expected.items():
+                np.testing.assert_allclose(found[name], value, rtol=1e-5)
 
 
 class TestClassWeight:

@@ -9,7 +9,6 @@ from keras import ops
 from keras_mtl import MultiTaskModel
 from keras_mtl.keras_internals import CompileLoss
 from keras_mtl.task_losses import TaskLosses
-from keras_mtl.task_losses import TaskMetrics
 
 NAN = float("nan")
 RNG = np.random.default_rng(0)
@@ -224,6 +223,71 @@ def test_an_output_without_a_loss_needs_no_labels():
     np.testing.assert_allclose(losses({"a": Y["a"]}, P), mse("a"), rtol=1e-6)
 
 
+def test_auxiliary_losses_are_over_what_is_not_masked_there():
+    """A head may pass on another mask than the task's own output."""
+    y_true = np.array([[[1.0], [2], [NAN]], [[4], [5], [6]]], "float32")
+    outputs = ops.zeros((2, 3, 1))
+    outputs._keras_mask = ops.array([[True, True, True], [True, False, False]])
+    head = ops.ones((2, 3, 1))
+    losses = TaskLosses("mse", output_names=["a"], missing_label=NAN)
+    _, record = evaluate(losses, y_true, outputs, predictions={"a": head})
+    np.testing.assert_allclose(record.losses[0], (1 + 4 + 16) / 3, rtol=1e-6)
+    expected = (0 + 1 + 9 + 16 + 25) / 5
+    np.testing.assert_allclose(record.auxiliary_losses[0], expected, rtol=1e-6)
+    assert float(record.labelled[0]) == 3
+    assert float(record.auxiliary_labelled[0]) == 5
+
+
+def test_losses_in_half_precision_join_the_others():
+    losses = TaskLosses(
+        [
+            keras.losses.MeanSquaredError(dtype="float16"),
+            keras.losses.MeanAbsoluteError(dtype="bfloat16"),
+        ],
+        output_names=["out"],
+    )
+    total, record = evaluate(losses, Y["a"], P["a"])
+    expected = mse("a") + np.mean(np.abs(Y["a"] - P["a"]))
+    np.testing.assert_allclose(total, expected, rtol=5e-3)
+    for value in record.losses.values():
+        assert keras.backend.standardize_dtype(value.dtype) == "float32"
+
+
+def test_of_no_example_a_task_has_a_scalar_loss():
+    """Keras makes a tensor of shape (0,), which no step can weigh."""
+    losses = TaskLosses({"a": "mse", "b": "mse"}, output_names=["a", "b"])
+    empty = {name: np.zeros((0, 2), "float32") for name in "ab"}
+    with losses.recording() as record:
+        losses(empty, empty)
+    assert [tuple(v.shape) for v in record.losses.values()] == [(), ()]
+
+
+def test_one_loss_of_several_outputs():
+    """It trains as in Keras; no label of it can be missing."""
+
+    def both(y_true, y_pred):
+        return ops.mean(ops.square(y_true["x"] - y_pred["y"]), axis=-1)
+
+    outputs = {"group": {"x": P["a"], "y": P["b"]}, "b": P["b"]}
+    labels = {"group": {"x": Y["a"], "y": Y["b"]}, "b": Y["b"]}
+    loss = {"group": both, "b": "mse"}
+    losses = TaskLosses(loss, missing_label={"b": NAN})
+    _, record = evaluate(losses, labels, outputs, {"b": np.ones(6)})
+    expected = np.mean((Y["a"] - P["b"]) ** 2)
+    assert any(np.isclose(float(v), expected) for v in record.losses.values())
+    losses = TaskLosses(loss, missing_label=NAN)
+    with pytest.raises(ValueError, match="has one loss for several"):
+        losses(labels, outputs)
+
+
+def test_loss_weights_beside_a_list_go_by_name():
+    losses = TaskLosses(
+        ["mse", "mse"], {"b": 2.0, "a": 0.5}, output_names=["b", "a"]
+    )
+    total = losses([Y["b"], Y["a"]], [P["b"], P["a"]])
+    np.testing.assert_allclose(total, 2 * mse("b") + mse("a") / 2, rtol=1e-6)
+
+
 def test_counts_the_labels_of_what_it_logs():
     losses = TaskLosses(
         {"a": "mse", "b": "mse"}, output_names=["a", "b"], missing_label=NAN
@@ -244,35 +308,6 @@ def test_missing_labels_of_unknown_outputs_are_refused():
     )
     with pytest.raises(ValueError, match=r"`missing_label` has entries \['c'"):
         losses(Y, P)
-
-
-def test_metrics_leave_out_unlabelled_examples():
-    metrics = TaskMetrics(
-        {"a": ["mae"], "b": ["mae"]},
-        {"a": ["mse"]},
-        output_names=["a", "b"],
-        missing_label=NAN,
-    )
-    weights = {"a": np.array([1.0, 3, 9, 9, 9, 9]), "b": np.ones(6)}
-    metrics.update_state(with_missing(slice(2, None)), P, weights)
-    result = metrics.result()
-    error = np.abs(Y["a"] - P["a"]).mean(axis=1)
-    np.testing.assert_allclose(result["a_mae"], error[:2].mean(), rtol=1e-5)
-    squares = ((Y["a"] - P["a"]) ** 2).mean(axis=1)
-    np.testing.assert_allclose(
-        result["a_mse"], (squares[0] + 3 * squares[1]) / 4, rtol=1e-5
-    )
-    all_errors = np.abs(Y["b"] - P["b"]).mean()
-    np.testing.assert_allclose(result["b_mae"], all_errors, rtol=1e-5)
-
-
-def test_metrics_that_know_no_masks_leave_them_out_too():
-    metrics = TaskMetrics(
-        [keras.metrics.AUC()], None, output_names=["a"], missing_label=-1
-    )
-    y_true = np.array([[0.0], [1], [-1], [-1]])
-    metrics.update_state(y_true, ops.array([[0.2], [0.9], [0.1], [0.8]]))
-    np.testing.assert_allclose(metrics.result()["auc"], 1.0)
 
 
 class TestASmallLastBatch:

@@ -10,6 +10,7 @@ from keras_mtl.gradients.gram import add
 from keras_mtl.gradients.tap import tap
 from keras_mtl.keras_internals import unscale_loss_for_distribution
 from keras_mtl.replicas import num_replicas
+from keras_mtl.replicas import sum_over_replicas
 from keras_mtl.row_gradient import Slices
 
 Tensor = Any
@@ -129,7 +130,7 @@ class TrainStep:
         task_count = len(objectives.tasks)
         # Rows of a representation belong to examples: their Grams add up.
         signal = self._combine_representation(
-            leaf_rows[:task_count], objectives, _all_reduce_sum
+            leaf_rows[:task_count], objectives, sum_over_replicas
         )
         if objectives.rest is not None:
             signal = add(signal, leaf_rows[-1])
@@ -202,11 +203,11 @@ def _origin(indices: Tensor) -> Any:
 def _of_whole_batch(objectives: Any) -> Any:
     """What an aggregator looks at, alike on all replicas."""
     # Losses are scaled for distribution: their sum is that of the batch.
-    losses = _all_reduce_sum(objectives.losses)
+    losses = sum_over_replicas(objectives.losses)
     present = objectives.present
     if present is not None:
         # A task has labels if it has some on any replica.
-        present = _all_reduce_sum(tf.cast(present, tf.float32)) > 0
+        present = sum_over_replicas(tf.cast(present, tf.float32)) > 0
     return objectives._replace(losses=losses, present=present)
 
 
@@ -219,12 +220,6 @@ def _all_reduce(rows: list[list]) -> list[list]:
         [None if g is None else next(values) for g in row]
         for row, values in zip(rows, iterators)
     ]
-
-
-def _all_reduce_sum(tensor: Tensor) -> Tensor:
-    if num_replicas() == 1:
-        return tensor
-    return tf.distribute.get_replica_context().all_reduce("SUM", tensor)
 
 
 def _first_tensor(x: Any) -> Tensor:

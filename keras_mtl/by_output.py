@@ -1,0 +1,115 @@
+"""What a user gives as a dict by the names of outputs."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+
+
+def check_entries(
+    argument: str, given: dict[str, Any], outputs: Iterable[str] | None
+) -> None:
+    """Raises if a dict has an entry for what is no output of the model.
+
+    Args:
+        argument: Name of the argument, for the message.
+        given: The dict.
+        outputs: Names of the outputs.
+    """
+    known = list(dict.fromkeys(outputs or ()))
+    unknown = [name for name in given if name not in known]
+    if unknown:
+        raise ValueError(
+            f"`{argument}` has entries {unknown} that are no outputs of the "
+            f"model. Its outputs are {known}. Received: {argument} with "
+            f"entries {list(given)}"
+        )
+
+
+def spread_by_output(
+    argument: str, given: Any, y_pred: Any, output_names: list[str] | None
+) -> Any:
+    """Puts the values of a dict in the structure of the predictions.
+
+    Keras finds labels of listed outputs by name, but not sample weights, and
+    wants them for all outputs or for none.
+
+    Args:
+        argument: Name of the argument, for error messages.
+        given: A dict from output names, or what has its structure already.
+        y_pred: The predictions.
+        output_names: Names of listed outputs.
+
+    Returns:
+        The values, with `None` for outputs that are not named.
+    """
+    if not isinstance(given, dict):
+        return given
+    if isinstance(y_pred, dict):
+        check_entries(argument, given, y_pred)
+        return {
+            name: spread_by_output(argument, given[name], part, None)
+            if given.get(name) is not None
+            else keras.tree.map_structure(lambda _: None, part)
+            for name, part in y_pred.items()
+        }
+    if isinstance(y_pred, (list, tuple)):
+        check_entries(argument, given, output_names)
+        return [given.get(name) for name in output_names]
+    if not output_names:
+        return given
+    check_entries(argument, given, output_names)
+    return given.get(output_names[0])
+
+
+def listed_by_output(
+    argument: str, given: Any, beside: Any, output_names: list[str] | None
+) -> Any:
+    """A dict as a list where what it belongs to is a list of the outputs.
+
+    Keras would take the values in the order of their names, whatever these
+    are.
+
+    Args:
+        argument: Name of the argument, for error messages.
+        given: A dict from output names, or anything else, which is returned.
+        beside: What the values belong to: as a list, one entry an output.
+        output_names: Names of the outputs, `None` if the model knows none.
+    """
+    is_list = isinstance(beside, (list, tuple))
+    if not isinstance(given, dict) or not is_list or not output_names:
+        return given
+    check_entries(argument, given, output_names)
+    if len(beside) != len(output_names):
+        return given
+    return [given.get(name) for name in output_names]
+
+
+def names_in(outputs: Any) -> list[str]:
+    """Names of outputs by their keys: of groups, and of those in groups.
+
+    Args:
+        outputs: The outputs; in a dict of dicts `{"a": {"b": ...}}`, the names
+            are "a" and "a/b".
+    """
+    names = []
+    for path, _ in keras.tree.flatten_with_path(outputs):
+        keys = [key for key in path if isinstance(key, str)]
+        names += ["/".join(keys[: i + 1]) for i in range(len(keys))]
+    return names
+
+
+def labels_by_output(y: Any, output_names: list[str] | None) -> dict[str, Any]:
+    """Labels by the name of their output, as far as that is known.
+
+    Args:
+        y: Labels as `fit` takes them.
+        output_names: Names of the outputs, `None` if the model knows none.
+    """
+    if isinstance(y, dict):
+        paths = keras.tree.flatten_with_path(y)
+        return {"/".join(map(str, path)): value for path, value in paths}
+    values = list(y) if isinstance(y, (list, tuple)) else [y]
+    if len(values) != len(output_names or ()):
+        return {}
+    return dict(zip(output_names, values))
