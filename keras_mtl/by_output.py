@@ -56,7 +56,7 @@ def spread_by_output(
     if isinstance(y_pred, (list, tuple)):
         check_entries(argument, given, output_names)
         return [given.get(name) for name in output_names]
-    if not output_names:
+    if len(output_names or ()) != 1:
         return given
     check_entries(argument, given, output_names)
     return given.get(output_names[0])
@@ -79,10 +79,17 @@ def listed_by_output(
     is_list = isinstance(beside, (list, tuple))
     if not isinstance(given, dict) or not is_list or not output_names:
         return given
-    check_entries(argument, given, output_names)
     if len(beside) != len(output_names):
+        # Several losses on one output.
         return given
-    return [given.get(name) for name in output_names]
+    check_entries(argument, given, output_names)
+    without = [name for name in output_names if name not in given]
+    if without:
+        raise ValueError(
+            f"`{argument}` must have an entry for each of the outputs "
+            f"{list(output_names)}. Received: {argument} without {without}"
+        )
+    return [given[name] for name in output_names]
 
 
 def names_in(outputs: Any) -> list[str]:

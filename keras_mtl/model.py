@@ -451,8 +451,8 @@ class MultiTaskModel(TrainStep, keras.Model):
         arguments = bound.arguments
         names = getattr(self, "output_names", None)
         spread = functools.partial(spread_by_output, "sample_weight")
-        if isinstance(arguments.get("sample_weight"), dict):
-            y = arguments.get("y")
+        y = arguments.get("y")
+        if y is not None and isinstance(arguments.get("sample_weight"), dict):
             arguments["sample_weight"] = spread(
                 arguments["sample_weight"], y, names
             )

@@ -64,6 +64,8 @@ def test_values_beside_a_list_go_by_name_too():
     assert listed({"a": 1}, ["mse"], None) == {"a": 1}
     with pytest.raises(ValueError, match=r"`loss_weights` has .*\['c'\]"):
         listed({"a": 1, "c": 2}, ["mse", "mae"], ["b", "a"])
+    with pytest.raises(ValueError, match=r"Received: .* without \['b'\]"):
+        listed({"a": 1}, ["mse", "mae"], ["b", "a"])
 
 
 def test_entries_that_are_outputs_pass():
