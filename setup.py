@@ -48,6 +48,8 @@ EXTRAS = {
         "pytest>=8.0",
         # `.ci/run` shares the tests among processes.
         "pytest-xdist>=3.6",
+        # Draws the models, losses and methods of tests/generated.
+        "hypothesis>=6.170",
         SCIPY,
         # The figures of the examples and callbacks are tested.
         MATPLOTLIB,

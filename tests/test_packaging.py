@@ -203,7 +203,7 @@ class TestDistribution:
         ("extra", "brings"),
         [
             ("test", {"pytest", "scipy", "matplotlib", "tensorboard", "ruff"}),
-            ("test", {"scikit-learn"}),
+            ("test", {"scikit-learn", "hypothesis"}),
             ("test", {"filelock"}),
             ("examples", {"matplotlib", "scikit-learn", "filelock"}),
             ("selection", {"scikit-learn", "filelock"}),
