@@ -490,12 +490,15 @@ class MultiTaskModel(TrainStep, keras.Model):
         hidden = [] if not_finite is None else not_finite.variables
         return super().metrics_variables + hidden
 
-    def _flatten_layers(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
+    def _flatten_layers(self, *args: Any, **kwargs: Any) -> list[Any]:
         # What `layers`, `summary` and their like show: the state of a method
-        # is no layer of the network, if Keras tracks it as one.
-        for layer in super()._flatten_layers(*args, **kwargs):
-            if layer is not getattr(self, "method_state", None):
-                yield layer
+        # is no layer of the network, if Keras tracks it as one. That of a
+        # model within this one is met here, too.
+        return [
+            layer
+            for layer in super()._flatten_layers(*args, **kwargs)
+            if not isinstance(layer, MethodState)
+        ]
 
     def _take_class_weight(
         self, method: str, args: tuple, kwargs: dict[str, Any]

@@ -241,7 +241,8 @@ class TestModel:
         plain(np.zeros((1, 4), "float32"))
         assert model.layers == [model.shared, model.a, model.b]
         assert model.get_layer(index=0) is model.shared
-        assert list(model._flatten_layers(include_self=False)) == model.layers
+        # A list, as Keras' own is.
+        assert model._flatten_layers(include_self=False) == model.layers
         for one in (model, plain):
             assert len(one.get_weights()) == 6
             assert one.count_params() == 3 * 4 + 3 + 2 * (3 + 1)
@@ -251,6 +252,13 @@ class TestModel:
         if aggregator is not None:
             held = {id(v) for v in model.method_state.variables}
             assert held and held <= {id(v) for v in model.variables}
+
+    def test_layers_of_a_model_within_a_model(self):
+        within, inputs = make_functional(), keras.Input((4,))
+        plain = keras.Model(within.inputs, within.output)
+        ours = MultiTaskModel(inputs, within(inputs))
+        plain = keras.Model(inputs, plain(inputs))
+        assert len(ours._flatten_layers()) == len(plain._flatten_layers())
 
     @pytest.mark.parametrize("within", [False, True])
     def test_a_quantized_model_is_compiled_and_trained_on(self, within):
