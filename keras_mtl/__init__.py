@@ -4,6 +4,7 @@ from keras_mtl import aggregators
 from keras_mtl import callbacks
 from keras_mtl import datasets
 from keras_mtl import layers
+from keras_mtl import losses
 from keras_mtl import optimizers
 from keras_mtl import regularizers
 from keras_mtl import selection
@@ -25,6 +26,7 @@ __all__ = [
     "callbacks",
     "datasets",
     "layers",
+    "losses",
     "optimizers",
     "regularizers",
     "selection",

@@ -10,6 +10,7 @@ from typing import Any
 from keras.src.backend import compute_output_spec
 from keras.src.backend.common import global_state
 from keras.src.backend.common.masking import get_keras_mask
+from keras.src.backend.common.masking import set_keras_mask
 from keras.src.backend.common.symbolic_scope import in_symbolic_scope
 from keras.src.losses.loss import squeeze_or_expand_to_same_rank
 from keras.src.losses.loss import unscale_loss_for_distribution
@@ -31,6 +32,7 @@ __all__ = [
     "get_keras_mask",
     "in_legacy_saving",
     "in_symbolic_scope",
+    "set_keras_mask",
     "squeeze_or_expand_to_same_rank",
     "unscale_loss_for_distribution",
     "wrapped_function",

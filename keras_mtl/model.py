@@ -5,6 +5,7 @@ import functools
 import inspect
 import math
 import numbers
+import warnings
 import weakref
 from collections.abc import Iterator
 from collections.abc import Sequence
@@ -27,6 +28,7 @@ from keras_mtl.class_weights import Judged
 from keras_mtl.class_weights import is_per_task
 from keras_mtl.class_weights import validate_class_weight
 from keras_mtl.class_weights import with_class_weight
+from keras_mtl.column_heads import column_heads
 from keras_mtl.epoch_ends import with_epoch_ends
 from keras_mtl.gradient_conflict import GradientConflict
 from keras_mtl.gradients import TrainStep
@@ -49,6 +51,9 @@ from keras_mtl.missing_labels import validate_missing_label
 from keras_mtl.not_finite import NotFinite
 from keras_mtl.not_finite import all_finite
 from keras_mtl.not_finite import tell_of_not_finite
+from keras_mtl.nothing_shared import explain
+from keras_mtl.nothing_shared import frozen_variables
+from keras_mtl.nothing_shared import shared_variables
 from keras_mtl.objectives import Objectives
 from keras_mtl.objectives import make_objectives
 from keras_mtl.registry import serialize_method
@@ -690,19 +695,23 @@ class MultiTaskModel(TrainStep, keras.Model):
     ) -> list[Tensor]:
         """One gradient a variable from T."""
         columns = [list(column) for column in zip(*rows)]
+        # What the weighting trains belongs to no task and is not arbitrated.
         arbitrated = self._model_variables()
         positions = _positions(arbitrated, variables)
-        result = combine(
-            self.aggregator,
-            [columns[i] for i in positions],
-            group_variables(arbitrated, self.aggregator.granularity),
-            objectives,
-        )
-        self.gradient_conflict.update_state(
-            result.gram, result.weights, result.signs
-        )
-        # What the weighting trains belongs to no task and is not arbitrated.
-        gradients = dict(zip(positions, result.gradients))
+        gradients = {}
+        if _shared_places(columns, positions):
+            result = combine(
+                self.aggregator,
+                [columns[i] for i in positions],
+                group_variables(arbitrated, self.aggregator.granularity),
+                objectives,
+            )
+            self.gradient_conflict.update_state(
+                result.gram, result.weights, result.signs
+            )
+            gradients = dict(zip(positions, result.gradients))
+        else:
+            self._accept_frozen()
         gradients = [
             gradients[i] if i in gradients else total(column)
             for i, column in enumerate(columns)
@@ -741,7 +750,10 @@ class MultiTaskModel(TrainStep, keras.Model):
     ) -> None:
         """Raises unless all that tasks share lies below the representation."""
         name = self._representation.name
-        for i in _positions(self._model_variables(), variables):
+        places = _positions(self._model_variables(), variables)
+        if all(below[i] is None for i in places):
+            self._say_frozen()
+        for i in places:
             variable, under = variables[i], below[i]
             above = [row[i] for row in head_rows]
             reached = [self.task_names[t] for t in tasks_of(above)]
@@ -843,6 +855,8 @@ class MultiTaskModel(TrainStep, keras.Model):
         places = range(len(rows[0]))
         if variables:
             places = self._norm_places(rows, variables)
+        if not places:
+            return keras.ops.full((len(rows),), float("nan"))
         squares = []
         for row in rows:
             found = [
@@ -866,11 +880,8 @@ class MultiTaskModel(TrainStep, keras.Model):
             columns = [columns[i] for i in places]
         shared = [column for column in columns if len(tasks_of(column)) > 1]
         if not shared:
-            raise ValueError(
-                f"{type(self.weighting).__name__} compares the gradients of "
-                "the tasks where they share variables, and there is no "
-                "trainable variable that two or more tasks reach."
-            )
+            self._accept_frozen()
+            return keras.ops.full((len(rows), len(rows)), float("nan"))
         gram = grouped_gram(shared, [0] * len(shared))[0]
         # One after the other: the square of a large scale is infinite.
         gram = gram / objectives.scale / objectives.scale
@@ -881,25 +892,21 @@ class MultiTaskModel(TrainStep, keras.Model):
         return keras.ops.where(both, gram, float("nan"))
 
     def _norm_places(self, rows: list[list], variables: list) -> list[int]:
-        """Which variables belong to the weighting's `norm_layer`."""
+        """Which variables belong to the weighting's `norm_layer`.
+
+        None where it is frozen.
+        """
         name = self.weighting.norm_layer
-        if name is not None:
-            layer = find_operation(self, name)
-            own = {id(v) for v in getattr(layer, "trainable_variables", [])}
-            places = [i for i, v in enumerate(variables) if id(v) in own]
-        else:
-            arbitrated = _positions(self._model_variables(), variables)
-            shared = [
-                i
-                for i in arbitrated
-                if len(tasks_of([row[i] for row in rows])) > 1
-            ]
-            # A kernel, or an embedding: no offset, no scale of a normalisation.
-            matrices = [i for i in shared if len(variables[i].shape) > 1]
-            layers = group_variables(variables, "layer")
-            last = layers[(matrices or shared)[-1]] if shared else None
-            places = [i for i in shared if layers[i] == last]
-        if not any(row[i] is not None for row in rows for i in places):
+        if name is None:
+            return self._last_shared_places(rows, variables)
+        layer = find_operation(self, name)
+        own = {id(v) for v in getattr(layer, "trainable_variables", [])}
+        places = [i for i, v in enumerate(variables) if id(v) in own]
+        frozen = {id(v) for v in frozen_variables(self)}
+        held = getattr(layer, "variables", [])
+        if not places and any(id(v) in frozen for v in held):
+            self._say_frozen()
+        elif not any(row[i] is not None for row in rows for i in places):
             raise ValueError(
                 f"`norm_layer` of {type(self.weighting).__name__} should be "
                 "the name of a layer with trainable weights that the tasks "
@@ -907,6 +914,70 @@ class MultiTaskModel(TrainStep, keras.Model):
                 f"norm_layer={name!r}, which no task reaches"
             )
         return places
+
+    def _last_shared_places(
+        self, rows: list[list], variables: list
+    ) -> list[int]:
+        """Which variables belong to the last layer that the tasks share."""
+        arbitrated = _positions(self._model_variables(), variables)
+        shared = _shared_places(list(zip(*rows)), arbitrated)
+        if not shared:
+            self._accept_frozen()
+            return []
+        # A kernel, or an embedding: no offset, no scale of a normalisation.
+        matrices = [i for i in shared if len(variables[i].shape) > 1]
+        layers = group_variables(variables, "layer")
+        last = layers[(matrices or shared)[-1]]
+        return [i for i in shared if layers[i] == last]
+
+    def _accept_frozen(self) -> None:
+        """Says once that nothing shared trains.
+
+        Raises:
+            ValueError: If nothing shared is frozen either.
+        """
+        if self._settings.said_frozen:
+            return
+        outputs = self._compile_loss.task_outputs
+        frozen = {id(v) for v in frozen_variables(self)}
+        if self.auxiliaries is None or not self.auxiliaries.as_tasks:
+            shared = shared_variables(self, outputs)
+            frozen = frozen if shared is None else frozen & shared
+        if not frozen:
+            raise ValueError(self._explain_nothing_shared())
+        self._say_frozen()
+
+    def _say_frozen(self) -> None:
+        if not self._settings.said_frozen:
+            self._settings.said_frozen = True
+            warnings.warn(
+                "All layers that the tasks share are frozen, so there is "
+                "nothing to arbitrate and `gradient_conflict` is NaN: every "
+                "task trains what is its own. Once the layers are trainable "
+                "again, `compile` the model anew.",
+                stacklevel=2,
+            )
+
+    def _explain_nothing_shared(self, losses: Any = None) -> str:
+        losses = losses or self._compile_loss
+        return explain(
+            self.task_names or losses.task_names,
+            losses.outputs_without_loss,
+            losses.only_columns,
+        )
+
+    def _check_tasks(self, losses: TaskLosses) -> None:
+        """Raises where an aggregator could never find anything to do."""
+        if self.aggregator is None:
+            return
+        names = self._all_task_names(losses)
+        shared = None
+        if len(names) == len(losses.task_names):
+            shared = shared_variables(self, losses.task_outputs)
+        if shared is not None:
+            shared -= self._settings.column_heads
+        if len(names) < 2 or (shared is not None and not shared):
+            raise ValueError(self._explain_nothing_shared(losses))
 
     def _drop_training_logs(self, logs: dict[str, Any]) -> dict[str, Any]:
         """Evaluation takes no gradients: it has nothing to say of them."""
@@ -935,6 +1006,8 @@ class MultiTaskModel(TrainStep, keras.Model):
             whole_labels=WholeLabels(),
             class_weight=None,
             task_names=None,
+            said_frozen=False,
+            column_heads=frozenset(),
             conflict=None,
             not_finite=None,
             auxiliary_trackers={},
@@ -1037,7 +1110,20 @@ class MultiTaskModel(TrainStep, keras.Model):
         except (KeyError, TypeError, ValueError):
             # `fit` builds with the labels and raises what there is to raise.
             return
+        self._settings.column_heads = self._find_column_heads(losses)
+        self._check_tasks(losses)
         self._build_methods(self._all_task_names(losses))
+
+    def _find_column_heads(self, losses: TaskLosses) -> frozenset[int]:
+        """Identities of variables that are heads of tasks, side by side."""
+        if getattr(self.aggregator, "scope", "shared") != "shared":
+            # It looks at heads as well.
+            return frozenset()
+        return frozenset(
+            id(variable)
+            for output, size in losses.split_outputs.items()
+            for variable in column_heads(self, output, size)
+        )
 
     def _all_task_names(self, losses: TaskLosses | None = None) -> list[str]:
         """The tasks of `loss`, then auxiliaries that are tasks of their own."""
@@ -1082,11 +1168,15 @@ class MultiTaskModel(TrainStep, keras.Model):
         if aggregator is None:
             return
         variables = self._model_variables()
-        aggregator.build_rows([v.shape for v in variables], num_tasks)
         groups = [0]
         if self._representation is None:
             groups = group_variables(variables, aggregator.granularity)
-        aggregator.build_groups((len(set(groups)),), num_tasks)
+        shapes = [v.shape for v in variables]
+        group_shape = (len(set(groups)),)
+        # Compiled anew, layers may have been frozen or thawed.
+        aggregator.forget_others(shapes, group_shape, num_tasks)
+        aggregator.build_rows(shapes, num_tasks)
+        aggregator.build_groups(group_shape, num_tasks)
 
     def _symbolic_build(
         self, iterator: Any = None, data_batch: Any = None
@@ -1100,11 +1190,14 @@ class MultiTaskModel(TrainStep, keras.Model):
                 super()._symbolic_build(iterator, data_batch)
             finally:
                 self.optimizer = optimizer
+            self._check_tasks(self._compile_loss)
             self._build_methods(self._all_task_names())
         super()._symbolic_build(iterator, data_batch)
 
     def _model_variables(self) -> list[keras.Variable]:
-        own = [id(v) for v in self.method_state.variables]
+        """Those that tasks may share."""
+        own = {id(v) for v in self.method_state.variables}
+        own |= self._settings.column_heads
         return [
             v
             for v in self.trainable_variables
@@ -1183,6 +1276,11 @@ def _positions(some: list, variables: list) -> list[int]:
     """Where `some` of the variables stand; two may have one path."""
     position = {id(variable): i for i, variable in enumerate(variables)}
     return [position[id(variable)] for variable in some]
+
+
+def _shared_places(columns: list[list], places: list[int]) -> list[int]:
+    """Which of the places hold a variable that two tasks or more reach."""
+    return [i for i in places if len(tasks_of(columns[i])) > 1]
 
 
 def _takes_values(variable: keras.Variable) -> bool:

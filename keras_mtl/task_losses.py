@@ -21,8 +21,11 @@ from keras_mtl.class_weights import Judged
 from keras_mtl.class_weights import check_weighted_values
 from keras_mtl.class_weights import one_value_a_label
 from keras_mtl.keras_internals import CompileLoss
+from keras_mtl.keras_internals import flatten_with_path
 from keras_mtl.keras_internals import unscale_loss_for_distribution
 from keras_mtl.labelled_loss import LabelledLoss
+from keras_mtl.losses.per_column import Column
+from keras_mtl.losses.per_column import PerColumn
 from keras_mtl.missing_labels import missing_label_of
 from keras_mtl.whole_labels import WholeLabels
 
@@ -84,6 +87,8 @@ class TaskLosses(CompileLoss):
         self.missing_label = missing_label
         self.as_stock = as_stock
         self._task_names: list[str] = []
+        # Path, name and static shape of each output.
+        self._outputs: list[tuple[tuple, str, tuple]] = []
         self.whole_labels = whole_labels or WholeLabels()
         # The replicas of `tf.distribute` are threads that take turns.
         self._thread = threading.local()
@@ -107,6 +112,35 @@ class TaskLosses(CompileLoss):
         """Loss weights as given in `compile`, 1 where there is none."""
         weights = [entry.loss_weights for entry in self._flat_losses]
         return [1.0 if weight is None else weight for weight in weights]
+
+    @property
+    def split_outputs(self) -> dict[str, int]:
+        """Numbers of columns, by name, of the outputs that are split."""
+        losses = [entry.loss for entry in self._flat_losses]
+        return {
+            loss.output: loss.column.num_columns
+            for loss in losses
+            if loss.column is not None
+        }
+
+    @property
+    def outputs_without_loss(self) -> list[str]:
+        """Names of the outputs, or their positions, that no task judges."""
+        paths = {entry.path for entry in self._flat_losses}
+        # One loss may stand for all outputs below its path.
+        return [
+            name
+            for path, name, _ in self._outputs
+            if paths.isdisjoint([(name,), *_beginnings(path)])
+        ]
+
+    @property
+    def only_columns(self) -> tuple[str, int] | None:
+        """Name and number of columns, if there is one output that has any."""
+        if len(self._outputs) != 1 or len(self._outputs[0][2]) < 2:
+            return None
+        _, name, shape = self._outputs[0]
+        return name or self.task_outputs[0], shape[-1] or 0
 
     def judged(self) -> dict[str, Judged]:
         """What is known of the outputs that have a loss, by name."""
@@ -132,6 +166,10 @@ class TaskLosses(CompileLoss):
             given = {name: loss for name, loss in given if loss is not None}
             check_entries("loss", given, y_pred)
         super().build(y_true, y_pred)
+        self._outputs = _outputs(y_pred, self.output_names)
+        outputs = [entry.name for entry in self._flat_losses]
+        if not self.as_stock:
+            outputs = self._split_columns()
         self._task_names = _distinct_names(self._flat_losses)
         if not self.as_stock:
             _check_reductions(self._task_names, self._flat_losses)
@@ -139,15 +177,45 @@ class TaskLosses(CompileLoss):
                 tracker.name = f"{name}_loss"
         self._flat_losses = [
             entry._replace(
-                loss=_RecordedLoss(self, index, task, entry.name, entry.loss)
+                loss=_RecordedLoss(self, index, task, output, entry.loss)
             )
-            for index, (task, entry) in enumerate(
-                zip(self._task_names, self._flat_losses)
+            for index, (task, output, entry) in enumerate(
+                zip(self._task_names, outputs, self._flat_losses)
             )
         ]
         if self.missing_label is not None:
             self._metrics[:] = [_LabelledMean(m.name) for m in self._metrics]
         _check_missing_label_names(self.missing_label, self._flat_losses)
+
+    def _split_columns(self) -> list[str]:
+        """Puts a loss a column in the place of each `PerColumn`.
+
+        Returns:
+            For each loss the name of its output.
+        """
+        found = []
+        for entry in self._flat_losses:
+            parts = [entry.loss]
+            if isinstance(entry.loss, PerColumn):
+                sizes = [
+                    shape[-1]
+                    for path, name, shape in self._outputs
+                    if entry.path in (path, (name,)) and shape
+                ]
+                size = sizes[0] if len(sizes) == 1 else None
+                parts = entry.loss.columns(entry.name, size)
+            for part in parts:
+                weight, name = entry.loss_weights, entry.name
+                if isinstance(part, Column):
+                    weight = (1.0 if weight is None else weight) / len(parts)
+                    name = part.name
+                part = entry._replace(loss=part, loss_weights=weight, name=name)
+                found.append((entry.name, part))
+        if len(found) > len(self._flat_losses):
+            self._flat_losses = [part for _, part in found]
+            names = [part.name for part in self._flat_losses]
+            self._metrics[:] = [keras.metrics.Mean(name) for name in names]
+        return [output for output, _ in found]
 
     def call(
         self, y_true: Any, y_pred: Any, sample_weight: Any = None
@@ -245,7 +313,8 @@ class _RecordedLoss:
         self.owner = owner
         self.index = index
         self.output = output
-        self.loss = loss
+        self.column = loss if isinstance(loss, Column) else None
+        self.loss = loss.loss if isinstance(loss, Column) else loss
         self.name = loss.name
         # Static shape of the predictions, from the first evaluation on.
         self.shape: tuple[int | None, ...] | None = None
@@ -254,8 +323,10 @@ class _RecordedLoss:
         missing = missing_label_of(owner.missing_label, output)
         self.labelled = None
         if missing is not None:
+            # A column has one entry, which is not missing in part.
+            whole = owner.whole_labels if self.column is None else WholeLabels()
             self.labelled = LabelledLoss(
-                loss, task, output, missing, owner.whole_labels
+                self.loss, task, output, missing, whole
             )
 
     def __call__(
@@ -264,7 +335,12 @@ class _RecordedLoss:
         if all(weight is None for weight in keras.tree.flatten(sample_weight)):
             # So it is for one loss of several outputs without weights.
             sample_weight = None
-        if self._take_class_weight(y_pred) and sample_weight is not None:
+        has_class_weight = self._take_class_weight(y_pred)
+        if self.column is not None:
+            y_true, y_pred, sample_weight = self.column.select(
+                y_true, y_pred, sample_weight
+            )
+        if has_class_weight and sample_weight is not None:
             y_true, y_pred = one_value_a_label(self.loss, y_true, y_pred)
             self._check_class_weight(y_true, y_pred, sample_weight)
         value, count = self._evaluate(y_true, y_pred, sample_weight)
@@ -317,9 +393,10 @@ class _RecordedLoss:
     ) -> None:
         if self.output not in record.predictions:
             return
-        value, count = self._evaluate(
-            y_true, record.predictions[self.output], sample_weight
-        )
+        prediction = record.predictions[self.output]
+        if self.column is not None:
+            prediction = self.column.predictions(prediction)
+        value, count = self._evaluate(y_true, prediction, sample_weight)
         record.auxiliary_losses[self.index] = self._scalar(value)
         if count is not None:
             record.auxiliary_labelled[self.index] = count
@@ -351,6 +428,21 @@ class _LabelledMean(keras.metrics.Mean):
         if self.labelled is not None:
             sample_weight, self.labelled = self.labelled, None
         super().update_state(values, sample_weight=sample_weight)
+
+
+def _outputs(y_pred: Any, names: list[str] | None) -> list[tuple]:
+    """Path, name (empty where there is none) and static shape of outputs."""
+    found = flatten_with_path(y_pred)
+    if len(names or ()) != len(found):
+        names = ["/".join(map(str, path)) for path, _ in found]
+    return [
+        (tuple(path), name, tuple(output.shape))
+        for name, (path, output) in zip(names, found)
+    ]
+
+
+def _beginnings(path: tuple) -> list[tuple]:
+    return [path[:length] for length in range(len(path) + 1)]
 
 
 def _distinct_names(entries: list) -> list[str]:

@@ -353,12 +353,27 @@ def one_task_with_an_aggregator():
     fit(loss={"a": LOSS["a"]}, aggregator="mgda")
 
 
-@mistake("No variable is reached by two or more tasks")
-def all_shared_variables_frozen():
-    model = make_model()
-    model.get_layer("shared").trainable = False
-    model.get_layer("last").trainable = False
-    fit(model, aggregator="mgda")
+@mistake("outputs ['b'] have no loss: give them one each ... ['a']")
+def one_output_without_a_loss():
+    compiled(loss={"a": LOSS["a"], "b": None}, aggregator="pcgrad")
+
+
+@mistake("outputs ['1'] have no loss: give them one each")
+def one_output_of_a_subclassed_model_without_a_loss():
+    class Pair(Subclassed):
+        def call(self, inputs):
+            return list(super().call(inputs).values())
+
+    labels = [np.ones((8, 3)), Y["b"]]
+    fit(Pair(), (X, labels), loss=["mse", None], aggregator="mgda")
+
+
+@mistake("12 columns of the output 'labels' ... losses.PerColumn(loss)")
+def one_output_of_several_labels():
+    inputs = keras.Input((4,))
+    labels = layers.Dense(12, name="labels")(layers.Dense(3)(inputs))
+    model = MultiTaskModel(inputs, labels)
+    compiled(model, loss="binary_crossentropy", aggregator="pcgrad")
 
 
 @mistake("`compute_loss` of your own must call `super().compute_loss")

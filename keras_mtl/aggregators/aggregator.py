@@ -157,6 +157,29 @@ class Aggregator(Method):
         factors = call_weights(weights, gram, losses, unit=unit)
         return ops.matmul(ops.cast(factors, jacobian.dtype), jacobian)
 
+    def forget_others(
+        self,
+        shapes: Sequence[tuple[int, ...]],
+        group_shape: Sequence[int],
+        num_tasks: int,
+    ) -> None:
+        """Drops what is remembered of other variables than these.
+
+        The model calls it when it is compiled anew, maybe with layers frozen
+        or thawed.
+
+        Args:
+            shapes, num_tasks: As for `build_rows`.
+            group_shape: As for `build_groups`.
+        """
+        if self._row_shapes != [tuple(shape) for shape in shapes]:
+            self._row_shapes = None
+        if self._group_shape != (*group_shape, num_tasks):
+            self._group_shape = None
+        for part in vars(self).values():
+            if isinstance(part, Aggregator):
+                part.forget_others(shapes, group_shape, num_tasks)
+
     # -- memory of the inner products -----------------------------------------
 
     @property

@@ -26,7 +26,8 @@ class TrainStep(KeepsState):
 
     def train_step(self, state: tuple, data: Any) -> tuple[dict, tuple]:
         data = self._prepare_batch(data)
-        if not self._takes_task_gradients:
+        # With nothing to train, Keras goes through the step as it is.
+        if not self._takes_task_gradients or not state[0]:
             return super().train_step(state, data)
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         trainable, _, optimizer_state, _ = state

@@ -1,6 +1,7 @@
 """The training step on TensorFlow: one tape, T backward passes."""
 
 import contextlib
+import warnings
 from typing import Any
 
 import keras
@@ -39,20 +40,29 @@ class TrainStep:
             unscale_loss_for_distribution(loss),
             sample_weight=tf.shape(_first_tensor(x))[0],
         )
+        if self.trainable_variables:
+            cut = taps.get("representation")
+            self._take_step(tape, objectives, cut, (x, y, sample_weight))
+        else:
+            # As stock Keras, which goes on as well.
+            warnings.warn(
+                "The model does not have any trainable weights.", stacklevel=2
+            )
+        return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
+
+    def _take_step(
+        self, tape: tf.GradientTape, objectives: Any, cut: Any, batch: tuple
+    ) -> None:
+        """Takes the gradients, and lets optimizer and methods have them."""
         variables = self.trainable_variables
-        gradients = self._aggregate(
-            tape, objectives, variables, taps.get("representation")
-        )
+        gradients = self._aggregate(tape, objectives, variables, cut)
         observed = {}
         if self._observes_gradients:
-            rows = self._observed_rows(
-                tape, objectives, variables, taps.get("representation")
-            )
+            rows = self._observed_rows(tape, objectives, variables, cut)
             observed = self._observe_gradients(*rows, objectives)
         self.optimizer.apply_gradients(zip(gradients, variables))
-        self._update_weighting(objectives, observed, (x, y, sample_weight))
+        self._update_weighting(objectives, observed, batch)
         self._keep_state_of_step(objectives, gradients)
-        return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
     def test_step(self, data: Any) -> dict[str, Tensor]:
         return self._drop_training_logs(super().test_step(data))
