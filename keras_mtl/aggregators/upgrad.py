@@ -30,7 +30,7 @@ class UPGrad(PreferenceAggregator):
 
     Gradients may depend on each other, as where there are more tasks than
     coordinates. In float32 no update points back along a gradient by more than
-    1e-4 of the longest gradient's length, or 1e-3 where two are opposed, or one
+    2e-4 of the longest gradient's length, or 1e-3 where two are opposed, or one
     depends on others, to within some 1e-3 of their lengths: there the inner
     products hold no more.
 

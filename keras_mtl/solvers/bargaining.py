@@ -32,7 +32,8 @@ def bargaining_weights(
     exists, for the weights grow without bound while the update shrinks. Cosines
     get epsilon sqrt(T) more on their diagonal, a bit above their rounding, so
     that weights stay finite: of unit gradients in float32 about 1e3 for
-    alpha = 1, 1e6 for a large one.
+    alpha = 1, 1e6 for a large one. Where rounding turns out to be more, so that
+    a task would gain nothing, it is 4 or 64 times that.
 
     Args:
         gram: Float tensor `[..., T, T]`.
@@ -49,19 +50,46 @@ def bargaining_weights(
     gram = normalize(gram)
     norms = ops.sqrt(diagonal(gram))
     cosines, lengths = to_cosines(gram)
-    eye = ops.eye(size, dtype=gram.dtype)
-    margin = 1 + epsilon_of(gram) * size**0.5
-    matrix = cosines * (1 - eye) + margin * eye
+    matrix = _with_margin(cosines, epsilon_of(gram) * size**0.5)
     tilt = lengths ** ((1 - alpha) / (1 + alpha))
     tilt = tilt / ops.max(tilt, axis=-1, keepdims=True)
     degree = -alpha / (1 + alpha)
     scale = lengths ** (2 * degree) * largest**degree
-    weights = _minimize(matrix, tilt, 1 / alpha) * scale
+    weights = _minimize(matrix, tilt, 1 / alpha)
+    for more in (4, 64):
+        wider = _with_margin(cosines, more * epsilon_of(gram) * size**0.5)
+        weights = _retry(matrix, wider, tilt, weights, 1 / alpha)
+        matrix = wider
+    weights = weights * scale
     if unit is not None:
         # One after the other: both together may be out of range.
         factor = ops.cast(unit, gram.dtype)[..., None] ** degree
         weights = weights * factor * factor
     return ops.where(norms == 0, ops.zeros_like(weights), weights)
+
+
+def _with_margin(cosines: Tensor, margin: float) -> Tensor:
+    """Cosines with a diagonal a bit above one."""
+    eye = ops.eye(cosines.shape[-1], dtype=cosines.dtype)
+    return cosines * (1 - eye) + (1 + margin) * eye
+
+
+def _retry(
+    matrix: Tensor, wider: Tensor, tilt: Tensor, values: Tensor, power: float
+) -> Tensor:
+    """Solves once more, with more margin, where some task gains nothing.
+
+    There rounding outweighs the margin, and the matrix is not positive
+    definite.
+    """
+    gains = times(matrix, tilt * values)
+    gained = ops.logical_and(gains > 0, ops.isfinite(gains))
+    failed = ops.logical_not(ops.all(gained, axis=-1, keepdims=True))
+    return ops.cond(
+        ops.any(failed),
+        lambda: ops.where(failed, _minimize(wider, tilt, power), values),
+        lambda: values,
+    )
 
 
 def _minimize(matrix: Tensor, tilt: Tensor, power: float) -> Tensor:

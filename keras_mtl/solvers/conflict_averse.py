@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from keras_mtl.solvers import least_squares
 from keras_mtl.solvers.active_set import advance
 from keras_mtl.solvers.active_set import dot
 from keras_mtl.solvers.active_set import exchange
@@ -15,6 +16,7 @@ from keras_mtl.solvers.gram import diagonal
 from keras_mtl.solvers.gram import divisor
 from keras_mtl.solvers.gram import epsilon_of
 from keras_mtl.solvers.gram import normalize
+from keras_mtl.solvers.pivoted_cholesky import pivoted_cholesky
 
 
 def conflict_averse_weights(gram: Tensor, c: float) -> Tensor:
@@ -57,14 +59,24 @@ def conflict_averse_weights(gram: Tensor, c: float) -> Tensor:
     # Of the single tasks the one of least F.
     worst = ops.where(norms == 0, float("inf"), means + radius * norms)
     margin = 2 * epsilon_of(gram) * size**0.5
-    pushes = _pushes(
-        cosines + margin * ops.eye(size, dtype=gram.dtype),
+    matrix = cosines + margin * ops.eye(size, dtype=gram.dtype)
+    problem = (
         means / lengths,
         inverse,
         radius,
         unit(worst, ops.argmin),
         ops.cast(norms != 0, gram.dtype),
     )
+    pushes, failed = _pushes(matrix, *problem)
+
+    def retry():
+        factor = pivoted_cholesky(cosines, 2 * epsilon_of(gram))
+        apart = margin**0.5 * ops.eye(size, dtype=gram.dtype)
+        vectors = ops.concatenate([factor, ops.zeros_like(factor) + apart], -2)
+        found = _pushes_of_vectors(matrix, vectors, *problem)
+        return ops.where(failed, found, pushes)
+
+    pushes = ops.cond(ops.any(failed), retry, lambda: pushes)
     return 1 / size + pushes / lengths
 
 
@@ -75,7 +87,7 @@ def _pushes(
     radius: Tensor,
     first: Tensor,
     eligible: Tensor,
-) -> Tensor:
+) -> tuple[Tensor, Tensor]:
     """What is added to the mean gradient, in unit gradients.
 
     Args:
@@ -87,7 +99,8 @@ def _pushes(
         eligible: Float tensor `[..., T]`, zero for tasks that stay out.
 
     Returns:
-        Float tensor `[..., T]`, nonnegative.
+        Float tensor `[..., T]`, nonnegative, and whether it is not to be
+        relied on, `[..., 1]`, as gradients depend on each other.
     """
     size = matrix.shape[-1]
     tolerance = 4 * epsilon_of(matrix) * size**0.5
@@ -106,11 +119,53 @@ def _pushes(
 
     zeros = ops.zeros_like(means)
     basis = grow(matrix, ops.zeros_like(matrix), first, tolerance)
-    return ops.while_loop(
+    _, basis, *_, best = ops.while_loop(
         lambda moves, *_: moves,
         turn,
         (True, basis, first, zeros, zeros),
         maximum_iterations=3 * size + 5,
+    )
+    # One over this is about the distance of a gradient from the others.
+    reach = ops.max(ops.abs(basis), axis=(-2, -1))[..., None]
+    return best, reach > epsilon_of(matrix) ** -0.25
+
+
+def _pushes_of_vectors(
+    matrix: Tensor,
+    vectors: Tensor,
+    means: Tensor,
+    inverse: Tensor,
+    radius: Tensor,
+    first: Tensor,
+    eligible: Tensor,
+) -> Tensor:
+    """The same for gradients that may depend on each other.
+
+    The basis is made of vectors with these inner products.
+    """
+    size = matrix.shape[-1]
+    tolerance = 4 * epsilon_of(matrix) * size**0.5
+
+    def turn(_, active, point, best):
+        solution, level = _solve_active(
+            matrix, means, inverse, radius, active.makers
+        )
+        point, leaving, blocked = advance(point, solution, active.members)
+        best = ops.where(blocked, best, solution)
+        short = level * inverse - means - times(matrix, solution)
+        noise = tolerance * (1 + ops.max(solution, axis=-1, keepdims=True))
+        moves, active = least_squares.exchange(
+            vectors, active, short * eligible, noise, leaving, blocked
+        )
+        return moves, active, point, best
+
+    zeros = ops.zeros_like(means)
+    start = least_squares.grow(least_squares.nobody(vectors), vectors, first)
+    return ops.while_loop(
+        lambda moves, *_: moves,
+        turn,
+        (True, start, zeros, zeros),
+        maximum_iterations=6 * size + 10,
     )[-1]
 
 

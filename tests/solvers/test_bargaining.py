@@ -220,6 +220,24 @@ class TestDegenerate:
         assert (weights > 0).all()
         assert weights.max() < 1e7
 
+    @pytest.mark.parametrize("alpha", [0.5, 1.0, 2.0])
+    def test_more_tasks_than_coordinates(self, alpha):
+        # Most hulls hold the origin, where no solution exists.
+        rows = np.zeros((400, 20, 10))
+        rng = np.random.default_rng(0)
+        for index, row in enumerate(rows):
+            width = 1 + index % 10
+            row[:, :width] = rng.standard_normal((20, width))
+        rows /= np.linalg.norm(rows, axis=-1, keepdims=True)
+        grams = (rows @ rows.transpose(0, 2, 1)).astype("float32")
+        weights = ops.convert_to_numpy(solver(alpha)(grams))
+        assert np.isfinite(weights).all()
+        assert (weights > 0).all()
+        updates = np.einsum("nt,nti->ni", weights, rows)
+        lost = -np.einsum("nti,ni->nt", rows, updates).min(axis=1)
+        # Ordinary updates have a length of about four, the root of T.
+        assert lost.max() < 0.05
+
     def test_opposed(self):
         gram = ops.convert_to_tensor([[1.0, -1.0], [-1.0, 1.0]])
         weights = ops.convert_to_numpy(bargaining_weights(gram))

@@ -189,6 +189,30 @@ class TestDegenerate:
         gaps = np.linalg.norm(updates - best, axis=1)
         assert (gaps < 5e-3 * longest).all()
 
+    @pytest.mark.parametrize("c", [0.4, 3.0])
+    def test_more_tasks_than_coordinates(self, c):
+        rows = np.zeros((60, 20, 10))
+        rng = np.random.default_rng(0)
+        for index, row in enumerate(rows):
+            width = 1 + index % 10
+            row[:, :width] = rng.standard_normal((20, width))
+        rows = rows.astype("float32").astype("float64")
+        longest = np.linalg.norm(rows, axis=2).max(axis=1)
+        means = rows.mean(axis=1)
+        weights = solve(rows, c)
+        assert np.isfinite(weights).all()
+        updates = np.einsum("nt,nti->ni", weights, rows)
+        # Many d may gain as much: it is in the ball, and none gains more.
+        gaps = np.linalg.norm(updates - means, axis=1)
+        assert (gaps < c * np.linalg.norm(means, axis=1) + 1e-3).all()
+        gains = np.einsum("nti,ni->nt", rows, updates).min(axis=1)
+        best = np.array([(j @ optimum(j, c)).min() for j in rows])
+        assert (gains > best - 1e-3 * longest**2).all()
+        if c > 1:
+            # In up to three coordinates no d serves all.
+            few = np.arange(len(rows)) % 10 < 3
+            assert (np.linalg.norm(updates[few], axis=1) < 1e-2).all()
+
     def test_zero_gradient_counts_in_the_mean_only(self):
         rows = np.random.default_rng(0).standard_normal((4, 8))
         rows[1] = 0
