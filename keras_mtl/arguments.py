@@ -30,16 +30,6 @@ def is_integer(value: Any) -> bool:
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
-def true_or_false(argument: str, value: Any) -> bool:
-    """The value, if it is a boolean."""
-    if not isinstance(value, (bool, np.bool_)):
-        raise ValueError(
-            f"`{argument}` must be True or False. Received: "
-            f"{argument}={value!r}"
-        )
-    return bool(value)
-
-
 def finite_number(argument: str, value: Any) -> float:
     """The value as a float, if it is a finite number."""
     if not is_number(value):

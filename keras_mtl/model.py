@@ -513,20 +513,10 @@ class MultiTaskModel(TrainStep, keras.Model):
         arguments = signature.bind_partial(*args, **kwargs).arguments
         class_weight = arguments.get("class_weight")
         if class_weight is not None and not is_per_task(class_weight):
-            names = getattr(self, "output_names", None) or [""]
-            if len(names) > 1:
-                raise ValueError(
-                    "`class_weight` of a model with several outputs should be "
-                    "a dict from output names to class weights, e.g. "
-                    f"{{'{names[0]}': {{0: 1.0, 1: 5.0}}}}. Received: "
-                    f"class_weight={class_weight}"
-                )
-            class_weight = None
-        elif class_weight is None:
-            pass
-        elif "class_weight" not in kwargs:
-            raise ValueError("Pass `class_weight` as a keyword argument.")
-        else:
+            class_weight = self._of_one_output(class_weight)
+        if class_weight is not None:
+            if "class_weight" not in kwargs:
+                raise ValueError("Pass `class_weight` as a keyword argument.")
             names = getattr(self, "output_names", None) or list(class_weight)
             validate_class_weight(class_weight, names)
             kwargs = {**kwargs, "class_weight": None}
@@ -535,6 +525,23 @@ class MultiTaskModel(TrainStep, keras.Model):
             # The compiled step has the old weights in it.
             self.train_function = None
         return kwargs
+
+    def _of_one_output(self, class_weight: dict) -> dict | None:
+        """Class weights by output, or `None` where they are left to Keras.
+
+        Keras takes labels with more than one axis for one-hot, whatever the
+        loss.
+        """
+        names = getattr(self, "output_names", None) or [""]
+        if len(names) > 1:
+            raise ValueError(
+                "`class_weight` of a model with several outputs should be "
+                "a dict from output names to class weights, e.g. "
+                f"{{'{names[0]}': {{0: 1.0, 1: 5.0}}}}. Received: "
+                f"class_weight={class_weight}"
+            )
+        is_stock = not self._takes_task_gradients and self.missing_label is None
+        return None if is_stock or not names[0] else {names[0]: class_weight}
 
     def _prepare_batch(self, data: Any) -> Any:
         """Multiplies sample weights by the class weights of each task."""

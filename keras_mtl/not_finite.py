@@ -1,6 +1,5 @@
 """Saying whose loss is not finite, once, where training goes on with NaN."""
 
-import math
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -81,7 +80,9 @@ def tell_of_not_finite(model: Any) -> None:
 
 def all_finite(logs: Any) -> bool:
     """Whether all numbers are finite that `train_on_batch` returned."""
-    return all(math.isfinite(value) for value in keras.tree.flatten(logs))
+    values = keras.tree.flatten(logs)
+    # A metric may have a value for each class.
+    return all(np.all(np.isfinite(np.asarray(value))) for value in values)
 
 
 def _message(tasks: list[str], missing_label: Any) -> str:
@@ -89,11 +90,25 @@ def _message(tasks: list[str], missing_label: Any) -> str:
     return (
         f"The {'losses' if several else 'loss'} of the task"
         f"{'s' if several else ''} {', '.join(map(repr, tasks))} became NaN or "
-        "infinite, before any other. Either labels (or inputs, or sample "
-        "weights) are NaN: where labels are missing, compile with "
-        "`missing_label=float('nan')`, or with the value that stands for "
-        "them, and these examples are left out of the task. Or training "
+        f"infinite, before any other. Either {_causes_in_data(missing_label)}. "
+        "Or training "
         "diverged: lower the learning rate, clip gradients, or give the task "
         "a smaller loss weight. Weights that became NaN stay so: start again "
         f"from a checkpoint. Received: missing_label={missing_label}"
+    )
+
+
+def _causes_in_data(missing_label: Any) -> str:
+    if missing_label is None:
+        return (
+            "labels (or inputs, or sample weights) are NaN: where labels are "
+            "missing, compile with `missing_label=float('nan')`, or with the "
+            "value that stands for them, and these examples are left out of "
+            "the task"
+        )
+    return (
+        "inputs, sample weights or labels other than `missing_label` are NaN; "
+        "or a label is missing in part where the loss takes it as a whole, as "
+        "that of one-hot labels does; or the loss is not finite at the label "
+        "0, which it is given in the place of a missing one"
     )

@@ -278,6 +278,30 @@ def test_integer_labels_of_sequences(form, aggregator, rows):
         np.testing.assert_allclose(logs[f"{name}_loss"], expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("rows", [1, 3, STEPS])
+@pytest.mark.parametrize("by_name", [False, True])
+def test_classes_of_the_only_output_need_no_name(rows, by_name):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((STEPS, 4))
+    outputs = layers.Dense(3, "softmax", name="tag")(inputs)
+    model = MultiTaskModel(inputs, outputs)
+    model.compile(
+        keras.optimizers.SGD(0.0),
+        [SPARSE, SPARSE],
+        weighting="uncertainty",
+        **QUICK,
+    )
+    x, y = tagged(rows)
+    class_weight = {"tag": CLASSES["tag"]} if by_name else CLASSES["tag"]
+    logs = model.train_on_batch(
+        x, y["tag"], class_weight=class_weight, return_dict=True
+    )
+    labels = {"tag": y["tag"]}
+    predictions = {"tag": model.predict(x, verbose=0)}
+    expected = weighted_losses(labels, predictions)["tag"]
+    np.testing.assert_allclose(logs["loss"], 2 * expected, rtol=1e-5)
+
+
 def test_in_a_compiled_step_of_a_data_set():
     model = make_tagger("subclassed")
     model.compile(

@@ -102,6 +102,29 @@ def test_train_on_batch_names_the_task_once():
     assert not messages
 
 
+@pytest.mark.parametrize("method", [{}, {"aggregator": "sum"}])
+def test_a_metric_may_have_a_value_for_each_class(method):
+    model = make_model(**method, metrics={"b": [ValueOfEachColumn()]})
+    messages, logs = told(lambda: model.train_on_batch(*make_data()))
+    assert not messages and len(logs) > 1
+
+
+class ValueOfEachColumn(keras.metrics.Metric):
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        pass
+
+    def result(self):
+        return keras.ops.ones((3,))
+
+
+def test_with_missing_labels_the_advice_is_another():
+    model = make_model(aggregator="sum", missing_label=-1.0)
+    messages, _ = told(lambda: fit(model, make_data(np.nan)))
+    assert len(messages) == 1
+    assert "other than `missing_label`" in messages[0]
+    assert "compile with" not in messages[0]
+
+
 def test_compiled_anew_it_tells_anew():
     model = make_model(aggregator="sum")
     for _ in range(2):

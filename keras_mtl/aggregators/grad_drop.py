@@ -8,9 +8,9 @@ import numpy as np
 from keras import ops
 
 from keras_mtl.aggregators.aggregator import Aggregator
+from keras_mtl.arguments import boolean
 from keras_mtl.arguments import is_number
 from keras_mtl.arguments import number_above_zero
-from keras_mtl.arguments import true_or_false
 from keras_mtl.solvers.gram import Tensor
 from keras_mtl.solvers.gram import divisor
 from keras_mtl.solvers.random_numbers import random_uniforms
@@ -93,7 +93,7 @@ class GradDrop(Aggregator):
         self.keep_prob_function_scale = number_above_zero(
             "keep_prob_function_scale", keep_prob_function_scale
         )
-        self.keep_gradnorm_constant = true_or_false(
+        self.keep_gradnorm_constant = boolean(
             "keep_gradnorm_constant", keep_gradnorm_constant
         )
         self.leak = _shares(leak)

@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from keras_mtl.aggregators.aggregator import Aggregator
-from keras_mtl.arguments import true_or_false
+from keras_mtl.arguments import boolean
 from keras_mtl.solvers.gram import Tensor
 from keras_mtl.solvers.gram import diagonal
 from keras_mtl.solvers.gram import divisor
@@ -68,7 +68,7 @@ class PCGrad(Aggregator):
         super().__init__(granularity=granularity, name=name)
         self.seed = seed
         self.seed_generator = seed_generator(seed)
-        self.visit_self = true_or_false("visit_self", visit_self)
+        self.visit_self = boolean("visit_self", visit_self)
 
     def weights(self, gram: Tensor) -> Tensor:
         """Task weights; each call draws new orders.

@@ -9,17 +9,22 @@ from keras import ops
 from keras_mtl.keras_internals import LossFunctionWrapper
 from keras_mtl.keras_internals import get_keras_mask
 from keras_mtl.keras_internals import set_keras_mask
+from keras_mtl.keras_internals import wrapped_function
 
 Tensor = Any
 
 # They compare the columns of an example with each other.
 OF_ALL_COLUMNS = (
-    "categorical_crossentropy",
-    "categorical_focal_crossentropy",
-    "categorical_hinge",
-    "circle",
-    "cosine_similarity",
-    "sparse_categorical_crossentropy",
+    keras.losses.categorical_crossentropy,
+    keras.losses.categorical_focal_crossentropy,
+    keras.losses.categorical_hinge,
+    keras.losses.circle,
+    keras.losses.cosine_similarity,
+    keras.losses.ctc,
+    keras.losses.dice,
+    keras.losses.kl_divergence,
+    keras.losses.sparse_categorical_crossentropy,
+    keras.losses.tversky,
 )
 
 
@@ -188,13 +193,21 @@ def _as_loss(identifier: Any) -> keras.losses.Loss:
             )
         name = getattr(loss, "__name__", "loss")
         loss = LossFunctionWrapper(loss, name=name)
-    if loss.name in OF_ALL_COLUMNS:
+    if _is_of_all_columns(loss):
         raise ValueError(
             "`loss` must judge a column by itself, as 'binary_crossentropy' "
             f"and 'mse' do; '{loss.name}' compares the columns of an example "
             f"with each other. Received: loss={identifier!r}"
         )
     return loss
+
+
+def _is_of_all_columns(loss: keras.losses.Loss) -> bool:
+    """Whether it is one of Keras, whatever it is called here."""
+    if not isinstance(loss, LossFunctionWrapper):
+        return False
+    function, _ = wrapped_function(loss)
+    return any(function is other for other in OF_ALL_COLUMNS)
 
 
 def _check_names(names: Sequence[str]) -> list[str]:

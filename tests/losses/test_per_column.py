@@ -220,6 +220,14 @@ def test_auxiliaries_judge_columns_too():
     [
         (lambda: PerColumn(3), "Could not interpret|must be a loss"),
         (lambda: PerColumn("cosine_similarity"), "must judge a column by"),
+        (
+            lambda: PerColumn(keras.losses.CategoricalCrossentropy(name="c")),
+            "must judge a column by",
+        ),
+        (
+            lambda: PerColumn(keras.losses.KLDivergence(name="mine")),
+            "must judge a column by",
+        ),
         (lambda: PerColumn("mse", ["a", "a"]), "list of different strings"),
         (lambda: PerColumn("mse", "abc"), "list of different strings"),
         (lambda: PerColumn("mse", ["a"])(Y, P), "3 columns of the output"),
