@@ -21,10 +21,9 @@ def is_taken(
 ) -> Tensor:
     """Boolean scalar: whether methods may learn from a step.
 
-    A loss scaler takes the step if all gradients that it is given are finite,
-    and the methods do as it does. Without one the optimizer takes every step.
-    Then methods learn from those whose losses and inner products are finite,
-    which costs no look at the gradients themselves.
+    They learn from steps whose losses and inner products are finite, which
+    costs no look at the gradients themselves. A loss scaler skips steps of
+    which a gradient is not finite, and the methods skip those, too.
 
     Args:
         optimizer: The model's.
@@ -33,14 +32,25 @@ def is_taken(
         conflict: The metric that saw the inner products of this step, if there
             is an aggregator.
     """
-    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-        return on_all_replicas(optimizer.check_finite(gradients))
-    finite = ops.isfinite(objectives.losses)
-    if objectives.present is not None:
-        # A task without labels has no loss, which is no mistake.
-        finite = ops.logical_or(finite, ops.logical_not(objectives.present))
-    finite = ops.all(finite)
+    taken = ops.all(_can_be_learnt(objectives))
     if conflict is not None:
         gram = ops.convert_to_tensor(conflict.gram)
-        finite = ops.logical_and(finite, ops.all(ops.isfinite(gram)))
-    return on_all_replicas(finite)
+        taken = ops.logical_and(taken, ops.all(ops.isfinite(gram)))
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        # Finite gradients are not enough: a loss overflows before them, as the
+        # square of an error of 1e20 does, and would stay in an average.
+        taken = ops.logical_and(taken, optimizer.check_finite(gradients))
+    return on_all_replicas(taken)
+
+
+def _can_be_learnt(objectives: Objectives) -> Tensor:
+    """Booleans `[T]`: whether what a method saw of each loss is no mistake."""
+    finite = ops.isfinite(objectives.seen)
+    if objectives.present is None:
+        return finite
+    # Of a task without labels methods see NaN. An infinite loss they did see,
+    # also where the weight that they made of it, zero, keeps the task out.
+    none = ops.logical_and(
+        ops.logical_not(objectives.present), ops.isnan(objectives.seen)
+    )
+    return ops.logical_or(finite, none)

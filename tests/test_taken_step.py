@@ -204,5 +204,45 @@ def test_a_method_of_a_user_needs_no_guard(eager):
     assert np.isfinite(states[4][1]) and not states[4][2]
 
 
+@keras.saving.register_keras_serializable(package="test_taken_step")
+class Averaging(keras_mtl.weightings.Weighting):
+    """A weighting of a user: weights by averages of losses, without guards."""
+
+    def __init__(self, inverse, **kwargs):
+        super().__init__(**kwargs)
+        self.inverse = inverse
+
+    def create_state(self, task_names):
+        self.average = keras.Variable(
+            np.ones(len(task_names)), dtype="float32", trainable=False
+        )
+
+    def weights(self, losses):
+        self.average.assign(0.9 * self.average + 0.1 * losses)
+        if not self.inverse:
+            # Zero times an infinite average would be the end of the model.
+            return keras.ops.ones_like(losses)
+        return 1.0 / (1.0 + self.inverse * self.average)
+
+
+@pytest.mark.parametrize("inverse", [0.0, 1.0])
+@pytest.mark.parametrize("scaler", [False, True])
+def test_no_infinite_loss_stays_in_a_step_that_is_taken(scaler, inverse):
+    """Gradients are finite where their squares, the loss, are not."""
+    optimizer = keras.optimizers.SGD(1e-3, clipvalue=1)
+    if scaler:
+        optimizer = keras.optimizers.LossScaleOptimizer(
+            optimizer, initial_scale=64.0
+        )
+    # Of equal weights, and of 0 for the task of which the loss is infinite.
+    model = make_model({"weighting": Averaging(inverse)}, optimizer)
+    states, taken = record(model, *make_data(6, {2: 1e22}))
+    assert taken[[0, 1, 3, 4, 5]].all()
+    assert same(states[1], states[2])
+    assert all(np.isfinite(s[0]).all() for s in states)
+    assert not same(states[2], states[3])
+    assert all(np.isfinite(w).all() for w in model.get_weights())
+
+
 if __name__ == "__main__":
     raise SystemExit(pytest.main([__file__]))

@@ -36,6 +36,8 @@ class Sum(Aggregator):
     [1. 1.]
     """
 
+    scale_free = True
+
     def __init__(
         self,
         granularity: str = "model",
@@ -47,13 +49,33 @@ class Sum(Aggregator):
             max_norm = number_above_zero("max_norm", max_norm)
         self.max_norm = max_norm
 
-    def weights(self, gram: Tensor) -> Tensor:
+    def weights(
+        self,
+        gram: Tensor,
+        present: Tensor | None = None,
+        unit: Tensor | None = None,
+    ) -> Tensor:
+        """Task weights.
+
+        Args:
+            gram: Float tensor or NumPy array `[..., T, T]`.
+            present: Unused: the zero gradients of tasks without labels add
+                nothing to the sum, whose length `max_norm` bounds.
+            unit: Float tensor `[...]`, what the gradients were divided by
+                before inner products were taken; None for one.
+
+        Returns:
+            Float tensor `[..., T]`, all equal, between zero and one.
+        """
+        del present
         gram = to_gram(gram)
         weights = ops.ones_like(diagonal(gram))
         if self.max_norm is None:
             return weights
         square = ops.sum(gram, axis=(-2, -1))
         norm = ops.sqrt(ops.maximum(square, 0.0))
+        if unit is not None:
+            norm = norm * ops.cast(unit, gram.dtype)
         return weights / ops.maximum(norm / self.max_norm, 1.0)[..., None]
 
     def get_config(self) -> dict[str, Any]:

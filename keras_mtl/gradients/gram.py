@@ -17,8 +17,10 @@ Tensor = Any
 # Entries of a row in a chunk, and the most chunks: they are unrolled.
 CHUNK_LENGTH = 16384
 MAX_CHUNKS = 32
-# Squared lengths between which float32 holds what inner products add up.
-SHORTEST = 2.0**-96
+# Squares of the longest gradient of a group between which float32 holds its
+# inner products: it ends at 2**128, and below at 2**-126. That is further from
+# SHORTEST, so that gradients 2**-31 times as long keep their squares, too.
+SHORTEST = 2.0**-64
 LONGEST = 2.0**96
 # One gradient a task; `None` where the task does not reach the variable.
 Column = Sequence[Tensor | RowGradient | None]
@@ -145,7 +147,7 @@ def scaled_gram(
     Float32 has numbers of 1e-20 and 1e20, and not their squares. Where the
     longest gradient of a group is nearly as short or long as that, its inner
     products are taken once more, of gradients divided by about its largest
-    entry. Else nothing is done twice.
+    entry. Else nothing is done twice, not for gradients of zeros either.
 
     Returns:
         Inner products `[G, T, T]` and what the gradients were divided by for
@@ -157,21 +159,36 @@ def scaled_gram(
     in_range = ops.logical_and(longest > SHORTEST, longest < LONGEST)
     ones = ops.ones_like(longest)
 
-    def divided() -> tuple[Tensor, Tensor]:
-        units = ops.where(
-            in_range, ones, power_of_two(_largest_entries(columns, groups))
+    def rescaled() -> tuple[Tensor, Tensor]:
+        largest = _largest_entries(columns, groups)
+        units = ops.where(in_range, ones, power_of_two(largest))
+        # Zeros (of a unit that is dead, say) may be out of range in every
+        # step, and there is nothing to divide them by.
+        found = ops.cond(
+            ops.all(units == 1),
+            lambda: grams,
+            lambda: grouped_gram(
+                _divided(columns, groups, units), groups, chunked=False
+            ),
         )
-        places = group_indices(groups)
-        scaled = [
-            [
-                None if g is None else apply(lambda g: _divide(g, unit), g)
-                for g in column
-            ]
-            for column, unit in zip(columns, [units[p] for p in places])
-        ]
-        return grouped_gram(scaled, groups, chunked=False), units
+        return found, units
 
-    return ops.cond(ops.all(in_range), lambda: (grams, ones), divided)
+    return ops.cond(ops.all(in_range), lambda: (grams, ones), rescaled)
+
+
+def _divided(
+    columns: Sequence[Column], groups: Sequence[Any], units: Tensor
+) -> list[Column]:
+    """Gradients over the units `[G]` of their groups, in float32."""
+    return [
+        [
+            None if g is None else apply(lambda g: _divide(g, unit), g)
+            for g in column
+        ]
+        for column, unit in zip(
+            columns, [units[place] for place in group_indices(groups)]
+        )
+    ]
 
 
 def _divide(gradient: Tensor, unit: Tensor) -> Tensor:

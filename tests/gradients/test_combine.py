@@ -134,6 +134,34 @@ class TestSquaresOutOfRange:
         np.testing.assert_array_equal(signs < 0, rows @ rows.T < 0)
 
 
+@pytest.mark.parametrize("main", [1e-16, 1e-18, 1e-19, 1e-20])
+@pytest.mark.parametrize("auxiliary", [2e-14, 4e-12])
+def test_rows_far_shorter_than_the_longest_keep_their_squares(main, auxiliary):
+    """Those of the longest are in range, and those of the main task are not."""
+    aggregator = Projection(0, smoothing=1.0, granularity="model")
+    aggregator.build(["main", "auxiliary"])
+    rows = np.array([[main, 0], [-auxiliary, auxiliary]], "float32")
+    # The auxiliary gradient loses what opposes the main one: all of its x.
+    expected = [main, auxiliary]
+    found = flat_result(combine(aggregator, [[*rows]], [0], objectives(2)))
+    # What cancels is rounded in terms of the auxiliary gradient.
+    atol = 2.0**-22 * auxiliary
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=atol)
+    found = ops.convert_to_numpy(aggregator.combine(rows))
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=atol)
+
+
+@pytest.mark.parametrize("size", [1e-30, 1e-20, 1e20, 1e30])
+def test_bound_of_the_sum_holds_for_squares_out_of_range(size):
+    columns = make_columns(tasks=2, seed=2)
+    columns = [[np.float32(size) * g for g in column] for column in columns]
+    total = flat(columns).astype("float64").sum(axis=0)
+    expected = total / max(np.linalg.norm(total), 1.0)
+    found = combine(Sum(max_norm=1.0), columns, [0] * 3, objectives(2))
+    atol = 1e-6 * np.abs(expected).max()
+    np.testing.assert_allclose(flat_result(found), expected, atol=atol)
+
+
 @pytest.mark.parametrize("size", [1e-20, 1e20])
 def test_bargain_is_as_long_as_it_says(size):
     columns = make_columns(seed=2)
@@ -205,6 +233,7 @@ def test_heads_and_unreached_variables_pass_through():
 
 ABSENT = [
     aggregators.Sum,
+    lambda: aggregators.Sum(max_norm=1.0),
     aggregators.Mean,
     lambda: aggregators.PCGrad(seed=0),
     aggregators.MGDA,
