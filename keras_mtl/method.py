@@ -129,3 +129,14 @@ def _variables_of(item: Any) -> list[tuple[str, keras.Variable]]:
     if isinstance(item, keras.random.SeedGenerator):
         item = item.state
     return [("", item)] if isinstance(item, keras.Variable) else []
+
+
+def seeds_of(method: Method) -> list[keras.Variable]:
+    """The states of its random numbers, among `method.variables`."""
+    seeds = []
+    for item in keras.tree.flatten(list(vars(method).values())):
+        if isinstance(item, Method):
+            seeds += seeds_of(item)
+        elif isinstance(item, keras.random.SeedGenerator):
+            seeds.append(item.state)
+    return seeds

@@ -8,6 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_mtl.method import seeds_of
+
 Tensor = Any
 
 
@@ -24,13 +26,17 @@ class MethodState(keras.layers.Layer):
 
     Files hold the variables under the names that the method has for them, so
     that a method may set its attributes in another order. What is loaded before
-    the variables exist waits until they do.
+    the variables exist waits until they do, and so do words about what a file
+    lacks. Random seeds may be lacking: as those of `Dropout`, they then are
+    what the model was made with.
     """
 
     def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
         # In a namespace, because Keras would track a dict's variables.
-        self._state = SimpleNamespace(held={}, old_keys={}, waiting={})
+        self._state = SimpleNamespace(
+            held={}, old_keys={}, seeds=set(), waiting={}, is_loaded=False
+        )
         self.built = True
 
     def hold(self, **methods: Any) -> None:
@@ -43,14 +49,20 @@ class MethodState(keras.layers.Layer):
                 self._delete_tracking(key)
         self._state.held.clear()
         self._state.old_keys.clear()
+        self._state.seeds.clear()
+        if not methods:
+            # Compiled after it was loaded, a model begins with its methods.
+            self._state.is_loaded = False
         for role, method in methods.items():
             if method is not None:
                 self._hold_one(f"{role}.{method.name}", method)
-        if self._state.held and self._state.waiting:
+        is_loaded = self._state.is_loaded or self._state.waiting
+        if self._state.held and is_loaded:
             self._assign_waiting()
 
     def _hold_one(self, prefix: str, method: Any) -> None:
         names = {id(v): name for name, v in method.named_variables().items()}
+        seeds = {id(v) for v in seeds_of(method)}
         for index, variable in enumerate(method.variables):
             # Files once had the place, which changes with the attributes.
             old_key = f"{prefix}.{index}"
@@ -58,6 +70,8 @@ class MethodState(keras.layers.Layer):
             key = f"{prefix}.{name}"
             self._state.held[key] = variable
             self._state.old_keys[old_key] = key
+            if id(variable) in seeds:
+                self._state.seeds.add(key)
             if hasattr(self, "_track_trackable"):
                 # On TensorFlow, for `tf.train.Checkpoint`.
                 self._track_trackable(variable, key, overwrite=True)
@@ -109,6 +123,7 @@ class MethodState(keras.layers.Layer):
         self._state.waiting.update(
             {key: np.array(store[key]) for key in store.keys()}
         )
+        self._state.is_loaded = True
         if self._state.held:
             self._assign_waiting()
 
@@ -119,6 +134,7 @@ class MethodState(keras.layers.Layer):
                 key = self._state.old_keys.get(key, key)
             found[key] = value
         self._state.waiting.clear()
+        self._state.is_loaded = False
         missing = []
         for key, variable in self._state.held.items():
             value = found.get(key)
@@ -137,7 +153,7 @@ class MethodState(keras.layers.Layer):
                 f"{_described(self._state.held)}",
                 stacklevel=2,
             )
-        if missing:
+        if not self._state.seeds.issuperset(missing):
             warnings.warn(
                 "The file does not hold all that the model's training method "
                 "remembers. It goes on from what it has, which is a fresh "

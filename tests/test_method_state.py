@@ -149,12 +149,52 @@ def test_state_that_a_file_lacks_is_named(order):
     assert f"Missing: ['{lacking}']" in str(warning.message)
 
 
-def test_files_without_state_leave_the_methods_fresh_and_say_so():
-    state = held(aggregator=PCGrad(seed=3))
-    before = saved(state)
-    with pytest.warns(UserWarning, match="aggregator.pcgrad.seed_generator"):
-        state.load_own_variables({})
+@pytest.mark.parametrize("order", ["load_first", "hold_first"])
+def test_files_without_state_leave_the_methods_fresh_and_say_so(order):
+    projection, uncertainty = make_methods()
+    state = MethodState()
+    with pytest.warns(UserWarning, match="fresh start.*reference.0") as warned:
+        if order == "load_first":
+            state.load_own_variables({})
+        state.hold(aggregator=projection, weighting=uncertainty)
+        before = saved(state)
+        if order == "hold_first":
+            state.load_own_variables({})
+    assert len(warned) == 1
     assert all(np.array_equal(v, before[k]) for k, v in saved(state).items())
+
+
+class Wrapped(PCGrad):
+    """With a seed in what it holds, and in a list."""
+
+    def __init__(self):
+        super().__init__(seed=3, name="wrapped")
+        self.inner = [PCGrad(seed=4)]
+
+
+@pytest.mark.parametrize("order", ["load_first", "hold_first"])
+@pytest.mark.parametrize("make", [lambda: PCGrad(seed=3), Wrapped])
+def test_seeds_may_be_lacking(order, make):
+    """As they are of Dropout in every file of weights."""
+    state = MethodState()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        if order == "load_first":
+            state.load_own_variables({})
+        state.hold(aggregator=make())
+        state.load_own_variables({})
+    assert saved(state)["aggregator." + make().name + ".seed_generator"][0] == 3
+
+
+def test_says_it_once():
+    state = MethodState()
+    state.load_own_variables({})
+    with pytest.warns(UserWarning, match="fresh start"):
+        state.hold(aggregator=make_methods()[0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        state.hold()
+        state.hold(aggregator=make_methods()[0])
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -290,6 +330,37 @@ class TestModel:
                 keras.saving.load_model(path)
             else:
                 other.load_weights(path)
+
+    @pytest.mark.parametrize("make", ["functional", "subclassed"])
+    @pytest.mark.parametrize("aggregator", ["mo_co", "pcgrad"])
+    @pytest.mark.parametrize("first", ["compile", "load", None])
+    def test_weights_of_a_plain_model(self, make, aggregator, first, tmp_path):
+        """A method that begins anew says so, unless it is compiled later."""
+        model = make_model(make)
+        model.save_weights(tmp_path / "x.weights.h5")
+        model = make_model(make)
+        if first == "load":
+            model.load_weights(tmp_path / "x.weights.h5")
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            model.compile(
+                "sgd", "mse", aggregator=aggregator, run_eagerly=EAGERLY
+            )
+            if first == "compile":
+                model.load_weights(tmp_path / "x.weights.h5")
+            train(model)
+            train(model)
+        said = [w for w in caught if "fresh start" in str(w.message)]
+        expected = first == "compile" and aggregator == "mo_co"
+        assert len(said) == expected
+
+
+def make_model(kind):
+    if kind == "functional":
+        return make_functional()
+    model = make_subclassed(MultiTaskModel)
+    model(np.zeros((1, 4), "float32"))
+    return model
 
 
 def make_functional():

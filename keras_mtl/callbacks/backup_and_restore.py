@@ -1,10 +1,13 @@
 """A backup of a training that a kill cannot tear."""
 
 import contextlib
+import itertools
 import json
 import os
+import re
 import shutil
 import warnings
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +139,10 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
             "epoch": self._current_epoch,
             "batch": self._last_batch_seen,
             "weights": name,
-            "seeds": [_numpy(v).tolist() for v in _seeds(self.model)],
+            "seeds": {
+                path: _numpy(seed).tolist()
+                for path, seed in _seeds(self.model).items()
+            },
         }
         states = [new, *states][: 2 if self.double_checkpoint else 1]
         write_whole(self._folder / STATES, json.dumps(states))
@@ -230,18 +236,58 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
         return states
 
 
-def _seeds(model: keras.Model) -> list[keras.Variable]:
-    """The states of random layers: variables that are no weights."""
+def _seeds(model: keras.Model) -> dict[str, keras.Variable]:
+    """The states of random layers by path: variables that no file holds."""
     others = {id(v) for v in (*model.weights, *model.metrics_variables)}
-    return [v for v in model.variables if id(v) not in others]
+    for layer in [model, *model._flatten_layers(include_self=False)]:
+        # Files of weights hold all that a method remembers.
+        method_state = getattr(layer, "method_state", None)
+        others |= {id(v) for v in getattr(method_state, "variables", ())}
+    seeds = {}
+    for variable in model.variables:
+        if id(variable) not in others:
+            seeds[_unused(variable.path, seeds)] = variable
+    return seeds
+
+
+def _unused(path: str, used: Collection[str]) -> str:
+    """The path, with a number if another variable has the same."""
+    numbered = (f"{path}:{number}" for number in itertools.count(2))
+    return next(p for p in itertools.chain([path], numbered) if p not in used)
 
 
 def _restore_seeds(model: keras.Model, state: State) -> None:
-    seeds, values = _seeds(model), state.get("seeds", [])
-    # Keras' backup has none, and another version may count others.
-    if [np.shape(value) for value in values] == [v.shape for v in seeds]:
-        for variable, value in zip(seeds, values):
-            variable.assign(np.array(value, variable.dtype))
+    if "seeds" not in state:
+        return  # a backup of Keras'
+    seeds, saved = _seeds(model), state["seeds"]
+    found = _by_path(saved, list(seeds)) if isinstance(saved, dict) else None
+    if found is None or any(
+        np.shape(found[path]) != seed.shape for path, seed in seeds.items()
+    ):
+        warnings.warn(
+            "The backup holds the states of other random layers, such as "
+            "Dropout, than the model has. They begin anew, so the training "
+            "will not be what it would have been. Received states of: "
+            f"{list(saved)}; the model has: {list(seeds)}",
+            stacklevel=2,
+        )
+        return
+    for path, seed in seeds.items():
+        seed.assign(np.array(found[path], seed.dtype))
+
+
+def _by_path(saved: State, paths: list[str]) -> State | None:
+    """What is saved, by the paths that it has in this process."""
+    if set(saved) == set(paths):
+        return saved
+    # Keras counts all that has no name, also what the process made before.
+    if [_uncounted(p) for p in saved] == [_uncounted(p) for p in paths]:
+        return dict(zip(paths, saved.values()))
+    return None
+
+
+def _uncounted(path: str) -> str:
+    return re.sub(r"_\d+(?=/|$|:)", "", path)
 
 
 def _numpy(variable: keras.Variable) -> np.ndarray:
@@ -260,6 +306,6 @@ def _is_state(state: Any) -> bool:
         is_table(state, ("epoch", "batch", "weights"))
         and is_integer(state["epoch"])
         and state["epoch"] >= 0
-        and isinstance(state.get("seeds", []), list)
+        and isinstance(state.get("seeds", {}), (dict, list))
         and state["weights"] in (*WEIGHTS, *KERAS_FILES)
     )

@@ -1,5 +1,6 @@
 import json
 import os
+import warnings
 
 import keras
 import numpy as np
@@ -63,11 +64,44 @@ def make_multi_task_model():
     return model
 
 
+class Subclassed(keras_mtl.MultiTaskModel):
+    """Its method has no state before its first batch (on TensorFlow)."""
+
+    def __init__(self, dropout=0.3):
+        super().__init__()
+        self.shared = keras.layers.Dense(4, activation="tanh")
+        self.random = [
+            keras.layers.Dropout(dropout, seed=1),
+            keras.layers.GaussianNoise(0.1, seed=2),
+        ]
+        self.heads = [keras.layers.Dense(1), keras.layers.Dense(1)]
+
+    def call(self, inputs, training=False):
+        x = self.shared(inputs)
+        for layer in self.random:
+            x = layer(x, training=training)
+        return [head(x) for head in self.heads]
+
+
+def make_subclassed_model(aggregator="moco", weighting=None, **kwargs):
+    keras.utils.set_random_seed(0)
+    model = Subclassed(**kwargs)
+    model(X)
+    model.compile(
+        keras.optimizers.Adam(0.1),
+        loss=["mse", "mae"],
+        aggregator=aggregator,
+        weighting=weighting,
+        jit_compile=False,
+    )
+    return model
+
+
 def fit(*callbacks, model=None, epochs=EPOCHS):
     model = model or make_model()
     logs = model.fit(
         X,
-        [Y, Y] if len(model.outputs) == 2 else Y,
+        [Y, Y] if isinstance(model, keras_mtl.MultiTaskModel) else Y,
         batch_size=4,
         epochs=epochs,
         shuffle=False,
@@ -154,6 +188,26 @@ class TestBackup:
         backup = BackupAndRestore(folder)
         kill(backup, KillIn(2), model=make_multi_task_model())
         assert_goes_on(folder, whole, 2, model=make_multi_task_model())
+
+    @pytest.mark.parametrize(
+        "settings",
+        [
+            {"aggregator": "moco"},
+            {"aggregator": "moco", "weighting": "random_loss_weighting"},
+        ],
+        ids=["moco", "with_a_seed"],
+    )
+    def test_a_subclassed_model_goes_on(self, folder, settings):
+        whole = fit(model=make_subclassed_model(**settings))
+        model = make_subclassed_model(**settings)
+        kill(BackupAndRestore(folder), KillIn(2), model=model)
+        [state] = json.loads((folder / "states.json").read_text())
+        # Three batches an epoch; all else is in the file of weights.
+        assert list(state["seeds"].values()) == [[1, 6], [2, 6]]
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", ".*(random layers|The file)")
+            model = make_subclassed_model(**settings)
+            assert_goes_on(folder, whole, 2, model=model)
 
     @pytest.mark.parametrize("double", [False, True])
     @pytest.mark.parametrize(
@@ -271,6 +325,69 @@ class TestDamage:
                 fit(Full(), BackupAndRestore(folder))
         assert names(folder) == ["1.weights.h5", "states.json"]
         assert_goes_on(folder, whole, 2)
+
+
+class Named(keras.Model):
+    """Whose random layers have the names that it is given."""
+
+    def __init__(self, *names):
+        super().__init__()
+        self.seeds = [
+            keras.random.SeedGenerator(number, name=name)
+            for number, name in enumerate(names)
+        ]
+        self.built = True
+
+
+def restored(saved, model):
+    backup_and_restore._restore_seeds(model, {"seeds": saved})
+    return [np.array(seed.state).tolist() for seed in model.seeds]
+
+
+class TestSeeds:
+    def test_go_by_path(self):
+        """Also where layers are made in another order."""
+        saved = {
+            "x/seed_generator_state": [7, 1],
+            "y/seed_generator_state": [8, 2],
+        }
+        assert restored(saved, Named("y", "x")) == [[8, 2], [7, 1]]
+
+    def test_of_one_name_go_by_order(self):
+        saved = {
+            path: [number, 9]
+            for number, path in enumerate(
+                backup_and_restore._seeds(Named("x", "x"))
+            )
+        }
+        assert restored(saved, Named("x", "x")) == [[0, 9], [1, 9]]
+
+    def test_that_keras_counts_go_by_order(self):
+        saved = {
+            "seed_generator_9/seed_generator_state": [7, 1],
+            "seed_generator_10/seed_generator_state": [8, 2],
+        }
+        assert restored(saved, Named(None, None)) == [[7, 1], [8, 2]]
+
+    @pytest.mark.parametrize(
+        "saved",
+        [
+            {},
+            {"x/seed_generator_state": [7, 1]},
+            {"x/seed_generator_state": [7, 1], "z/seed_generator_state": [8]},
+            {"x/seed_generator_state": [7], "y/seed_generator_state": [8, 2]},
+            [[7, 1], [8, 2]],
+        ],
+    )
+    def test_that_do_not_fit_are_not_dropped_in_silence(self, saved):
+        with pytest.warns(UserWarning, match="random layers.*the model has"):
+            assert restored(saved, Named("x", "y")) == [[0, 0], [1, 0]]
+
+    def test_of_a_model_without_random_layers(self, folder):
+        kill(BackupAndRestore(folder), KillIn(2))
+        with pytest.warns(UserWarning, match="other random layers"):
+            model = make_model(dropout=0.0)
+            assert len(fit(BackupAndRestore(folder), model=model)[0]) == 2
 
 
 class TestBackupByKeras:
