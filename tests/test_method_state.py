@@ -160,7 +160,8 @@ def test_files_without_state_leave_the_methods_fresh_and_say_so(order):
         before = saved(state)
         if order == "hold_first":
             state.load_own_variables({})
-    assert len(warned) == 1
+    # NumPy has words of its own, about Keras' variables.
+    assert sum("fresh start" in str(w.message) for w in warned) == 1
     assert all(np.array_equal(v, before[k]) for k, v in saved(state).items())
 
 
