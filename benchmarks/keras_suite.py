@@ -8,7 +8,8 @@ It prints which pass with that alone. Keras is imported from the checkout, too.
   git clone --branch v3.15.1 https://github.com/keras-team/keras
   python -m benchmarks.keras_suite --keras=keras
   KERAS_BACKEND=jax python -m benchmarks.keras_suite --keras=keras
-  python -m benchmarks.keras_suite --keras=keras --tests=models/model_test.py
+  python -m benchmarks.keras_suite --keras=keras \
+    --keras_tests=models/model_test.py
 
 Some tests need packages of their own (grain, pandas, orbax-checkpoint,
 onnxruntime); where one is missing, they fail with the stock model as well.
@@ -55,7 +56,7 @@ TESTS = (
 
 _KERAS = flags.DEFINE_string("keras", None, "A checkout of Keras 3.15.")
 _TESTS = flags.DEFINE_list(
-    "tests", list(TESTS), "Test files and folders, below keras/src."
+    "keras_tests", list(TESTS), "Test files and folders, below keras/src."
 )
 _SECONDS = flags.DEFINE_integer(
     "seconds", 120, "Longest time for a test.", lower_bound=1
@@ -67,12 +68,12 @@ _SELECT = flags.DEFINE_string(
     "As `-k` of pytest.",
 )
 _XLA = flags.DEFINE_bool(
-    "xla",
+    "keras_xla",
     True,
     "Whether TensorFlow compiles with XLA where a test does not say.",
 )
 _OUTPUT = flags.DEFINE_string(
-    "output",
+    "keras_output",
     None,
     "Folder for what became of every test. What it holds already is not run "
     "again.",

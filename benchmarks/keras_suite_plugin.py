@@ -171,6 +171,8 @@ def substitutes(model: str, recorder: Recorder) -> dict[type, type]:
     if model == "sum":
         hide_conflict(keras_mtl.MultiTaskModel)
         keras_mtl.model.combine = without_refusal(keras_mtl.model.combine)
+        keras_mtl.MultiTaskModel._check_tasks = lambda self, losses: None
+        keras_mtl.MultiTaskModel._accept_frozen = lambda self: None
     return {
         keras.Model: keras_mtl.MultiTaskModel,
         Functional: FunctionalMultiTaskModel,
@@ -242,7 +244,8 @@ def without_refusal(combine: Callable[..., Any]) -> Callable[..., Any]:
         norms = [keras.ops.sum(g * g) for g in gradients if g is not None]
         num_tasks = len(columns[0]) if columns else 1
         gram = keras.ops.eye(num_tasks) * sum(norms, keras.ops.zeros(()))
-        return Combined(gradients, gram, keras.ops.ones((num_tasks,)))
+        weights = keras.ops.ones((num_tasks,))
+        return Combined(gradients, gram, weights, gram)
 
     return combine_any
 

@@ -45,10 +45,13 @@ _CALLBACK = flags.DEFINE_enum(
     ["keras_mtl", "keras", "keras_double"],
     "Whose BackupAndRestore; keras_double with double_checkpoint=True.",
 )
+# Named unlike flags of other programs: tests run all in one process.
 _KILLS = flags.DEFINE_integer("kills", 4, "Kills a run.", lower_bound=1)
-_EPOCHS = flags.DEFINE_integer("epochs", 12, "Epochs a run.", lower_bound=2)
+_EPOCHS = flags.DEFINE_integer(
+    "kill_epochs", 12, "Epochs a run.", lower_bound=2
+)
 _ONLY = flags.DEFINE_list("only", [], "Runs whose names hold one of these.")
-_SEED = flags.DEFINE_integer("seed", 0, "Of the moments of the kills.")
+_SEED = flags.DEFINE_integer("kill_seed", 0, "Of the moments of the kills.")
 _RUN_EAGERLY = flags.DEFINE_boolean(
     "run_eagerly", True, "Without tracing, which takes most of the time."
 )

@@ -8,7 +8,8 @@ from the checkout, too, so that tests and library are of one version.
 
   git clone https://github.com/SimplexLab/TorchJD
   python -m benchmarks.torchjd_suite --torchjd=TorchJD
-  python -m benchmarks.torchjd_suite --torchjd=TorchJD --tests=test_mgda.py
+  python -m benchmarks.torchjd_suite --torchjd=TorchJD \
+    --torchjd_tests=test_mgda.py
 
 It needs PyTorch and what TorchJD needs: pip install -e '.[test,benchmarks]'.
 """
@@ -29,7 +30,9 @@ FOLDER = Path("tests") / "unit" / "aggregation"
 
 _TORCHJD = flags.DEFINE_string("torchjd", None, "A checkout of TorchJD.")
 _TESTS = flags.DEFINE_list(
-    "tests", [""], "Test files below tests/unit/aggregation; all by default."
+    "torchjd_tests",
+    [""],
+    "Test files below tests/unit/aggregation; all by default.",
 )
 _STOCK = flags.DEFINE_bool("stock", False, "Run TorchJD's own methods.")
 

@@ -10,7 +10,7 @@ their middle half lies.
   git worktree add /tmp/before HEAD~1
   python -m benchmarks.two_checkouts --other=/tmp/before
   KERAS_BACKEND=jax python -m benchmarks.two_checkouts --other=/tmp/before \
-    --cases=pcgrad,mo_co --rounds=400
+    --paired_cases=pcgrad,mo_co --paired_rounds=400
 """
 
 import json
@@ -60,9 +60,9 @@ CASES: dict[str, dict[str, Any]] = {
 # Not `required=True`, which would bind every program whose tests run in the
 # same process.
 _OTHER = flags.DEFINE_string("other", "", "Path of the other checkout.")
-_CASES = flags.DEFINE_list("cases", list(CASES), "Which cases to time.")
+_CASES = flags.DEFINE_list("paired_cases", list(CASES), "Which cases to time.")
 _ROUNDS = flags.DEFINE_integer(
-    "rounds", 200, "Rounds of each case.", lower_bound=2
+    "paired_rounds", 200, "Rounds of each case.", lower_bound=2
 )
 # Named unlike flags of other programs: tests run all in one process.
 _NUM_TASKS = flags.DEFINE_integer(
@@ -147,7 +147,8 @@ def main(argv: list[str]) -> None:
     unknown = sorted(set(_CASES.value) - set(CASES))
     if unknown:
         raise app.UsageError(
-            f"--cases knows {', '.join(CASES)}. Received: {', '.join(unknown)}"
+            f"--paired_cases knows {', '.join(CASES)}. "
+            f"Received: {', '.join(unknown)}"
         )
     logging.use_absl_handler()
     logging.set_verbosity(logging.INFO)

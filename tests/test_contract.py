@@ -652,7 +652,10 @@ def gap(left: Any, right: Any) -> float:
 def methods() -> list[Any]:
     parameters = []
     for name, this in CASES.items():
-        variants: list[tuple] = [(name, None, None)]
+        # Without a method the model does what Keras does with such losses.
+        variants: list[tuple] = []
+        if not takes_stock(this):
+            variants.append((name, None, None))
         if this.sum:
             variants.append((name, "sum", None))
         if this.representation:

@@ -47,7 +47,9 @@ def test_what_is_no_checkout_is_refused(tmp_path):
     with pytest.raises(app.UsageError, match="holds keras_mtl"):
         two_checkouts.main(["two_checkouts"])
     (tmp_path / "keras_mtl").mkdir()
-    with flagsaver.flagsaver(other=str(tmp_path), cases=["sum", "misspelt"]):
+    with flagsaver.flagsaver(
+        other=str(tmp_path), paired_cases=["sum", "misspelt"]
+    ):
         with pytest.raises(app.UsageError, match="misspelt"):
             two_checkouts.main(["two_checkouts"])
 
