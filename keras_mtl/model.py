@@ -475,7 +475,7 @@ class MultiTaskModel(TrainStep, keras.Model):
         Args:
             data: Arguments of `fit` or its like.
         """
-        if self._settings.missing_label is None:
+        if self.missing_label is None:
             return contextlib.nullcontext()
         held_out = data.get("validation_data")
         held_out = held_out if isinstance(held_out, (list, tuple)) else ()
@@ -540,8 +540,8 @@ class MultiTaskModel(TrainStep, keras.Model):
                 f"{{'{names[0]}': {{0: 1.0, 1: 5.0}}}}. Received: "
                 f"class_weight={class_weight}"
             )
-        is_stock = not self._takes_task_gradients and self.missing_label is None
-        return None if is_stock or not names[0] else {names[0]: class_weight}
+        is_left = self._is_stock or not names[0]
+        return None if is_left else {names[0]: class_weight}
 
     def _prepare_batch(self, data: Any) -> Any:
         """Multiplies sample weights by the class weights of each task."""
@@ -616,6 +616,14 @@ class MultiTaskModel(TrainStep, keras.Model):
             or settings.weighting is not None
             or self.auxiliaries is not None
         )
+
+    @property
+    def _is_stock(self) -> bool:
+        """Whether the model is compiled to do all that Keras does, as it does.
+
+        Without gradients of tasks, labels may still be missing.
+        """
+        return not self._takes_task_gradients and self.missing_label is None
 
     @property
     def _representation(self) -> Any:
@@ -1031,11 +1039,7 @@ class MultiTaskModel(TrainStep, keras.Model):
         if not isinstance(self, Functional):
             return
         outputs = self._outputs_struct
-        is_stock = not (
-            self._takes_task_gradients
-            or arguments.get("missing_label") is not None
-        )
-        if is_stock and not keras.tree.is_nested(outputs):
+        if self._is_stock and not keras.tree.is_nested(outputs):
             return
         known = [*self.output_names, *names_in(outputs)]
         for argument, given in arguments.items():

@@ -75,7 +75,7 @@ def tell_of_not_finite(model: Any) -> None:
     """Warns if the loss of a task of a `MultiTaskModel` was not finite."""
     not_finite = model._settings.not_finite
     if not_finite is not None:
-        not_finite.tell(model._settings.missing_label)
+        not_finite.tell(model.missing_label)
 
 
 def all_finite(logs: Any) -> bool:
