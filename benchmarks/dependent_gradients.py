@@ -43,7 +43,7 @@ _METHODS = flags.DEFINE_list(
     "gram_methods", [], "Start of the names of methods; all, if empty."
 )
 _COMPILE = flags.DEFINE_bool(
-    "jit_compile", False, "Whether XLA compiles on TensorFlow, too."
+    "dependent_xla", False, "Whether XLA compiles on TensorFlow, too."
 )
 # Numbers of tasks, and what share of the Jacobians has them: the time goes with
 # their third power at least.

@@ -135,6 +135,8 @@ def run_tests(
         "TF_CPP_MIN_LOG_LEVEL": "2",
         "MPLBACKEND": "Agg",
         **os.environ,
+        # Options of tests around this one, which would want other processes.
+        "PYTEST_ADDOPTS": "",
         "PYTHONPATH": os.pathsep.join(filter(None, paths)),
     }
     with tempfile.TemporaryDirectory() as folder:

@@ -66,6 +66,8 @@ def run_tests(
     environment = {
         "TF_CPP_MIN_LOG_LEVEL": "2",
         **os.environ,
+        # Options of tests around this one, which would want other processes.
+        "PYTEST_ADDOPTS": "",
         "PYTHONPATH": os.pathsep.join(str(path) for path in paths),
     }
     done = subprocess.run(command, env=environment, check=False)

@@ -975,10 +975,12 @@ class MultiTaskModel(TrainStep, keras.Model):
 
     def _explain_nothing_shared(self, losses: Any = None) -> str:
         losses = losses or self._compile_loss
+        weighting = type(self.weighting).__name__
         return explain(
             self.task_names or losses.task_names,
             losses.outputs_without_loss,
             losses.only_columns,
+            weighting if self._observes_gradients else None,
         )
 
     def _check_tasks(self, losses: TaskLosses) -> None:

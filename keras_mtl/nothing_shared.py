@@ -51,6 +51,7 @@ def explain(
     task_names: Sequence[str],
     without_loss: Sequence[str] = (),
     columns: tuple[str, int] | None = None,
+    weighting: str | None = None,
 ) -> str:
     """What may be wrong where no variable is reached by two tasks.
 
@@ -58,9 +59,13 @@ def explain(
         task_names: The tasks.
         without_loss: Outputs that have no loss.
         columns: Name and number of columns of the only output, if it has any.
+        weighting: Name of the weighting, if it looks at gradients.
     """
     message = "No variable is reached by two or more tasks, so there is "
-    message += "nothing to aggregate. "
+    message += "nothing to aggregate"
+    if weighting is not None:
+        message += f", and nothing for the weighting '{weighting}' to compare"
+    message += ". "
     if len(task_names) < 2 and without_loss:
         message += f"The outputs {list(without_loss)} have no loss: give them "
         message += "one each"
@@ -74,8 +79,11 @@ def explain(
         message += "Give `loss` two tasks or more that share layers"
     else:
         message += "Let the tasks share layers with weights"
-    message += ", or compile with `aggregator=None`. Received: "
-    return message + f"{len(task_names)} task(s), {list(task_names)}"
+    message += ", or compile with `aggregator=None`"
+    if weighting is not None:
+        message += " and a weighting that looks at losses alone"
+    message += f". Received: {len(task_names)} task(s), {list(task_names)}"
+    return message
 
 
 def _made_to_train(layer: keras.layers.Layer) -> list[keras.Variable]:

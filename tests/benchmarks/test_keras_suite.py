@@ -1,5 +1,6 @@
 """The comparison on Keras' own tests, without a checkout of Keras."""
 
+import functools
 import importlib.util
 import json
 import sys
@@ -155,7 +156,15 @@ def test_gradients_where_nothing_is_shared_are_those_of_the_tasks():
         combine(None, [[a, a]])
 
 
-def run_pytest(tmp_path, source, *arguments):
+@pytest.fixture
+def run_pytest(tmp_path, monkeypatch):
+    """Runs a file of tests in this process, as the plugin's host does."""
+    # Workers that are asked for there would not know the plugin.
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+    return functools.partial(run_file, tmp_path)
+
+
+def run_file(tmp_path, source, *arguments):
     (tmp_path / "test_it.py").write_text(source)
     pytest.main(
         [
@@ -189,9 +198,9 @@ def test_hangs():
 """
 
 
-def test_what_becomes_of_every_test_is_recorded(tmp_path):
+def test_what_becomes_of_every_test_is_recorded(run_pytest):
     before = list(sys.meta_path)
-    found = run_pytest(tmp_path, OUTCOMES, "--seconds=1")
+    found = run_pytest(OUTCOMES, "--seconds=1")
     assert sys.meta_path == before
     found = {test.split("::")[1]: record for test, record in found.items()}
     outcomes = {test: record["outcome"] for test, record in found.items()}
@@ -205,13 +214,15 @@ def test_what_becomes_of_every_test_is_recorded(tmp_path):
     assert "longer than 1 seconds" in found["test_hangs"]["reason"]
 
 
-def test_what_is_known_and_what_is_not_asked_for_does_not_run(tmp_path):
+def test_what_is_known_and_what_is_not_asked_for_does_not_run(
+    tmp_path, run_pytest
+):
     known = {"test": "test_it.py::test_fails", "outcome": "crashed"}
     (tmp_path / "results").write_text(json.dumps(known) + "\n")
     (tmp_path / "only").write_text(
         "test_it.py::test_fails\ntest_it.py::test_passes"
     )
-    found = run_pytest(tmp_path, OUTCOMES, f"--only={tmp_path / 'only'}")
+    found = run_pytest(OUTCOMES, f"--only={tmp_path / 'only'}")
     assert {test: record["outcome"] for test, record in found.items()} == {
         "test_it.py::test_fails": "crashed",
         "test_it.py::test_passes": "passed",

@@ -204,7 +204,7 @@ def test_tasks_that_share_nothing():
         inputs, {n: keras.layers.Dense(1, name=n)(inputs) for n in Y}
     )
     model.compile("sgd", dict.fromkeys(Y, "mse"), weighting=OLAUX("main"))
-    with pytest.raises(ValueError, match="OLAUX.*share"):
+    with pytest.raises(ValueError, match="OLAUX.*compare"):
         model.train_on_batch(X, Y)
 
 
