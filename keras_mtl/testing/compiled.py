@@ -22,7 +22,8 @@ def compiled(
 
     Returns:
         A function of the same arguments and results. Its effect on
-        `variables` is as if it were not compiled.
+        `variables` is as if it were not compiled. As in `fit`, there is no
+        Python `if` or `for` on the value of a tensor.
 
     Raises:
         ValueError: If the backend is neither TensorFlow nor JAX.
@@ -37,7 +38,11 @@ def compiled(
     if backend == "tensorflow":
         import tensorflow as tf
 
-        return tf.function(function, jit_compile=jit_compile)
+        # Keras traces its training step without autograph, too: with it, a
+        # Python `if` on a tensor would pass here and fail in `fit`.
+        return tf.function(
+            function, jit_compile=jit_compile, autograph=False
+        )
     if backend == "jax":
         return _jax_compiled(function, list(variables))
     raise ValueError(

@@ -28,6 +28,15 @@ class TestCompiled:
         assert results == [2, 6, 12]
         assert float(ops.convert_to_numpy(total)) == 6
 
+    @pytest.mark.parametrize("jit_compile", [True, False])
+    def test_a_branch_on_a_value_fails_as_it_does_in_fit(self, jit_compile):
+        def branch(x):
+            return x if x > 0 else -x
+
+        run = compiled(branch, jit_compile=jit_compile)
+        with pytest.raises(Exception, match="bool|concrete"):
+            run(np.float32(-1))
+
     def test_is_traced_once_for_a_shape(self):
         traces = []
 
