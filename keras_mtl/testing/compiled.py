@@ -40,9 +40,7 @@ def compiled(
 
         # Keras traces its training step without autograph, too: with it, a
         # Python `if` on a tensor would pass here and fail in `fit`.
-        return tf.function(
-            function, jit_compile=jit_compile, autograph=False
-        )
+        return tf.function(function, jit_compile=jit_compile, autograph=False)
     if backend == "jax":
         return _jax_compiled(function, list(variables))
     raise ValueError(
