@@ -329,7 +329,7 @@ class MultiTaskModel(TrainStep, keras.Model):
         if task_names and self.built:
             # State must exist before it can be loaded.
             self._build_methods(task_names)
-        if self.optimizer is not None and self.built:
+        if self.optimizer is not None and self.built and not self._awaits_tasks:
             self.optimizer.build(self.trainable_variables)
 
     # -- fit ----------------------------------------------------------------
@@ -616,6 +616,14 @@ class MultiTaskModel(TrainStep, keras.Model):
             or settings.weighting is not None
             or self.auxiliaries is not None
         )
+
+    @property
+    def _awaits_tasks(self) -> bool:
+        """Whether a method has yet to make its state, in the first batch.
+
+        An optimizer that is built before could not train what the method does.
+        """
+        return self._takes_task_gradients and self.task_names is None
 
     @property
     def _is_stock(self) -> bool:
@@ -1159,7 +1167,10 @@ class MultiTaskModel(TrainStep, keras.Model):
     def _build_methods(self, task_names: Sequence[str]) -> None:
         """Makes the state of the methods, once the tasks are known."""
         settings = self._settings
-        if settings.task_names is not None or not self._takes_task_gradients:
+        if not self._takes_task_gradients:
+            return
+        if settings.task_names is not None:
+            self._check_same_tasks(task_names)
             return
         # Also what is loaded: assigned in the traced step, it would be
         # assigned again in every step.
@@ -1174,6 +1185,16 @@ class MultiTaskModel(TrainStep, keras.Model):
                 aggregator=settings.aggregator, weighting=settings.weighting
             )
         settings.task_names = list(task_names)
+
+    def _check_same_tasks(self, task_names: Sequence[str]) -> None:
+        """A file may name other tasks than a subclassed model now has."""
+        known = self._settings.task_names
+        if not isinstance(self, Functional) and known != list(task_names):
+            raise ValueError(
+                f"The model '{self.name}' was restored with state of a method "
+                f"for the tasks {known}, and its loss now has the tasks "
+                f"{list(task_names)}. Compile it anew to begin with these."
+            )
 
     def _build_aggregator(self, num_tasks: int) -> None:
         """Makes what the aggregator remembers of gradients."""
@@ -1195,7 +1216,7 @@ class MultiTaskModel(TrainStep, keras.Model):
         self, iterator: Any = None, data_batch: Any = None
     ) -> None:
         optimizer = self.optimizer
-        if self._takes_task_gradients and self.task_names is None:
+        if self._awaits_tasks:
             # The optimizer must wait: it also trains what a weighting makes,
             # and that is made once Keras has built the losses.
             self.optimizer = None

@@ -189,8 +189,17 @@ class TestModelFile:
         model.save(tmp_path / "model.keras")
         assert_goes_on(model, keras.saving.load_model(tmp_path / "model.keras"))
 
-    def test_before_training(self, tmp_path):
-        model = compiled(functional(), "projection")
+    @pytest.mark.parametrize(
+        "make, method",
+        [
+            (functional, "projection"),
+            (subclassed, "projection"),
+            # What it trains comes with the first batch, after the optimizer.
+            (subclassed, "uncertainty"),
+        ],
+    )
+    def test_before_training(self, make, method, tmp_path):
+        model = compiled(make(), method)
         model.save(tmp_path / "model.keras")
         loaded = keras.saving.load_model(tmp_path / "model.keras")
         train(model), train(loaded)

@@ -139,6 +139,8 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
             "epoch": self._current_epoch,
             "batch": self._last_batch_seen,
             "weights": name,
+            # A subclassed model would know its tasks in its first batch only.
+            "task_names": getattr(self.model, "task_names", None),
             "seeds": {
                 path: _numpy(seed).tolist()
                 for path, seed in _seeds(self.model).items()
@@ -170,10 +172,8 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
         """Restores the last backup that can be read."""
         self._check_is_built()
         states = self._read()
-        optimizer = self.model.optimizer
-        if states and optimizer is not None and not optimizer.built:
-            # Else there is nothing to load its state into.
-            optimizer.build(self.model.trainable_variables)
+        if states:
+            self._make_variables(states[0].get("task_names"))
         for older, state in enumerate(states, 1):
             path = self._folder / state["weights"]
             try:
@@ -194,6 +194,18 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
                 _restore_seeds(self.model, state)
                 self.model._initial_epoch = state["epoch"]
                 return
+
+    def _make_variables(self, task_names: list[str] | None) -> None:
+        """Makes what a method and the optimizer remember, to be loaded."""
+        if getattr(self.model, "_awaits_tasks", False):
+            if task_names is None:
+                # A backup of Keras'. The optimizer has to begin anew: what
+                # the method may train comes in the first batch.
+                return
+            self.model._build_methods(task_names)
+        optimizer = self.model.optimizer
+        if optimizer is not None and not optimizer.built:
+            optimizer.build(self.model.trainable_variables)
 
     def _check_is_built(self) -> None:
         if not self.model.built:
@@ -301,11 +313,18 @@ def _loadable(path: Path) -> Path:
     return Path(shutil.copyfile(path, path.with_name(WEIGHTS[0])))
 
 
+def _are_names(found: Any) -> bool:
+    if found is None:
+        return True
+    return isinstance(found, list) and all(isinstance(n, str) for n in found)
+
+
 def _is_state(state: Any) -> bool:
     return (
         is_table(state, ("epoch", "batch", "weights"))
         and is_integer(state["epoch"])
         and state["epoch"] >= 0
         and isinstance(state.get("seeds", {}), (dict, list))
+        and _are_names(state.get("task_names"))
         and state["weights"] in (*WEIGHTS, *KERAS_FILES)
     )

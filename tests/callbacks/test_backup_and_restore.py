@@ -194,8 +194,10 @@ class TestBackup:
         [
             {"aggregator": "moco"},
             {"aggregator": "moco", "weighting": "random_loss_weighting"},
+            # It trains a variable, which the optimizer has to know.
+            {"aggregator": None, "weighting": "uncertainty"},
         ],
-        ids=["moco", "with_a_seed"],
+        ids=["moco", "with_a_seed", "trained"],
     )
     def test_a_subclassed_model_goes_on(self, folder, settings):
         whole = fit(model=make_subclassed_model(**settings))
@@ -286,6 +288,17 @@ class TestDamage:
         with pytest.raises(ValueError, match="1.weights.h5' cannot be res"):
             fit(BackupAndRestore(folder))
 
+    def test_a_subclassed_model_with_other_tasks(self, folder):
+        kill(BackupAndRestore(folder), KillIn(2), model=make_subclassed_model())
+        [state] = json.loads((folder / "states.json").read_text())
+        assert state["task_names"] == ["mse", "mae"]
+        state["task_names"] = ["a", "b"]
+        (folder / "states.json").write_text(json.dumps([state]))
+        if keras.backend.backend() == "jax":
+            return  # there, tasks are known before the backup is restored
+        with pytest.raises(ValueError, match="restored.*'a', 'b'.*'mse'"):
+            fit(BackupAndRestore(folder), model=make_subclassed_model())
+
     def test_another_model(self, folder):
         kill(BackupAndRestore(folder), KillIn(2))
         with pytest.raises(ValueError, match="cannot be restored into this"):
@@ -302,6 +315,8 @@ class TestDamage:
             '[{"epoch": -1, "batch": 0, "weights": "0.weights.h5"}]',
             '[{"epoch": 1, "batch": 0, "weights": "../0.weights.h5"}]',
             '[{"epoch": 1, "batch": 0, "weights": null}]',
+            '[{"epoch": 1, "batch": 0, "weights": "0.weights.h5", '
+            '"task_names": [1]}]',
         ],
     )
     def test_another_file(self, folder, text):
@@ -409,6 +424,19 @@ class TestBackupByKeras:
         (folder / "latest.weights.h5").write_bytes(b"torn")
         with pytest.warns(UserWarning, match="latest.weights.h5' cannot be"):
             assert_goes_on(folder, plain, 2, model=make_model(dropout=0.0))
+
+    def test_of_a_subclassed_model(self, folder):
+        """What its method trains is not there when it is restored."""
+        settings = {"aggregator": None, "weighting": "uncertainty"}
+        backup = keras.callbacks.BackupAndRestore(folder)
+        kill(
+            backup,
+            KillIn(2),
+            model=make_subclassed_model(dropout=0.0, **settings),
+        )
+        model = make_subclassed_model(dropout=0.0, **settings)
+        losses, _ = fit(BackupAndRestore(folder), model=model)
+        assert len(losses) == 2 and np.all(np.isfinite(losses))
 
     def test_torn_metadata_are_none(self, folder):
         self.kill(folder, 2)
