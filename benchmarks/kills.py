@@ -1,9 +1,10 @@
 """Kills trainings at random moments, and looks at what is left of them.
 
-Trains a small model with every method that remembers something, and with every
-file of state that keras_mtl writes, once without a kill, and once more where
-the process is killed (SIGKILL) again and again and a new one goes on. At the
-end, weights, the logs of all epochs and the files must be the same to the bit.
+Trains a small model with every method that remembers something, a subclassed
+one with some of them, and with every file of state that keras_mtl writes, once
+without a kill, and once more where the process is killed (SIGKILL) again and
+again and a new one goes on. At the end, weights, the logs of all epochs and the
+files must be the same to the bit.
 
   python -m benchmarks.kills
   python -m benchmarks.kills --callback=keras
@@ -30,10 +31,12 @@ import keras
 import numpy as np
 from absl import app
 from absl import flags
+from keras.optimizers.schedules import ExponentialDecay
 
 import keras_mtl
 from examples import every_method
 from keras_mtl.files import write_whole
+from keras_mtl.method import Method
 from keras_mtl.selection import BanditSelection
 from keras_mtl.selection import BetaBandit
 from keras_mtl.selection import MixingRatioSearch
@@ -62,6 +65,24 @@ MODULES = {
     "aggregator": keras_mtl.aggregators,
     "weighting": keras_mtl.weightings,
 }
+# Of methods that need them, or remember nothing without them.
+ARGUMENTS = {
+    "orthogonal": {"smoothing": 0.3},
+    "unweighted_cosine": {"smoothing": 0.3},
+    "weighted_cosine": {"smoothing": 0.3},
+    "mo_do": {"rho": 0.1},
+    "constant": {"weights": [1.0, 2.0, 3.0]},
+    "krum": {"num_byzantine": 0},
+    "svdweights": {"task_weights": {"a": 0.5}},
+    "schedule": {"schedules": {"a": ExponentialDecay(1.0, 5, 0.5)}},
+}
+# Methods that a subclassed model is trained with as well.
+SUBCLASSED = (
+    ("aggregator", "mo_co"),
+    ("aggregator", "projection"),
+    ("weighting", "uncertainty"),
+    ("weighting", "grad_norm"),
+)
 # On a busy machine, where each process may get a small part of a core.
 GIVE_UP_SECONDS = 3600.0
 
@@ -120,18 +141,17 @@ def make_backup(folder: pathlib.Path) -> keras.callbacks.Callback:
     )
 
 
-def make_model(**settings: Any) -> keras_mtl.MultiTaskModel:
+def make_model(
+    subclassed: bool = False, **settings: Any
+) -> keras_mtl.MultiTaskModel:
     """Two shared layers, random ones among them, and a head a task."""
     keras.utils.set_random_seed(0)
     inputs = keras.Input((6,))
-    x = keras.layers.Dense(64, activation="tanh")(inputs)
-    if _CALLBACK.value == "keras_mtl":
-        # Files of weights do not have its state, and Keras' backup is one.
-        x = keras.layers.Dropout(0.2, seed=1)(x)
-    x = keras.layers.Dense(32, activation="tanh", name=LAYER)(x)
-    model = keras_mtl.MultiTaskModel(
-        inputs, {task: keras.layers.Dense(1, name=task)(x) for task in TASKS}
-    )
+    if subclassed:
+        model = Subclassed()
+        model(inputs)  # a backup is restored into variables that are there
+    else:
+        model = keras_mtl.MultiTaskModel(inputs, Layers()(inputs))
     model.compile(
         keras.optimizers.Adam(0.01),
         loss=dict.fromkeys(TASKS, "mse"),
@@ -140,6 +160,35 @@ def make_model(**settings: Any) -> keras_mtl.MultiTaskModel:
         **settings,
     )
     return model
+
+
+class Layers:
+    """What both kinds of models are made of."""
+
+    def __init__(self) -> None:
+        self.shared = [
+            keras.layers.Dense(64, activation="tanh"),
+            keras.layers.Dense(32, activation="tanh", name=LAYER),
+        ]
+        if _CALLBACK.value == "keras_mtl":
+            # Files of weights lack its state, and Keras' backup is one.
+            self.shared.insert(1, keras.layers.Dropout(0.2, seed=1))
+        self.heads = {task: keras.layers.Dense(1, name=task) for task in TASKS}
+
+    def __call__(self, x: Any) -> dict[str, Any]:
+        for layer in self.shared:
+            x = layer(x)
+        return {task: head(x) for task, head in self.heads.items()}
+
+
+class Subclassed(keras_mtl.MultiTaskModel):
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts = Layers()
+        self.tracked = [*self.parts.shared, *self.parts.heads.values()]
+
+    def call(self, inputs: Any) -> dict[str, Any]:
+        return self.parts(inputs)
 
 
 def make_data() -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -152,7 +201,13 @@ def make_data() -> tuple[np.ndarray, dict[str, np.ndarray]]:
 def train(
     folder: pathlib.Path, begun: Callable[[], None], settings: dict[str, Any]
 ) -> None:
-    """Trains with a method, from where another process was killed."""
+    """Trains a model, from where another process was killed.
+
+    Args:
+        folder: Where it works.
+        begun: To call when it has begun.
+        settings: Arguments of `make_model`.
+    """
     model = make_model(**settings)
     x, y = make_data()
     model.fit(
@@ -242,11 +297,8 @@ def remembering(folder: pathlib.Path) -> list[tuple[str, str]]:
         found = []
         for role, module in MODULES.items():
             for name in every_method.names(module):
-                try:
-                    method = every_method.make(module, name, {})
-                    make_model(**{role: method}).train_on_batch(x, y)
-                except ValueError:
-                    continue  # it needs other tasks, or arguments
+                method = make_method(role, name)
+                make_model(**{role: method}).train_on_batch(x, y)
                 if method.variables:
                     found.append((role, name))
         write_whole(folder / "found.json", json.dumps(found))
@@ -257,18 +309,25 @@ def remembering(folder: pathlib.Path) -> list[tuple[str, str]]:
     return json.loads((folder / "found.json").read_text())
 
 
+def make_method(role: str, name: str) -> Method:
+    return every_method.make(MODULES[role], name, ARGUMENTS.get(name, {}))
+
+
 def runs(methods: list[tuple[str, str]]) -> Iterator[Run]:
     """One a method that remembers something, and one a file of state."""
     yield Run("BanditSelection", choose_tasks, trained)
     yield Run("MixingRatioSearch", search_ratios, searched)
     for role, name in methods:
         yield Run(f"{role} {name}", _training(role, name), trained)
+    for role, name in SUBCLASSED:
+        work = _training(role, name, subclassed=True)
+        yield Run(f"subclassed, {role} {name}", work, trained)
 
 
-def _training(role: str, name: str) -> Callable:
+def _training(role: str, name: str, **settings: Any) -> Callable:
     def work(folder: pathlib.Path, begun: Callable[[], None]) -> None:
-        method = every_method.make(MODULES[role], name, {})
-        train(folder, begun, {role: method})
+        method = make_method(role, name)
+        train(folder, begun, {role: method, **settings})
 
     return work
 
