@@ -4,6 +4,8 @@ import ast
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -29,3 +31,7 @@ def test_names_are_one_benchmarks_own():
     assert counts
     taken = set(flags_of("examples"))
     assert [n for n, count in counts.items() if count > 1 or n in taken] == []
+
+
+if __name__ == "__main__":
+    raise SystemExit(pytest.main([__file__]))
