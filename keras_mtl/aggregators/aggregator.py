@@ -148,7 +148,14 @@ class Aggregator(Method):
         weights = self.weights
         if self.tracks_rows:
             self.build_rows([(size,)], num_tasks)
-            columns = self.track([ops.unstack(jacobian)], losses=losses)
+            # In a model the trainer goes back to the state before a step that
+            # is not finite; here nobody does, and state would stay NaN.
+            finite = ops.all(ops.isfinite(jacobian))
+            columns = self.track(
+                [ops.unstack(jacobian)],
+                losses=losses,
+                present=ops.repeat(finite[None], num_tasks),
+            )
             jacobian = ops.stack(columns[0])
             weights = self.tracked_weights
         gram, unit = _scaled_gram(jacobian)
@@ -285,6 +292,9 @@ class Aggregator(Method):
 
         Returns:
             For each variable its R >= T rows, those of the tasks first.
+
+        It need not look for gradients that are not finite: what it remembers
+        of a step that is skipped is undone.
         """
         raise NotImplementedError
 

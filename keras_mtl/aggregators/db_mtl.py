@@ -98,7 +98,7 @@ class DBMTL(Aggregator):
         present: Tensor | None = None,
     ) -> list[Column]:
         """Moves the averages, and puts them in place of the gradients."""
-        learning = slots.learning_tasks(columns, present)
+        learning = slots.taking_part(present, len(columns[0]))
         steps = self.steps + ops.cast(learning, "float32")
         keep = self.beta / ops.maximum(steps, 1.0) ** self.beta_sigma
         factors = (1.0 - keep) / _sizes(losses, "float32")

@@ -100,7 +100,7 @@ class DoubleSampling(Aggregator):
     ) -> list[Column]:
         """Appends the gradients of the step before, and keeps these."""
         del losses
-        learning = slots.learning_tasks(columns, present)
+        learning = slots.taking_part(present, len(columns[0]))
         tracked = []
         for slot, column in zip(self.previous, columns):
             gradients = [
