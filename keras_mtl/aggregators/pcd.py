@@ -13,15 +13,12 @@ from keras_mtl.arguments import number_above_zero
 from keras_mtl.arguments import number_to_one
 from keras_mtl.main_task import check_main_task
 from keras_mtl.main_task import index_of_main_task
-from keras_mtl.solvers.active_set import times
-from keras_mtl.solvers.cosines import to_cosines
 from keras_mtl.solvers.gram import Tensor
 from keras_mtl.solvers.gram import diagonal
 from keras_mtl.solvers.gram import divisor
-from keras_mtl.solvers.gram import epsilon_of
 from keras_mtl.solvers.gram import in_units
 from keras_mtl.solvers.gram import to_gram
-from keras_mtl.solvers.nonnegative import nonnegative_quadratic
+from keras_mtl.solvers.priority import priority_weights
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
@@ -56,7 +53,8 @@ class PCD(Aggregator):
     gradient g, rounding changes the update by about 1e-7 (|g| / |d|)^2 of its
     length (20 times that at most, in random trials): by 1e-4 to 1e-3 where an
     auxiliary gradient is the reverse of g and `tau` is 0.02, as |d| / |g| is
-    near `tau` there.
+    near `tau` there. With more tasks than coordinates angles
+    are known better, and d down to 1e-4 of g's length is told from none.
 
     Args:
         main_task: Name of the main task, or its index in the order of `loss`.
@@ -139,14 +137,9 @@ class PCD(Aggregator):
         order = np.array([main, *(t for t in range(size) if t != main)])
         places = np.argsort(order)
         scaled = ops.take(ops.take(scaled, order, axis=-2), order, axis=-1)
-        multipliers = priority_multipliers(scaled, self.tau)
-        ones = ops.ones_like(multipliers[..., :1])
-        weights = ops.concatenate([ones, multipliers], axis=-1)
-        length = ops.sqrt(
-            divisor(_square(scaled, weights)) / divisor(scaled[..., 0, :1])
-        )
-        vanishes = _square(scaled, weights) <= _noise(scaled, weights)
-        weights = ops.where(vanishes, 0.0, weights / length)
+        weights, square = priority_weights(scaled, self.tau)
+        length = ops.sqrt(divisor(square) / divisor(scaled[..., 0, :1]))
+        weights = ops.where(square == 0, 0.0, weights / length)
         weights = ops.take(weights, places, axis=-1)
         # As long as the main gradient, which is not scaled itself.
         weights = weights * scales / scales[..., main : main + 1]
@@ -187,46 +180,3 @@ class PCD(Aggregator):
             "epsilon": self.epsilon,
             **super().get_config(),
         }
-
-
-def priority_multipliers(gram: Tensor, tau: float) -> Tensor:
-    """What to add of each auxiliary gradient, at least.
-
-    The multipliers m >= 0 of the conditions minimise
-    (1/2) m' K m - b' m with b_t = tau |g_t|^2 - g_t . g_main, over the
-    auxiliary tasks. That is solved for unit gradients, whose multipliers are m
-    times the norms.
-
-    Args:
-        gram: Float tensor `[..., T, T]`, the main task first.
-        tau: The share.
-
-    Returns:
-        Float tensor `[..., T - 1]`; zeros where the conditions cannot be met.
-    """
-    cosines, lengths = to_cosines(gram[..., 1:, 1:])
-    pull = tau * diagonal(gram)[..., 1:] - gram[..., 0, 1:]
-    pull = pull / lengths
-    largest = divisor(ops.max(ops.abs(pull), axis=-1, keepdims=True))
-    pull = pull / largest
-    found = nonnegative_quadratic(cosines, pull)
-    # Opposed gradients have no bound, and multipliers that only grow.
-    lack = pull - times(cosines, found)
-    noise = 1 + ops.max(found, axis=-1, keepdims=True)
-    tolerance = 100 * epsilon_of(gram) * noise
-    met = ops.all(lack <= tolerance, axis=-1, keepdims=True)
-    sane = noise < epsilon_of(gram) ** -0.5
-    found = ops.where(ops.logical_and(met, sane), found, 0.0)
-    return largest * found / lengths
-
-
-def _square(gram: Tensor, weights: Tensor) -> Tensor:
-    """Squared norm of the weighted sum, `[..., 1]`."""
-    return ops.sum(weights * times(gram, weights), axis=-1, keepdims=True)
-
-
-def _noise(gram: Tensor, weights: Tensor) -> Tensor:
-    """What rounding leaves of a squared norm that is zero."""
-    lengths = ops.sqrt(diagonal(gram))
-    total = ops.sum(ops.abs(weights) * lengths, axis=-1, keepdims=True)
-    return 10 * epsilon_of(gram) * total**2

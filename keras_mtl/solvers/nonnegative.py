@@ -36,7 +36,7 @@ def nonnegative_quadratic(matrix: Tensor, vector: Tensor) -> Tensor:
 
     - Lawson and Hanson, Solving least squares problems, 1974
     """
-    found, failed = _on_matrix(matrix, vector)
+    found, failed = quadratic_on_matrix(matrix, vector)
     return ops.cond(
         ops.any(failed),
         lambda: ops.where(failed, _on_factor(matrix, vector), found),
@@ -44,7 +44,9 @@ def nonnegative_quadratic(matrix: Tensor, vector: Tensor) -> Tensor:
     )
 
 
-def _on_matrix(matrix: Tensor, vector: Tensor) -> tuple[Tensor, Tensor]:
+def quadratic_on_matrix(
+    matrix: Tensor, vector: Tensor
+) -> tuple[Tensor, Tensor]:
     """The active-set method of Lawson and Hanson with fixed shapes.
 
     Each turn solves the problem on the active variables without the

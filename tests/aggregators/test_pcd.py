@@ -14,6 +14,12 @@ def value(tensor):
     return ops.convert_to_numpy(tensor).astype("float64")
 
 
+def updates_of(rule, rows):
+    """The updates `[B, n]` of float32 gradients `[B, T, n]`, in one call."""
+    weights = value(rule.weights(rows @ rows.transpose(0, 2, 1)))
+    return np.einsum("bt,btn->bn", weights, rows.astype("float64"))
+
+
 def direction(rows, tau):
     """The update for gradients whose mean squares are theirs: by hand."""
     lengths = np.linalg.norm(rows, axis=1)
@@ -47,14 +53,12 @@ class TestUpdate:
     @pytest.mark.parametrize("tau", [0.0, 0.02, 0.5])
     def test_nearest_direction_in_which_all_gain(self, size, tau):
         rng = np.random.default_rng(size)
-        for _ in range(10):
-            rows = rng.standard_normal((size, 7)) * 10.0 ** rng.uniform(
-                -1, 1, (size, 1)
-            )
-            update = value(PCD(0, tau=tau).combine(rows.astype("float32")))
-            expected = direction(rows, tau)
-            error = np.linalg.norm(update - expected)
-            assert error < 2e-4 * np.linalg.norm(rows[0])
+        norms = 10.0 ** rng.uniform(-1, 1, (10, size, 1))
+        rows = (rng.standard_normal((10, size, 7)) * norms).astype("float32")
+        updates = updates_of(PCD(0, tau=tau), rows)
+        for jacobian, update in zip(rows.astype("float64"), updates):
+            error = np.linalg.norm(update - direction(jacobian, tau))
+            assert error < 2e-4 * np.linalg.norm(jacobian[0])
 
     @pytest.mark.parametrize("size", [2, 3])
     def test_what_rounding_makes_of_nearly_opposed_gradients(self, size):
@@ -81,6 +85,14 @@ class TestUpdate:
         assert (errors < 20 * 1e-7 * stretch).all()
         # Seen, so that the sentence is no excuse for what does not happen.
         assert 1e-4 < errors.max() < 5e-3
+
+    @pytest.mark.parametrize("tau, expected", [(0.0, 0.002), (0.5, 0.0)])
+    def test_narrow_cone(self, tau, expected):
+        # |x| <= 0.002 y - tau: d is (4e-6, 0.002) and (0, 250), where the
+        # update was 0, as if no loss could fall, and the main gradient.
+        rows = [[3.0, 0.0], [-1.0, 0.002], [1.0, 0.002], [0.0, 1.0]]
+        update = value(PCD(0, tau=tau).combine(np.array(rows, "float32")))
+        np.testing.assert_allclose(update, [3 * expected, 3], atol=3e-4)
 
     def test_no_conflict_leaves_the_main_gradient(self):
         rows = np.array([[3.0, 1.0], [1.0, 0.5], [0.0, 9.0]], "float32")
