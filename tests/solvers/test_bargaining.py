@@ -238,6 +238,27 @@ class TestDegenerate:
         # Ordinary updates have a length of about four, the root of T.
         assert lost.max() < 0.05
 
+    @pytest.mark.parametrize("alpha", [1.0, 2.0])
+    def test_more_rounding_than_margin(self, alpha):
+        # Inner products as training takes them, in float32: some matrices are
+        # further from positive definite than the first margin makes up for.
+        rows = np.zeros((400, 20, 100))
+        rng = np.random.default_rng(0)
+        for index, row in enumerate(rows):
+            rank = 2 + index % 6
+            left = rng.standard_normal((20, rank))
+            row[:] = left @ rng.standard_normal((rank, 100))
+        rows /= np.linalg.norm(rows, axis=-1, keepdims=True)
+        rows = rows.astype("float32")
+        weights = ops.convert_to_numpy(
+            solver(alpha)(rows @ rows.transpose(0, 2, 1))
+        )
+        assert np.isfinite(weights).all()
+        assert (weights > 0).all()
+        updates = np.einsum("nt,nti->ni", weights, rows.astype("float64"))
+        lost = -np.einsum("nti,ni->nt", rows, updates).min(axis=1)
+        assert lost.max() < 0.05
+
     def test_opposed(self):
         gram = ops.convert_to_tensor([[1.0, -1.0], [-1.0, 1.0]])
         weights = ops.convert_to_numpy(bargaining_weights(gram))
