@@ -10,6 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from keras_mtl.by_output import TASKS
+from keras_mtl.by_output import check_entries
+
 # What `MultiTaskModel.compile` takes beside the arguments of Keras.
 COMPILE_ARGUMENTS = (
     "aggregator",
@@ -189,7 +192,10 @@ def preference_by_task(given: Any) -> Any:
     if isinstance(values, dict):
         values = list(values.values())
     if values is not None and (
-        isinstance(values, float) or min(values) < 0 or sum(values) <= 0
+        isinstance(values, float)
+        or not values
+        or min(values) < 0
+        or sum(values) <= 0
     ):
         raise ValueError(
             "`preference` must hold numbers from 0 up, not all of them zero, "
@@ -228,7 +234,7 @@ def spread_over_tasks(
                 f"{list(task_names)}. Received: {argument}={given}"
             )
         return given
-    check_task_names(argument, given, task_names)
+    check_entries(argument, given, task_names, TASKS)
     missing = [name for name in task_names if name not in given]
     if missing and default is None:
         raise ValueError(
@@ -236,18 +242,6 @@ def spread_over_tasks(
             f"Received: {argument}={given}, without {missing}"
         )
     return [given.get(name, default) for name in task_names]
-
-
-def check_task_names(
-    argument: str, given: dict[str, Any], task_names: Sequence[str]
-) -> None:
-    """Raises if a dict names what is no task."""
-    unknown = [name for name in given if name not in task_names]
-    if unknown:
-        raise ValueError(
-            f"`{argument}` names {unknown}, which are no tasks of the model. "
-            f"Its tasks are {list(task_names)}."
-        )
 
 
 def refuse_compile_arguments(method: str, given: Iterable[str]) -> None:

@@ -14,6 +14,7 @@ from keras_mtl.auxiliary_heads import head_name
 from keras_mtl.auxiliary_heads import linear_head
 from keras_mtl.auxiliary_heads import task_names
 from keras_mtl.auxiliary_heads import undisturbed_randomness
+from keras_mtl.by_output import check_entries
 from keras_mtl.layers import AuxiliaryBranch
 from keras_mtl.layers.copies import make_layers
 from keras_mtl.model import MultiTaskModel
@@ -234,12 +235,7 @@ def _given_heads(head: Any, tasks: list[str]) -> dict[str, keras.layers.Layer]:
     if not isinstance(head, dict):
         names = [f"{task}_head" for task in tasks]
         return dict(zip(tasks, make_layers("head", head, names)))
-    unknown = sorted(set(head) - set(tasks))
-    if unknown:
-        raise ValueError(
-            f"`head` has entries {unknown} that are not among the tasks "
-            f"{tasks}. Received: head={head}"
-        )
+    check_entries("head", head, tasks, "tasks with a branch")
     return {
         task: make_layers("head", given, [f"{task}_head"])[0]
         for task, given in head.items()

@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from keras_mtl.by_output import check_entries
 from keras_mtl.layers import SelfAuxiliaryHead
 from keras_mtl.output_activation import output_activation
 from keras_mtl.symbolic_graph import operation_of
@@ -25,6 +26,8 @@ def task_names(tasks: Any, outputs: dict[str, keras.KerasTensor]) -> list[str]:
         return list(outputs)
     is_one = isinstance(tasks, str) or not isinstance(tasks, Iterable)
     names = [tasks] if is_one else list(tasks)
+    if all(isinstance(name, str) for name in names):
+        check_entries("tasks", names, outputs)
     unknown = [name for name in names if name not in outputs]
     if unknown or not names or len(set(names)) < len(names):
         raise ValueError(
@@ -73,12 +76,7 @@ def activations(
             what is no task.
     """
     given = activation if isinstance(activation, dict) else {}
-    unknown = sorted(set(given) - set(tasks))
-    if unknown:
-        raise ValueError(
-            f"`activation` has entries {unknown} that are not among the tasks "
-            f"{tasks}. Received: activation={activation}"
-        )
+    check_entries("activation", given, tasks, "tasks with an auxiliary head")
     if activation is not None and not isinstance(activation, dict):
         given = dict.fromkeys(tasks, activation)
     found = {

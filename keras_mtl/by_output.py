@@ -1,29 +1,66 @@
-"""What a user gives as a dict by the names of outputs."""
+"""What a user gives as a dict by the names of outputs, or of tasks."""
 
 from collections.abc import Iterable
 from typing import Any
 
 import keras
 
+from keras_mtl.did_you_mean import did_you_mean
+
+# What has names.
+OUTPUTS = "outputs of the model"
+TASKS = "tasks of the model"
+
 
 def check_entries(
-    argument: str, given: dict[str, Any], outputs: Iterable[str] | None
+    argument: str,
+    given: Iterable[str],
+    known: Iterable[str] | None,
+    kind: str = OUTPUTS,
 ) -> None:
-    """Raises if a dict has an entry for what is no output of the model.
+    """Raises if something has an entry for what is not there.
 
     Args:
         argument: Name of the argument, for the message.
-        given: The dict.
-        outputs: Names of the outputs.
+        given: The dict, or its names.
+        known: The names that there are.
+        kind: What has these names, in the plural.
     """
-    known = list(dict.fromkeys(outputs or ()))
+    known = list(dict.fromkeys(known or ()))
     unknown = [name for name in given if name not in known]
-    if unknown:
-        raise ValueError(
-            f"`{argument}` has entries {unknown} that are no outputs of the "
-            f"model. Its outputs are {known}. Received: {argument} with "
-            f"entries {list(given)}"
-        )
+    if not unknown:
+        return
+    hints = [did_you_mean(name, known) for name in unknown]
+    there_are = f"The {kind} are {known}."
+    if kind == OUTPUTS and not known:
+        there_are = "These have no names: return a dict from `call`."
+    raise ValueError(
+        f"`{argument}` has entries {unknown} that are no {kind}. "
+        f"{next(filter(None, hints), '')}{there_are} Received: {argument} "
+        f"with entries {list(given)}"
+    )
+
+
+def check_nested_entries(
+    argument: str,
+    given: dict[str, Any],
+    outputs: Any,
+    known: Iterable[str] | None = None,
+) -> None:
+    """Raises if a dict, or one in it, names what is no output.
+
+    Args:
+        argument: Name of the argument, for the message.
+        given: The dict. Entries of `None` may name anything.
+        outputs: The outputs, by name where `given` can go deeper.
+        known: The names that the dict can have, by default those of `outputs`.
+    """
+    given = {name: value for name, value in given.items() if value is not None}
+    check_entries(argument, given, outputs if known is None else known)
+    for name, value in given.items():
+        part = outputs.get(name) if isinstance(outputs, dict) else None
+        if isinstance(value, dict) and isinstance(part, dict):
+            check_nested_entries(f"{argument}[{name!r}]", value, part)
 
 
 def spread_by_output(
@@ -56,10 +93,9 @@ def spread_by_output(
     if isinstance(y_pred, (list, tuple)):
         check_entries(argument, given, output_names)
         return [given.get(name) for name in output_names]
-    if len(output_names or ()) != 1:
-        return given
     check_entries(argument, given, output_names)
-    return given.get(output_names[0])
+    is_one = len(output_names or ()) == 1
+    return given.get(output_names[0]) if is_one else given
 
 
 def listed_by_output(

@@ -11,10 +11,12 @@ import numpy as np
 from keras import ops
 
 from keras_mtl.arguments import is_integer
+from keras_mtl.by_output import check_entries
 from keras_mtl.keras_internals import compute_output_spec
 from keras_mtl.missing_labels import multiply_weights
 
 Tensor = Any
+WITH_LABELS = "outputs with an array of labels"
 
 # Losses that take class indices, and those that judge each column on its own.
 _OF_INDICES = (keras.losses.sparse_categorical_crossentropy,)
@@ -59,13 +61,8 @@ def is_per_task(class_weight: Any) -> bool:
 
 def validate_class_weight(class_weight: dict, output_names: list[str]) -> None:
     """Raises a `ValueError` unless it is `{output: {class: weight}}`."""
+    check_entries("class_weight", class_weight, output_names)
     for name, weights in class_weight.items():
-        if name not in output_names:
-            raise ValueError(
-                f"`class_weight` has an entry '{name}' that is no output of "
-                f"the model. Outputs are {list(output_names)}. Received: "
-                f"class_weight={class_weight}"
-            )
         if not isinstance(weights, dict) or not weights:
             raise ValueError(
                 f"`class_weight['{name}']` should be a dict from class "
@@ -242,12 +239,7 @@ def _given_weights(sample_weight: Any, labels: dict) -> dict[str, Any]:
         sample_weight = dict(zip(labels, sample_weight))
     if not isinstance(sample_weight, dict):
         return dict.fromkeys(labels, sample_weight)
-    unknown = sorted(set(sample_weight) - set(labels))
-    if unknown:
-        raise ValueError(
-            f"`sample_weight` has entries {unknown} that are no outputs "
-            f"of the model. There are labels for {list(labels)}."
-        )
+    check_entries("sample_weight", sample_weight, labels, WITH_LABELS)
     return {**dict.fromkeys(labels), **sample_weight}
 
 
@@ -335,12 +327,6 @@ def _labels_by_name(y: Any, class_weight: dict, output_names: Any) -> dict:
             "does not have. Return a dict from `call` and give the labels as "
             f"a dict. Received: class_weight={class_weight}"
         )
-    unknown = sorted(set(class_weight) - set(labels))
-    nested = [k for k in class_weight if isinstance(labels.get(k), dict)]
-    if unknown or nested:
-        raise ValueError(
-            f"`class_weight` has entries {unknown or nested} that are no "
-            f"labels. There are labels for {list(labels)}. Received: "
-            f"class_weight={class_weight}"
-        )
+    arrays = [k for k, v in labels.items() if not isinstance(v, dict)]
+    check_entries("class_weight", class_weight, arrays, WITH_LABELS)
     return labels

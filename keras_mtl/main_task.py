@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from keras_mtl.arguments import is_integer
+from keras_mtl.did_you_mean import did_you_mean
 
 
 def check_main_task(main_task: Any) -> str | int:
@@ -35,8 +36,9 @@ def index_of_main_task(main_task: str | int, tasks: Sequence[str]) -> int:
     """
     known = range(len(tasks)) if isinstance(main_task, int) else tasks
     if main_task not in known:
+        question = did_you_mean(str(main_task), tasks)
         raise ValueError(
             f"`main_task` must be one of the tasks {list(tasks)} or an index "
-            f"below {len(tasks)}. Received: main_task={main_task!r}"
+            f"below {len(tasks)}. {question}Received: main_task={main_task!r}"
         )
     return list(known).index(main_task)

@@ -21,6 +21,7 @@ from keras_mtl.auxiliary_clones import clone_auxiliaries
 from keras_mtl.auxiliary_clones import is_clone_function
 from keras_mtl.auxiliary_clones import waiting_auxiliaries
 from keras_mtl.by_output import check_entries
+from keras_mtl.by_output import check_nested_entries
 from keras_mtl.by_output import labels_by_output
 from keras_mtl.by_output import names_in
 from keras_mtl.by_output import spread_by_output
@@ -1054,8 +1055,7 @@ class MultiTaskModel(TrainStep, keras.Model):
         known = [*self.output_names, *names_in(outputs)]
         for argument, given in arguments.items():
             if isinstance(given, dict):
-                given = {k: v for k, v in given.items() if v is not None}
-                check_entries(argument, given, known)
+                check_nested_entries(argument, given, outputs, known)
 
     def _validate_methods(
         self, loss: Any, aggregator: Any, weighting: Any, representation: Any
@@ -1360,8 +1360,10 @@ def _validate_loss_weights(loss_weights: Any, loss: Any) -> None:
                 "`loss_weights` should be finite numbers "
                 f"from 0 up. Received: loss_weights={loss_weights}"
             )
-    both_by_name = isinstance(loss_weights, dict) and isinstance(loss, dict)
-    if both_by_name and set(loss_weights) != set(loss):
+    if not isinstance(loss_weights, dict) or not isinstance(loss, dict):
+        return
+    check_entries("loss_weights", loss_weights, loss, "tasks of `loss`")
+    if set(loss_weights) != set(loss):
         # Keras would take the values in their order and ignore the names.
         raise ValueError(
             "`loss_weights` should have an entry for each task of `loss`, "

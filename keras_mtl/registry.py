@@ -1,15 +1,14 @@
 """Finding a method by its name, as Keras finds its losses and optimizers."""
 
-import difflib
 import inspect
 import re
-from collections.abc import Iterable
 from collections.abc import Sequence
 from typing import Any
 from typing import ClassVar
 
 import keras
 
+from keras_mtl.did_you_mean import did_you_mean
 from keras_mtl.method import Method
 from keras_mtl.method import snake_case
 
@@ -39,12 +38,6 @@ def serialize_method(method: Method | None) -> dict[str, Any] | None:
             f"'{forgotten[0]}': self.{forgotten[0]}}}`."
         )
     return keras.saving.serialize_keras_object(method)
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A question for error messages, ending in a space; else nothing."""
-    close = difflib.get_close_matches(name.lower(), known, n=1)
-    return f"Did you mean '{close[0]}'? " if close else ""
 
 
 class Registry:

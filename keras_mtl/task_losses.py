@@ -15,6 +15,7 @@ import keras
 from keras import ops
 
 from keras_mtl.by_output import check_entries
+from keras_mtl.by_output import check_nested_entries
 from keras_mtl.by_output import listed_by_output
 from keras_mtl.by_output import spread_by_output
 from keras_mtl.class_weights import Judged
@@ -161,10 +162,7 @@ class TaskLosses(CompileLoss):
             entry.loss.has_class_weight = entry.loss.output in outputs
 
     def build(self, y_true: Any, y_pred: Any) -> None:
-        if isinstance(self._user_loss, dict) and isinstance(y_pred, dict):
-            given = self._user_loss.items()
-            given = {name: loss for name, loss in given if loss is not None}
-            check_entries("loss", given, y_pred)
+        self._check_names(y_pred)
         super().build(y_true, y_pred)
         self._outputs = _outputs(y_pred, self.output_names)
         outputs = [entry.name for entry in self._flat_losses]
@@ -186,6 +184,23 @@ class TaskLosses(CompileLoss):
         if self.missing_label is not None:
             self._metrics[:] = [_LabelledMean(m.name) for m in self._metrics]
         _check_missing_label_names(self.missing_label, self._flat_losses)
+
+    def _check_names(self, y_pred: Any) -> None:
+        """Raises for entries of what is no output.
+
+        Keras says that structures do not match, or takes values in their
+        order. Where there is one output it takes any name.
+        """
+        for argument, given in (
+            ("loss", self._user_loss),
+            ("loss_weights", self._user_loss_weights),
+        ):
+            if not isinstance(given, dict):
+                continue
+            if isinstance(y_pred, dict):
+                check_nested_entries(argument, given, y_pred)
+            elif not self.output_names and keras.tree.is_nested(y_pred):
+                check_entries(argument, given, None)
 
     def _split_columns(self) -> list[str]:
         """Puts a loss a column in the place of each `PerColumn`.
@@ -263,15 +278,14 @@ class TaskLosses(CompileLoss):
             needed = [name for name in outputs if losses.get(name) is not None]
         elif keras.tree.is_nested(self._user_loss):
             needed = []
-        unknown = [name for name in y_true if name not in outputs]
+        check_entries("y", y_true, outputs)
         without = [name for name in needed if name not in y_true]
-        if unknown or without:
+        if without:
             raise ValueError(
-                f"The labels must be those of the model's outputs {outputs}, "
-                "for each that has a loss; where `keras_mtl.selection` makes "
-                "the labels, they are those of the tasks in its `data`. "
-                f"Received: labels of {list(y_true)} (unknown: {unknown}, "
-                f"missing: {without})"
+                f"There must be labels of all outputs that have a loss, "
+                f"{needed}; where `keras_mtl.selection` makes the labels, they "
+                "are those of the tasks in its `data`. Received: labels of "
+                f"{list(y_true)}, without {without}"
             )
 
     def num_labelled(self, output: str) -> float | None:
@@ -480,10 +494,4 @@ def _check_missing_label_names(missing_label: Any, entries: list) -> None:
     if not isinstance(missing_label, dict):
         return
     known = [entry.loss.output for entry in entries]
-    unknown = sorted(set(missing_label) - set(known))
-    if unknown:
-        raise ValueError(
-            f"`missing_label` has entries {unknown} that are no outputs with "
-            f"a loss. The outputs with a loss are {known}. Received: "
-            f"missing_label={missing_label}"
-        )
+    check_entries("missing_label", missing_label, known, "outputs with a loss")

@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from keras_mtl.by_output import check_entries
+from keras_mtl.by_output import check_nested_entries
 from keras_mtl.by_output import spread_by_output
 from keras_mtl.keras_internals import CompileMetrics
 from keras_mtl.keras_internals import flatten_with_path
@@ -98,14 +98,14 @@ class TaskMetrics(CompileMetrics):
         """
         if not keras.tree.is_nested(y_pred):
             return
-        outputs = y_pred if isinstance(y_pred, dict) else self.output_names
+        known = y_pred if isinstance(y_pred, dict) else self.output_names
         for argument, given in (
             ("metrics", self._user_metrics),
             ("weighted_metrics", self._user_weighted_metrics),
         ):
-            if not isinstance(given, dict) or not outputs:
+            if not isinstance(given, dict):
                 continue
-            check_entries(argument, given, outputs)
+            check_nested_entries(argument, given, y_pred, known or ())
             without = [
                 name
                 for name, value in given.items()

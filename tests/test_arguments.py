@@ -14,6 +14,7 @@ from keras_mtl.arguments import number_to_one
 from keras_mtl.arguments import numbers_by_task
 from keras_mtl.arguments import optional_file
 from keras_mtl.arguments import optional_path
+from keras_mtl.arguments import preference_by_task
 from keras_mtl.arguments import spread_over_tasks
 
 NAMES = ["a", "b"]
@@ -109,6 +110,12 @@ def test_by_task(given, clean, spread):
     assert spread_over_tasks("x", clean, NAMES, default=7.0) == spread
 
 
+@pytest.mark.parametrize("given", [{}, [], 0.0, {"a": 0}, [-1.0, 2.0], True])
+def test_no_preference(given):
+    with pytest.raises(ValueError, match="`preference` must"):
+        preference_by_task(given)
+
+
 @pytest.mark.parametrize("given", ["ab", [], ["a"], {"a": None}, [[1.0]]])
 def test_no_numbers_by_task(given):
     with pytest.raises(ValueError, match="`x` must be a dict from names of"):
@@ -119,7 +126,7 @@ def test_no_numbers_by_task(given):
     "given, message",
     [
         ([1.0], r"a number for each of the tasks \['a', 'b'\]"),
-        ({"c": 1.0}, r"`x` names \['c'\]"),
+        ({"c": 1.0}, r"`x` has entries \['c'\]"),
         ({"a": 1.0}, r"must name each of the tasks.*without \['b'\]"),
     ],
 )

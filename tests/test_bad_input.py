@@ -493,12 +493,17 @@ def loss_weight_of_wrong_type():
     compiled(loss_weights={"a": "high", "b": 1.0})
 
 
-@mistake("`loss_weights` should have an entry ... ['a', 'b'] ... 'c'")
+@mistake("`loss_weights` has entries ['c'] ... no tasks ... ['a', 'b']")
 def loss_weight_of_an_unknown_task():
     compiled(loss_weights={"a": 1.0, "c": 1.0})
 
 
-@mistake("`class_weight` ... 'c' ... no output ... ['a', 'b']")
+@mistake("`loss_weights` should have an entry ... ['a', 'b'] ... {'a'")
+def loss_weights_of_some_tasks():
+    compiled(loss_weights={"a": 1.0})
+
+
+@mistake("`class_weight` has entries ['c'] ... no outputs ... ['a', 'b']")
 def class_weight_of_an_unknown_output():
     fit(class_weight={"c": {0: 1.0}})
 
@@ -603,7 +608,7 @@ def metrics_of_an_unknown_output_where_there_is_one():
     compiled(model, loss="mse", metrics={"zz": ["mae"]}, missing_label=-1)
 
 
-@mistake("labels must be those ... ['a', 'b'] ... unknown: ['c']")
+@mistake("`y` has entries ['c'] that are no outputs ... ['a', 'b']")
 def labels_of_an_unknown_output():
     fit(data=(X, {**Y, "c": Y["b"]}))
 

@@ -24,7 +24,8 @@ def spread(given, y_pred, names=None):
         ({"b": 5}, {"a": 0, "b": 0}, None, {"a": None, "b": 5}),
         ({"b": 5}, [0, 0], ["a", "b"], [None, 5]),
         ({"a": 5}, 0, ["a"], 5),
-        ({"a": 5}, 0, None, {"a": 5}),
+        ({"a": 5}, 0, ["a", "b"], {"a": 5}),
+        ({}, 0, None, {}),
         ({"c": 5}, NESTED, None, {"what": {"a": None, "b": None}, "c": 5}),
         (
             {"what": {"b": 5}},
@@ -45,11 +46,13 @@ def test_what_is_not_named_is_none(given, y_pred, names, expected):
         ({"a": 5, "b": 6, "aa": 7}, {"a": 0, "b": 0}, None),
         ({"aa": 5}, [0, 0], ["a", "b"]),
         ({"aa": 5}, 0, ["a"]),
+        ({"aa": 5}, 0, None),
+        ({"aa": 5}, [0, 0], None),
         ({"what": {"aa": 5}}, NESTED, None),
     ],
 )
 def test_what_is_no_output_is_refused(given, y_pred, names):
-    message = r"`sample_weight` has entries \['aa'\] that are no outputs"
+    message = r"`sample_weight.* has entries \['aa'\] that are no outputs"
     with pytest.raises(ValueError, match=message):
         spread(given, y_pred, names)
 
@@ -70,7 +73,7 @@ def test_values_beside_a_list_go_by_name_too():
 
 def test_entries_that_are_outputs_pass():
     check_entries("metrics", {"a": 1}, ["a", "b"])
-    with pytest.raises(ValueError, match=r"Its outputs are \[\]"):
+    with pytest.raises(ValueError, match="no names: return a dict"):
         check_entries("metrics", {"a": 1}, None)
 
 

@@ -169,7 +169,7 @@ def test_classes_that_no_prediction_has_are_refused():
 @pytest.mark.parametrize(
     "class_weight, message",
     [
-        ({"c": {0: 1.0}}, "'c' that is no output"),
+        ({"c": {0: 1.0}}, r"entries \['c'\] that are no outputs"),
         ({"a": 2.0}, "should be a dict from class"),
         ({"a": {}}, "should be a dict from class"),
         ({"a": {"0": 1.0}}, "class indices"),

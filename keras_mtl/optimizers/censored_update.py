@@ -10,12 +10,12 @@ from keras_mtl import aggregators
 from keras_mtl.aggregators.main_task_aggregator import MainTaskAggregator
 from keras_mtl.arguments import boolean
 from keras_mtl.arguments import number_from_zero
+from keras_mtl.did_you_mean import did_you_mean
 from keras_mtl.gradients.gram import group_indices
 from keras_mtl.gradients.gram import group_variables
 from keras_mtl.gradients.gram import scaled_gram
 from keras_mtl.gradients.gram import weighted_sum
 from keras_mtl.main_task import index_of_main_task
-from keras_mtl.registry import did_you_mean
 from keras_mtl.registry import serialize_method
 from keras_mtl.replicas import num_replicas
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_mtl.arguments import check_task_names
 from keras_mtl.arguments import integer_from
+from keras_mtl.by_output import check_entries
 from keras_mtl.selection.task_labels import TaskLabels
 from keras_mtl.selection.task_labels import common_spec
 from keras_mtl.selection.task_sampler import make_all_task_data
@@ -115,7 +115,7 @@ def _labelled(task: str, data: Any, labels: TaskLabels) -> Any:
 
 def _ratios_by_task(ratios: Any, tasks: list[str]) -> dict[str, int]:
     if isinstance(ratios, Mapping):
-        check_task_names("ratios", ratios, tasks)
+        check_entries("ratios", ratios, tasks, "tasks in `data`")
         ratios = [ratios.get(task, 0) for task in tasks]
     # Also checks what they are.
     cycle = ratio_sequence(ratios)

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_mtl.by_output import check_entries
 from keras_mtl.missing_labels import validate_missing_label
 
 Tensor = Any
@@ -24,6 +25,10 @@ class TaskLabels:
     def __init__(self, specs: Mapping[str, Any], missing_label: Any):
         validate_missing_label(missing_label)
         self.specs = dict(specs)
+        if isinstance(missing_label, dict):
+            check_entries(
+                "missing_label", missing_label, self.specs, "tasks in `data`"
+            )
         self.missing = {
             task: _missing_value(task, spec, missing_label)
             for task, spec in self.specs.items()

@@ -6,8 +6,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_mtl.arguments import check_task_names
 from keras_mtl.arguments import number_from_zero
+from keras_mtl.by_output import TASKS
+from keras_mtl.by_output import check_entries
 from keras_mtl.weightings.weighting import Weighting
 
 Tensor = Any
@@ -83,7 +84,7 @@ class Schedule(Weighting):
         self.step: keras.Variable | None = None
 
     def create_state(self, task_names: tuple[str, ...]) -> None:
-        check_task_names("schedules", self.schedules, task_names)
+        check_entries("schedules", self.schedules, task_names, TASKS)
         with keras.name_scope(self.name):
             self.step = keras.Variable(
                 0, dtype="int", trainable=False, name="step"

@@ -86,7 +86,7 @@ class STCH(ReferenceScalarization):
         self.mu = number_above_zero("mu", mu)
         self.nadir = numbers_by_task("nadir", nadir)
         given = keras.tree.flatten(self.nadir)
-        if self.nadir is not None and min(given) <= 0:
+        if self.nadir is not None and min(given, default=0) <= 0:
             raise ValueError(
                 "`nadir` must hold a number above 0 for each task. Received: "
                 f"nadir={nadir}"

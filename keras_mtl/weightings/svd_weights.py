@@ -5,8 +5,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_mtl.arguments import check_task_names
 from keras_mtl.arguments import number_from_zero
+from keras_mtl.by_output import TASKS
+from keras_mtl.by_output import check_entries
 from keras_mtl.transfer.svd_task_weights import svd_task_weights
 from keras_mtl.weightings.weighting import Weighting
 
@@ -78,7 +79,7 @@ class SVDWeights(Weighting):
 
     def create_state(self, task_names: tuple[str, ...]) -> None:
         """Checks that the weights are those of tasks."""
-        check_task_names("task_weights", self.task_weights, task_names)
+        check_entries("task_weights", self.task_weights, task_names, TASKS)
 
     def weights(self, losses: Tensor) -> Tensor:
         self.check_built()

@@ -8,6 +8,8 @@ from keras import ops
 
 from keras_mtl.arguments import finite_number
 from keras_mtl.arguments import number_above_zero
+from keras_mtl.by_output import TASKS
+from keras_mtl.by_output import check_entries
 from keras_mtl.weightings.weighting import Weighting
 
 Tensor = Any
@@ -85,12 +87,9 @@ class Uncertainty(Weighting):
         self.log_variance: keras.Variable | None = None
 
     def create_state(self, task_names: tuple[str, ...]) -> None:
-        unknown = sorted(set(self.regression_tasks) - set(task_names))
-        if unknown:
-            raise ValueError(
-                f"`regression_tasks` names {unknown}, which are no tasks of "
-                f"the model. Its tasks are {list(task_names)}."
-            )
+        check_entries(
+            "regression_tasks", self.regression_tasks, task_names, TASKS
+        )
         with keras.name_scope(self.name):
             self.log_variance = keras.Variable(
                 [self.initial_log_variance] * len(task_names),

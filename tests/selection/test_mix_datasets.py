@@ -126,7 +126,9 @@ class TestMixDatasets:
     def test_refuses_what_does_not_fit(self):
         with pytest.raises(ValueError, match="`ratios`.*each of the tasks"):
             mix_datasets(DATA, [1, 2], batch_size=2)
-        with pytest.raises(ValueError, match=r"`ratios` names \['other'\]"):
+        with pytest.raises(
+            ValueError, match=r"`ratios` has entries \['other'\]"
+        ):
             mix_datasets(DATA, {"other": 1}, batch_size=2)
         with pytest.raises(ValueError, match="`data` must be a dict"):
             mix_datasets([DATA["main"]], [1], batch_size=2)

@@ -144,7 +144,7 @@ def test_bad_arguments(arguments, message):
 
 
 def test_bounds_of_other_tasks():
-    with pytest.raises(ValueError, match=r"`min_losses` names \['d'\]"):
+    with pytest.raises(ValueError, match=r"`min_losses` has entries \['d'\]"):
         built(min_losses={"d": 1.0})
 
 

@@ -163,7 +163,10 @@ class TestPreference:
         [
             ([1.0, 2.0], "a number for each of the tasks"),
             ({"a": 1.0, "b": 1.0}, r"without \['c'\]"),
-            ({"a": 1, "b": 1, "c": 1, "d": 1}, r"names \['d'\], which are no"),
+            (
+                {"a": 1, "b": 1, "c": 1, "d": 1},
+                r"has entries \['d'\] that are no",
+            ),
         ],
     )
     def test_of_other_tasks(self, preference, message):
@@ -171,7 +174,9 @@ class TestPreference:
             STCH(preference=preference).build(NAMES)
 
     def test_reference_of_other_tasks(self):
-        with pytest.raises(ValueError, match=r"`reference` names \['d'\]"):
+        with pytest.raises(
+            ValueError, match=r"`reference` has entries \['d'\]"
+        ):
             Tchebycheff(reference={"d": 1.0}).build(NAMES)
 
 

@@ -124,7 +124,7 @@ def test_bad_schedules(schedules, message):
 
 
 def test_unknown_task():
-    with pytest.raises(ValueError, match=r"`schedules` names \['x'\]"):
+    with pytest.raises(ValueError, match=r"`schedules` has entries \['x'\]"):
         Schedule({"x": 1.0}).build(["a"])
 
 

@@ -48,7 +48,7 @@ def test_bad_weights(task_weights, message):
 
 
 def test_unknown_task():
-    with pytest.raises(ValueError, match=r"`task_weights` names \['x'\]"):
+    with pytest.raises(ValueError, match=r"`task_weights` has entries \['x'\]"):
         weights_of(SVDWeights({"x": 1.0}))
 
 

@@ -110,7 +110,9 @@ def test_bad_arguments(arguments, message):
 
 
 def test_unknown_regression_task():
-    with pytest.raises(ValueError, match=r"`regression_tasks` names \['c'\]"):
+    with pytest.raises(
+        ValueError, match=r"`regression_tasks` has entries \['c'\]"
+    ):
         built(regression_tasks=["c"])
 
 
