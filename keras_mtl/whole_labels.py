@@ -1,7 +1,7 @@
 """Labels that are known or missing as a whole, checked where one can look.
 
 A compiled step cannot raise an error for what is in a tensor. Arrays that are
-given to `fit` and its like can be looked at before.
+given to `fit` and its like, of whichever library, can be looked at before.
 """
 
 import contextlib
@@ -67,8 +67,9 @@ class WholeLabels:
         """Looks at arrays of labels, by output, while they are in use."""
         arrays: dict[str, list[np.ndarray]] = {}
         for by_output in labels:
-            for output, array in by_output.items():
-                if isinstance(array, np.ndarray) and array.dtype.kind in "fiu":
+            for output, given in by_output.items():
+                array = _array_of_numbers(given)
+                if array is not None:
                     arrays.setdefault(output, []).append(array)
         before, self._arrays = self._arrays, arrays
         try:
@@ -95,3 +96,19 @@ class WholeLabels:
                     "shape of the prediction), or make an output of each "
                     f"column. Received: labels of shape {array.shape}"
                 )
+
+
+def _array_of_numbers(given: Any) -> np.ndarray | None:
+    """What is given as a NumPy array, if it has values that are numbers."""
+    if not hasattr(given, "__array__"):
+        return None
+    try:
+        array = np.asarray(given)
+    except (NotImplementedError, RuntimeError, TypeError, ValueError):
+        # A tensor of a graph, or one that is spread over several machines.
+        return None
+    if "float" in array.dtype.name:
+        # NumPy knows nothing of bfloat16, which is of no kind.
+        is_known = array.dtype.kind == "f"
+        return array if is_known else array.astype("float32")
+    return array if array.dtype.kind in "iu" else None

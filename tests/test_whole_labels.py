@@ -1,8 +1,13 @@
 """Labels in arrays are looked at, whichever is known first."""
 
+import functools
+
+import keras
 import numpy as np
 import pytest
+from keras import layers
 
+from keras_mtl import MultiTaskModel
 from keras_mtl.whole_labels import WholeLabels
 
 NAN = float("nan")
@@ -30,6 +35,70 @@ def test_arrays_that_come_after_the_requirement(value):
         # As of validation data.
         with labels.watching({"a": IN_PART[1:]}, {"a": array}):
             pass
+
+
+def as_tensorflow(array, **kwargs):
+    return pytest.importorskip("tensorflow").constant(array, **kwargs)
+
+
+def as_jax(array, **kwargs):
+    return pytest.importorskip("jax").numpy.array(array, **kwargs)
+
+
+def as_frame(array):
+    return pytest.importorskip("pandas").DataFrame(array)
+
+
+KINDS = {
+    "tensorflow": as_tensorflow,
+    "bfloat16": functools.partial(as_tensorflow, dtype="bfloat16"),
+    "jax": as_jax,
+    "jax_bfloat16": functools.partial(as_jax, dtype="bfloat16"),
+    "pandas": as_frame,
+    "float16": lambda array: array.astype("float16"),
+}
+
+
+@pytest.mark.parametrize("make", KINDS.values(), ids=KINDS)
+def test_arrays_of_every_library_are_looked_at(make):
+    labels = WholeLabels()
+    require(labels)
+    with pytest.raises(ValueError, match=MESSAGE):
+        with labels.watching({"a": make(IN_PART)}):
+            pass
+
+
+@pytest.mark.parametrize("method", ["fit", "evaluate", "train_on_batch"])
+@pytest.mark.parametrize("kind", ["tensorflow", "jax", "pandas"])
+def test_models_look_at_them(kind, method):
+    if kind == "jax" and keras.backend.backend() != "jax":
+        pytest.skip("Keras takes arrays of its backend alone")
+    on_jax = keras.backend.backend() == "jax"
+    is_other = kind == "pandas" or (kind == "tensorflow" and on_jax)
+    if method == "train_on_batch" and is_other:
+        pytest.skip("Keras takes arrays of its backend alone there")
+    inputs = keras.Input((2,))
+    model = MultiTaskModel(inputs, layers.Dense(2, "softmax", name="a")(inputs))
+    model.compile(
+        "sgd", loss="categorical_crossentropy", missing_label=float("nan")
+    )
+    train = getattr(model, method)
+    train(np.ones((3, 2)), KINDS[kind](np.eye(2)[[0, 1, 0]]))
+    with pytest.raises(ValueError, match="1 labels of 'a' .* in part"):
+        train(np.ones((3, 2)), KINDS[kind](IN_PART))
+
+
+def test_a_tensor_without_values_is_not_looked_at():
+    labels = WholeLabels()
+    require(labels)
+    tf = pytest.importorskip("tensorflow")
+
+    @tf.function
+    def watch(tensor):
+        with labels.watching({"a": tensor, "b": keras.KerasTensor((3, 2))}):
+            return tensor
+
+    assert watch(tf.constant(IN_PART)).shape == (3, 2)
 
 
 def test_labels_that_may_be_in_part():
