@@ -57,7 +57,7 @@ def replacing(
         The file to write. It is removed if writing fails.
     """
     target = _real(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     if temporary is None:
         unique = f"{os.getpid()}-{secrets.token_hex(4)}"
         temporary = f".{target.name[:40]}.{unique}.tmp"
@@ -71,6 +71,7 @@ def replacing(
         if target.exists():
             shutil.copymode(target, written)
         os.replace(written, target)
+        folder_to_disk(target.parent)
     except BaseException:
         written.unlink(missing_ok=True)
         raise
@@ -83,6 +84,32 @@ def to_disk(path: Path) -> None:
     """
     with path.open("rb+") as file:
         os.fsync(file.fileno())
+
+
+def folder_to_disk(folder: Path) -> None:
+    """Waits until the disk has the names of the files in a folder.
+
+    A machine that stops would else have an old file under a name, or none.
+    """
+    if os.name == "nt":  # keeps the names itself, and opens no folders
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some file systems know it for files only.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a folder, and those that it is in, where they are missing."""
+    missing = [f for f in (folder, *folder.parents) if not f.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for made in missing:
+        folder_to_disk(made.parent)
 
 
 def append_row(path: str | os.PathLike, row: Row) -> None:
@@ -101,7 +128,7 @@ def append_row(path: str | os.PathLike, row: Row) -> None:
     line = json.dumps(row).encode() + b"\n"
     target = _real(path)
     with _naming(path):
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent)
         with locked(path):
             if not _ends_a_line(target):
                 _mend(target, next(iter(row)))
@@ -297,6 +324,8 @@ def _append(target: Path, line: bytes) -> None:
             while rest:
                 rest = rest[file.write(rest) :]
             os.fsync(file.fileno())
+            if not size:
+                folder_to_disk(target.parent)
         except BaseException:
             file.truncate(size)
             raise

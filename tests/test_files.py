@@ -1,5 +1,6 @@
 """Files are whole after kills and on full disks, and shared without harm."""
 
+import errno
 import json
 import os
 import resource
@@ -160,6 +161,59 @@ class TestWriteWhole:
         with pytest.raises(PermissionError, match="denied.*state.json'"):
             write_whole(path, "new")
         assert path.read_text() == "old"
+
+
+@pytest.fixture
+def done(monkeypatch):
+    """What is renamed, and which files and folders the disk is asked for."""
+    found = []
+    fsync, replace = os.fsync, os.replace
+
+    def watched_fsync(descriptor):
+        is_folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+        path = os.readlink(f"/proc/self/fd/{descriptor}")
+        found.append("folder " + Path(path).name if is_folder else "file")
+        fsync(descriptor)
+
+    def watched_replace(source, target):
+        found.append("rename")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", watched_fsync)
+    monkeypatch.setattr(os, "replace", watched_replace)
+    return found
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/fd").exists(), reason="names of open files"
+)
+class TestOnDisk:
+    """What a machine that stops would else have lost."""
+
+    def test_names_follow_the_contents(self, tmp_path, done):
+        write_whole(tmp_path / "state.json", "{}")
+        assert done == ["file", "rename", f"folder {tmp_path.name}"]
+
+    def test_new_folders_are_there_before(self, tmp_path, done):
+        write_whole(tmp_path / "new" / "deep" / "state.json", "{}")
+        assert sorted(done[:2]) == ["folder new", f"folder {tmp_path.name}"]
+        assert done[2:] == ["file", "rename", "folder deep"]
+
+    def test_the_first_row_names_the_file(self, tmp_path, done):
+        for row in ROWS[:2]:
+            append_row(tmp_path / "rows.jsonl", row)
+        assert done == ["file", f"folder {tmp_path.name}", "file"]
+
+    def test_a_file_system_that_knows_it_for_files_only(
+        self, tmp_path, monkeypatch
+    ):
+        def refuse(descriptor):
+            if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+                raise OSError(errno.EINVAL, "Invalid argument")
+
+        monkeypatch.setattr(os, "fsync", refuse)
+        write_whole(tmp_path / "new" / "state.json", "{}")
+        assert (tmp_path / "new" / "state.json").read_text() == "{}"
 
 
 class TestRows:

@@ -18,6 +18,8 @@ from keras_mtl.arguments import integer_from
 from keras_mtl.arguments import is_integer
 from keras_mtl.arguments import is_table
 from keras_mtl.arguments import optional_path
+from keras_mtl.files import folder_to_disk
+from keras_mtl.files import make_folder
 from keras_mtl.files import to_disk
 from keras_mtl.files import write_whole
 
@@ -133,7 +135,7 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
         states = self._read()[: 2 if self.double_checkpoint else 1]
         used = [state["weights"] for state in states]
         name = next(name for name in WEIGHTS if name not in used)
-        self._folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self._folder)
         self._write_weights(self._folder / name)
         new = {
             "epoch": self._current_epoch,
@@ -155,6 +157,8 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
             self.model.save_weights(path)
             to_disk(path)
         except Exception as error:
+            # Before another file says that it is there.
+            folder_to_disk(path.parent)
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
             raise OSError(
