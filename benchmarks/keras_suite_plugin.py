@@ -245,7 +245,7 @@ def without_refusal(combine: Callable[..., Any]) -> Callable[..., Any]:
         num_tasks = len(columns[0]) if columns else 1
         gram = keras.ops.eye(num_tasks) * sum(norms, keras.ops.zeros(()))
         weights = keras.ops.ones((num_tasks,))
-        return Combined(gradients, gram, weights, gram)
+        return Combined(gradients, gram, weights, keras.ops.ones(()))
 
     return combine_any
 

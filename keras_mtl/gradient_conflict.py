@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_mtl.replicas import num_replicas
+from keras_mtl.solvers.gram import in_units
 
 Tensor = Any
 
@@ -21,6 +22,8 @@ class GradientConflict(keras.metrics.Metric):
     It also remembers what the last step saw, for callbacks to read:
     `gram`, the inner products `[T, T]` of the task gradients over all shared
     variables, and `task_weights`, `[T]`, what the aggregator made of them.
+    Float32 does not have the squares of gradients of 1e-20 or 1e20:
+    `scaled_gram` are the inner products of the gradients over `unit`.
 
     Args:
         num_tasks: integer.
@@ -33,20 +36,33 @@ class GradientConflict(keras.metrics.Metric):
         self.total = self.add_variable((), "zeros", name="total")
         self.count = self.add_variable((), "zeros", name="count")
         # Alike on all replicas, while sums are over them.
-        self.gram = self.add_variable(
+        self.scaled_gram = self.add_variable(
             (num_tasks, num_tasks), "zeros", aggregation="mean", name="gram"
+        )
+        self.unit = self.add_variable(
+            (), "zeros", aggregation="mean", name="unit"
         )
         self.task_weights = self.add_variable(
             (num_tasks,), "zeros", aggregation="mean", name="task_weights"
         )
 
+    @property
+    def gram(self) -> Tensor:
+        gram = ops.convert_to_tensor(self.scaled_gram)
+        return in_units(gram, ops.convert_to_tensor(self.unit))
+
     def update_state(
-        self, gram: Tensor, task_weights: Tensor, signs: Tensor | None = None
+        self, gram: Tensor, task_weights: Tensor, unit: Tensor | float = 1.0
     ) -> None:
-        # Of short gradients inner products are rounded to zero.
-        signs = gram if signs is None else signs
-        negative = ops.less(signs, 0)
-        known = ops.cast(ops.all(ops.isfinite(signs)), self.dtype)
+        """Takes what one step saw.
+
+        Args:
+            gram: Inner products `[T, T]` of the gradients over `unit`.
+            task_weights: What the aggregator multiplied them by, `[T]`.
+            unit: Scalar above zero.
+        """
+        negative = ops.less(gram, 0)
+        known = ops.cast(ops.all(ops.isfinite(gram)), self.dtype)
         conflicts = known * ops.sum(ops.cast(negative, self.dtype))
         others = known * ops.sum(
             ops.cast(ops.logical_not(negative), self.dtype)
@@ -58,7 +74,8 @@ class GradientConflict(keras.metrics.Metric):
         # when a dataset of unknown length has run out.
         seen = (conflicts + others) / self.num_tasks**2
         self.count.assign_add(seen / num_replicas())
-        self.gram.assign(gram)
+        self.scaled_gram.assign(gram)
+        self.unit.assign(unit)
         self.task_weights.assign(task_weights)
 
     def result(self) -> Tensor:

@@ -35,7 +35,8 @@ from keras_mtl.gradient_conflict import GradientConflict
 from keras_mtl.gradients import TrainStep
 from keras_mtl.gradients.combine import combine
 from keras_mtl.gradients.gram import group_variables
-from keras_mtl.gradients.gram import grouped_gram
+from keras_mtl.gradients.gram import norms_of
+from keras_mtl.gradients.gram import scaled_gram
 from keras_mtl.gradients.gram import tasks_of
 from keras_mtl.gradients.gram import total
 from keras_mtl.gradients.tap import find_operation
@@ -64,6 +65,7 @@ from keras_mtl.string_labels import labels_given
 from keras_mtl.string_labels import refuse_string_labels
 from keras_mtl.symbolic_graph import has_graph
 from keras_mtl.taken_step import is_taken
+from keras_mtl.solvers.gram import in_units
 from keras_mtl.task_losses import TaskLosses
 from keras_mtl.task_metrics import TaskMetrics
 from keras_mtl.variable_creation import lifted
@@ -731,7 +733,7 @@ class MultiTaskModel(TrainStep, keras.Model):
                 objectives,
             )
             self.gradient_conflict.update_state(
-                result.gram, result.weights, result.signs
+                result.gram, result.weights, result.unit
             )
             gradients = dict(zip(positions, result.gradients))
         else:
@@ -765,7 +767,7 @@ class MultiTaskModel(TrainStep, keras.Model):
             reduce_gram,
         )
         self.gradient_conflict.update_state(
-            result.gram, result.weights, result.signs
+            result.gram, result.weights, result.unit
         )
         return result.gradients
 
@@ -881,15 +883,8 @@ class MultiTaskModel(TrainStep, keras.Model):
             places = self._norm_places(rows, variables)
         if not places:
             return keras.ops.full((len(rows),), float("nan"))
-        squares = []
-        for row in rows:
-            found = [
-                keras.ops.cast(row[i], "float32") / objectives.scale
-                for i in places
-                if row[i] is not None
-            ]
-            squares.append(sum(keras.ops.sum(g * g) for g in found))
-        norms = keras.ops.sqrt(keras.ops.stack(squares))
+        norms = norms_of([[row[i] for i in places] for row in rows])
+        norms = norms / objectives.scale
         if objectives.present is None:
             return norms
         return keras.ops.where(objectives.present, norms, float("nan"))
@@ -906,9 +901,8 @@ class MultiTaskModel(TrainStep, keras.Model):
         if not shared:
             self._accept_frozen()
             return keras.ops.full((len(rows), len(rows)), float("nan"))
-        gram = grouped_gram(shared, [0] * len(shared))[0]
-        # One after the other: the square of a large scale is infinite.
-        gram = gram / objectives.scale / objectives.scale
+        grams, units = scaled_gram(shared, [0] * len(shared))
+        gram = in_units(grams, units / objectives.scale)[0]
         if objectives.present is None:
             return gram
         present = objectives.present

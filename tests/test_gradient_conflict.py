@@ -45,12 +45,15 @@ def test_steps_that_overflow_do_not_count(bad):
     assert float(metric.result()) == pytest.approx(0.5)
 
 
-def test_signs_tell_where_inner_products_are_rounded_to_zero():
+@pytest.mark.parametrize("unit, square", [(2.0**-100, 0), (2.0**-10, 2**-20)])
+def test_a_unit_tells_where_inner_products_are_rounded_to_zero(unit, square):
     metric = GradientConflict(3)
-    rounded = np.zeros((3, 3), "float32")
-    metric.update_state(rounded, np.ones(3, "float32"), gram_of(-1, -1, 1))
+    gram = gram_of(-1, -1, 1)
+    metric.update_state(gram, np.ones(3, "float32"), unit)
     assert float(metric.result()) == pytest.approx(2 / 3)
-    np.testing.assert_array_equal(metric.gram, rounded)
+    np.testing.assert_array_equal(metric.gram, square * gram)
+    np.testing.assert_array_equal(metric.scaled_gram, gram)
+    assert float(metric.unit) == unit
 
 
 def test_remembers_the_last_step():

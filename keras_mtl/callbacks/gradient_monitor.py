@@ -146,8 +146,12 @@ class GradientMonitor(keras.callbacks.Callback):
             )
         self._task_names = list(model.task_names)
         self._steps.append(self._step)
-        self._grams.append(_numpy(model.gradient_conflict.gram))
-        self._weights.append(_numpy(model.gradient_conflict.task_weights))
+        conflict = model.gradient_conflict
+        # In float64, which has the squares of gradients of 1e-20 and 1e20.
+        unit = float(_numpy(conflict.unit))
+        gram = _numpy(conflict.scaled_gram).astype("float64") * unit**2
+        self._grams.append(gram)
+        self._weights.append(_numpy(conflict.task_weights))
         if self._writer is not None:
             self._writer.write(self._step, self._last_scalars())
 

@@ -31,15 +31,16 @@ class Combined(NamedTuple):
 
     Attributes:
         gradients: In the order of the variables; `None` where no task reaches.
-        gram: Inner products `[T, T]` over the variables of its scope.
+        gram: Inner products `[T, T]` of the gradients over `unit`, over the
+            variables of its scope.
         weights: Task weights `[T]`, the mean over the groups.
-        signs: Inner products in a unit in which none is rounded to zero.
+        unit: Scalar in which the squares of gradients are in range.
     """
 
     gradients: list[Tensor | None]
     gram: Tensor
     weights: Tensor
-    signs: Tensor
+    unit: Tensor
 
 
 def combine(
@@ -116,12 +117,9 @@ def combine(
         found[v] if v in found else total(column)
         for v, column in enumerate(columns)
     ]
-    return Combined(
-        gradients,
-        ops.sum(in_units(task_grams, units), axis=0),
-        weights,
-        ops.sum(in_units(task_grams, units / ops.max(units)), axis=0),
-    )
+    unit = ops.max(units)
+    gram = ops.sum(in_units(task_grams, units / unit), axis=0)
+    return Combined(gradients, gram, weights, unit)
 
 
 def _grams(

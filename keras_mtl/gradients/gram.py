@@ -176,6 +176,30 @@ def scaled_gram(
     return ops.cond(ops.all(in_range), lambda: (grams, ones), rescaled)
 
 
+def norms_of(rows: Sequence[Sequence[Tensor | RowGradient | None]]) -> Tensor:
+    """Norms `[T]` of T gradients, whose squares may leave the range.
+
+    Args:
+        rows: For each task its gradients of some variables, of which it may
+            reach none.
+    """
+    found = [[g for g in row if g is not None] for row in rows]
+    columns = [[gradient] for row in found for gradient in row]
+    if not columns:
+        return ops.zeros((len(rows),), "float32")
+    # Each task has a unit of its own: one may be far shorter than another.
+    tasks = [t for t, row in enumerate(found) for _ in row]
+    grams, units = scaled_gram(columns, tasks)
+    norms = ops.sqrt(grams[:, 0, 0]) * units
+    places = dict(zip(dict.fromkeys(tasks), range(len(rows))))
+    return ops.stack(
+        [
+            norms[places[t]] if t in places else ops.zeros((), "float32")
+            for t in range(len(rows))
+        ]
+    )
+
+
 def _divided(
     columns: Sequence[Column], groups: Sequence[Any], units: Tensor
 ) -> list[Column]:

@@ -81,6 +81,25 @@ def test_values_are_those_of_numpy():
     np.testing.assert_allclose(history.weights, np.ones((12, 2)))
 
 
+@pytest.mark.parametrize("exponent", [-70, -66, 66, 70])
+@pytest.mark.parametrize("aggregator", ["sum", "mgda"])
+def test_gradients_whose_squares_float32_does_not_have(exponent, aggregator):
+    """About 1e-20 and 1e20: only the norms are so many times as large."""
+    factor = 2.0**exponent
+    model = make_model(
+        aggregator=aggregator, loss_weights=dict.fromkeys(Y, factor)
+    )
+    model.optimizer.learning_rate = LEARNING_RATE / factor
+    rows = expected_rows(model, 1)[0]
+    monitor = GradientMonitor(every_n_steps=1)
+    fit(model, monitor, steps_per_epoch=1)
+    norms = np.linalg.norm(rows, axis=-1)
+    cosine = np.sum(rows[0] * rows[1]) / norms.prod()
+    history = monitor.history
+    np.testing.assert_allclose(history.norms[0], factor * norms, rtol=1e-4)
+    np.testing.assert_allclose(history.cosines[0, 0, 1], cosine, atol=1e-4)
+
+
 def test_weights_are_those_of_the_aggregator():
     model = make_model(aggregator="pcgrad")
     monitor = GradientMonitor(every_n_steps=1)

@@ -128,7 +128,7 @@ class TestSquaresOutOfRange:
             np.testing.assert_allclose(left / 2**10, right, atol=limit)
 
     def test_signs_are_those_of_the_longest(self, size):
-        signs = ops.convert_to_numpy(self.combined("mgda", size).signs)
+        signs = ops.convert_to_numpy(self.combined("mgda", size).gram)
         columns = make_columns(seed=2)
         rows = flat([columns[v] for v in ([1] if size < 1 else [0, 2])])
         np.testing.assert_array_equal(signs < 0, rows @ rows.T < 0)

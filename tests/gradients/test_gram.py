@@ -146,5 +146,22 @@ def test_total_is_none_where_no_task_reaches():
     )
 
 
+def test_norms_of_gradients_far_apart():
+    rng = np.random.default_rng(3)
+    kernel, offset = rng.normal(size=(2, 3)), rng.normal(size=3)
+    sizes = [1.0, 1e-20, 1e20, 1e-30]
+    rows = [
+        [np.float32(s * kernel), None if i == 2 else np.float32(s * offset)]
+        for i, s in enumerate(sizes)
+    ]
+    rows += [[None, None], [np.zeros((2, 3), "float32"), None]]
+    squares = np.sum(kernel**2) + [1, 1, 0, 1] * np.array(np.sum(offset**2))
+    expected = [*(np.sqrt(squares) * sizes), 0, 0]
+    found = ops.convert_to_numpy(gram.norms_of(rows)).astype("float64")
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    none = ops.convert_to_numpy(gram.norms_of([[None], [None]]))
+    np.testing.assert_array_equal(none, [0, 0])
+
+
 if __name__ == "__main__":
     raise SystemExit(pytest.main([__file__]))

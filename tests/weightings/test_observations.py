@@ -25,9 +25,10 @@ each_setting = pytest.mark.parametrize("setting", SETTINGS)
 class Watching(Weighting):
     """Remembers what it saw last."""
 
-    def __init__(self, norm_layer=None, name=None):
+    def __init__(self, norm_layer=None, factors=(2.0, 1.0), name=None):
         super().__init__(name=name)
         self.norm_layer = norm_layer
+        self.factors = factors
 
     def create_state(self, task_names):
         self.seen = keras.Variable(
@@ -35,7 +36,7 @@ class Watching(Weighting):
         )
 
     def weights(self, losses):
-        return ops.convert_to_tensor([2.0, 1.0])
+        return ops.convert_to_tensor(self.factors)
 
     def update(self, losses, losses_after, gradient_norms):
         self.seen.assign(ops.stack([losses, losses_after, gradient_norms]))
@@ -125,6 +126,18 @@ def test_gradient_norms_at_the_last_shared_layer(setting):
     )
 
 
+@pytest.mark.parametrize("exponent", [-70, 70])
+@pytest.mark.parametrize("setting", ["compiled", "eager"])
+def test_gradient_norms_whose_squares_float32_does_not_have(setting, exponent):
+    """One task's alone are about 1e-20 or 1e20 of the other's."""
+    factors = 2.0**exponent, 1.0
+    model = make_model(Watching(factors=factors), **SETTINGS[setting])
+    model.optimizer.learning_rate = 0.0
+    model.train_on_batch(X, Y)
+    expected = np.multiply(task_gradient_norms("shared"), [factors[0] / 2, 1.0])
+    np.testing.assert_allclose(seen(model)[2], expected, rtol=1e-4)
+
+
 def test_gradient_norms_at_a_kernel_and_not_at_a_normalization():
     model = make_model(Watching(), normalized=True)
     model.train_on_batch(X, Y)
@@ -198,6 +211,18 @@ def test_gradient_gram_over_all_that_is_shared(setting):
     np.testing.assert_allclose(np.diag(seen(model)), squares, rtol=1e-3)
     np.testing.assert_allclose(seen(model), seen(model).T)
     assert abs(seen(model)[0, 1]) <= np.sqrt(np.prod(squares))
+
+
+def test_gradient_gram_is_of_gradients_without_the_loss_scale():
+    """Its square, and that of scaled gradients, float32 does not have."""
+    expected = make_model(WatchingGram())
+    expected.train_on_batch(X, Y)
+    model = make_model(WatchingGram())
+    model.optimizer = keras.optimizers.LossScaleOptimizer(
+        keras.optimizers.SGD(0.01), initial_scale=2.0**70
+    )
+    model.train_on_batch(X, Y)
+    np.testing.assert_allclose(seen(model), seen(expected), rtol=1e-4)
 
 
 def test_gradient_gram_at_a_representation():
