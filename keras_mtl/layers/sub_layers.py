@@ -26,15 +26,26 @@ class LateSubLayers(keras.layers.Layer):
     # Places in `_all_sub_layers` that are to be frozen in `build`.
     _frozen: tuple[int, ...] = ()
 
+    @property
+    def trainable(self) -> bool:
+        return keras.layers.Layer.trainable.fget(self)
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        # As of layers that are there: it holds for all of them.
+        self._frozen = ()
+        keras.layers.Layer.trainable.fset(self, value)
+
     def freeze_sub_layers(self) -> None:
         """Freezes those that were frozen when the configuration was made."""
+        frozen = self._frozen
         if not self.trainable:
             # Keras told those only that were there at the time.
             self.trainable = False
-        if not self._frozen:
+        if not frozen:
             return
         for place, layer in enumerate(self._all_sub_layers()):
-            trainable = place not in self._frozen
+            trainable = place not in frozen
             if layer.trainable != trainable:
                 layer.trainable = trainable
 
