@@ -11,6 +11,8 @@ import numpy as np
 from keras_mtl.method import seeds_of
 
 Tensor = Any
+# In a file of a model that was saved before its methods knew their tasks.
+AWAITS_TASKS = "awaits_tasks"
 
 
 class MethodState(keras.layers.Layer):
@@ -35,7 +37,12 @@ class MethodState(keras.layers.Layer):
         super().__init__(**kwargs)
         # In a namespace, because Keras would track a dict's variables.
         self._state = SimpleNamespace(
-            held={}, old_keys={}, seeds=set(), waiting={}, is_loaded=False
+            held={},
+            old_keys={},
+            seeds=set(),
+            waiting={},
+            is_loaded=False,
+            awaits_tasks=False,
         )
         self.built = True
 
@@ -50,6 +57,7 @@ class MethodState(keras.layers.Layer):
         self._state.held.clear()
         self._state.old_keys.clear()
         self._state.seeds.clear()
+        self._state.awaits_tasks = False
         if not methods:
             # Compiled after it was loaded, a model begins with its methods.
             self._state.is_loaded = False
@@ -59,6 +67,10 @@ class MethodState(keras.layers.Layer):
         is_loaded = self._state.is_loaded or self._state.waiting
         if self._state.held and is_loaded:
             self._assign_waiting()
+
+    def await_tasks(self) -> None:
+        """Notes that there are methods, which the first batch will build."""
+        self._state.awaits_tasks = True
 
     def _hold_one(self, prefix: str, method: Any) -> None:
         names = {id(v): name for name, v in method.named_variables().items()}
@@ -115,6 +127,8 @@ class MethodState(keras.layers.Layer):
         return [v for v in self.variables if not v.trainable]
 
     def save_own_variables(self, store: Any) -> None:
+        if self._state.awaits_tasks:
+            store[AWAITS_TASKS] = np.ones((), "uint8")
         for key, variable in self._state.held.items():
             store[key] = variable.numpy()
 
@@ -123,7 +137,9 @@ class MethodState(keras.layers.Layer):
         self._state.waiting.update(
             {key: np.array(store[key]) for key in store.keys()}
         )
-        self._state.is_loaded = True
+        # Methods that had not begun remember nothing that could be lacking.
+        had_begun = self._state.waiting.pop(AWAITS_TASKS, None) is None
+        self._state.is_loaded = had_begun or bool(self._state.held)
         if self._state.held:
             self._assign_waiting()
 

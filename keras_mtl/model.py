@@ -1059,6 +1059,8 @@ class MultiTaskModel(TrainStep, keras.Model):
             raise ValueError(
                 "An aggregator, a weighting and self-auxiliaries act on the "
                 "tasks of `loss`, but `loss` is None. Give a loss for each "
+        if self._takes_task_gradients:
+            self.method_state.await_tasks()
                 "task."
             )
         looks_at_losses = weighting is not None and weighting.looks_at_losses
