@@ -37,6 +37,7 @@ __all__ = [
     "unscale_loss_for_distribution",
     "wrapped_function",
 ]
+    "variables_of_optimizer",
 
 
 def in_legacy_saving() -> bool:
@@ -46,6 +47,11 @@ def in_legacy_saving() -> bool:
 
 def wrapped_function(loss_or_metric: Any) -> tuple[Any, dict[str, Any]]:
     """The function that a loss or a metric of Keras wraps, and its arguments.
+def variables_of_optimizer(optimizer: Any) -> list[Any]:
+    """The variables that an optimizer was built to train."""
+    return list(optimizer._trainable_variables)
+
+
 
     Args:
         loss_or_metric: A `LossFunctionWrapper` or a `MeanMetricWrapper`.

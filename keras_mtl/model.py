@@ -45,6 +45,7 @@ from keras_mtl.keras_internals import DotNotTrackScope
 from keras_mtl.keras_internals import Functional
 from keras_mtl.keras_internals import compute_output_spec
 from keras_mtl.keras_internals import unscale_loss_for_distribution
+from keras_mtl.late_variables import let_train
 from keras_mtl.legacy_h5 import check_legacy_config
 from keras_mtl.legacy_h5 import check_legacy_path
 from keras_mtl.method import Method
@@ -1132,6 +1133,11 @@ class MultiTaskModel(TrainStep, keras.Model):
         self._build_methods(self._all_task_names(losses))
 
     def _find_column_heads(self, losses: TaskLosses) -> frozenset[int]:
+            let_train(
+                self.optimizer,
+                self.trainable_variables,
+                self.method_state.weights,
+            )
         """Identities of variables that are heads of tasks, side by side."""
         if getattr(self.aggregator, "scope", "shared") != "shared":
             # It looks at heads as well.
