@@ -1,4 +1,4 @@
-"""Auxiliaries of what `keras.models.clone_model` makes of a model.
+"""What `keras.models.clone_model` makes of a model, and of its auxiliaries.
 
 Keras clones the layers of a graph, calls the clones and makes a model of the
 outputs. Auxiliaries are in no graph. They are cloned along with it, and wait
@@ -10,7 +10,9 @@ from typing import Any
 
 import keras
 
+from keras_mtl.arguments import COMPILE_ARGUMENTS
 from keras_mtl.gradients.tap import find_operation
+from keras_mtl.keras_internals import functional_like_constructor
 
 WAITING = "_keras_mtl_auxiliaries"
 
@@ -19,6 +21,29 @@ def is_clone_function(operation_fn: Any) -> bool:
     """Whether Keras runs through a graph to clone it, not to compute it."""
     module = getattr(operation_fn, "__module__", None)
     return module == keras.models.clone_model.__module__
+
+
+def check_is_cloned(model: keras.Model) -> None:
+    """Raises if the clone of a model would have no aggregator or weighting.
+
+    Of a class that has a constructor of its own, Keras makes a plain model,
+    and compiles it with what the class was compiled with.
+    """
+    if functional_like_constructor(type(model)) or not model.compiled:
+        return
+    given = {name: getattr(model, name, None) for name in COMPILE_ARGUMENTS}
+    own = [name for name, value in given.items() if value is not None]
+    if not own:
+        return
+    name = type(model).__name__
+    raise ValueError(
+        f"`keras.models.clone_model` makes a plain `keras.Model` of a {name}, "
+        "because that has a constructor of its own, and a plain model takes "
+        f"no {' and no '.join(own)}. Make another {name} with the constructor "
+        "and take over the weights (`other.set_weights(model.get_weights())`), "
+        "or clone the model before it is compiled. Received: a model compiled "
+        f"with {own}"
+    )
 
 
 def clone_auxiliaries(

@@ -16,6 +16,7 @@ from keras.src.losses.loss import squeeze_or_expand_to_same_rank
 from keras.src.losses.loss import unscale_loss_for_distribution
 from keras.src.losses.losses import LossFunctionWrapper
 from keras.src.models.functional import Functional
+from keras.src.models.functional import functional_like_constructor
 from keras.src.trainers.compile_utils import CompileLoss
 from keras.src.trainers.compile_utils import CompileMetrics
 from keras.src.tree.tree_api import flatten_with_path
@@ -29,15 +30,16 @@ __all__ = [
     "LossFunctionWrapper",
     "compute_output_spec",
     "flatten_with_path",
+    "functional_like_constructor",
     "get_keras_mask",
     "in_legacy_saving",
     "in_symbolic_scope",
     "set_keras_mask",
     "squeeze_or_expand_to_same_rank",
     "unscale_loss_for_distribution",
+    "variables_of_optimizer",
     "wrapped_function",
 ]
-    "variables_of_optimizer",
 
 
 def in_legacy_saving() -> bool:
@@ -45,13 +47,13 @@ def in_legacy_saving() -> bool:
     return bool(global_state.get_global_attribute("use_legacy_config", False))
 
 
-def wrapped_function(loss_or_metric: Any) -> tuple[Any, dict[str, Any]]:
-    """The function that a loss or a metric of Keras wraps, and its arguments.
 def variables_of_optimizer(optimizer: Any) -> list[Any]:
     """The variables that an optimizer was built to train."""
     return list(optimizer._trainable_variables)
 
 
+def wrapped_function(loss_or_metric: Any) -> tuple[Any, dict[str, Any]]:
+    """The function that a loss or a metric of Keras wraps, and its arguments.
 
     Args:
         loss_or_metric: A `LossFunctionWrapper` or a `MeanMetricWrapper`.

@@ -16,6 +16,7 @@ import keras
 
 from keras_mtl import aggregators
 from keras_mtl import weightings
+from keras_mtl.auxiliary_clones import check_is_cloned
 from keras_mtl.arguments import refuse_compile_arguments
 from keras_mtl.auxiliary_clones import clone_auxiliaries
 from keras_mtl.auxiliary_clones import is_clone_function
@@ -612,6 +613,12 @@ class MultiTaskModel(TrainStep, keras.Model):
     # -- one step, backend-neutral -------------------------------------------
 
     @property
+    def _run_through_graph(self, *args: Any, **kwargs: Any) -> Any:
+        # Of functional models; so Keras computes them and clones them.
+        if is_clone_function(kwargs.get("operation_fn")):
+            check_is_cloned(self)
+        return super()._run_through_graph(*args, **kwargs)
+
     def _takes_task_gradients(self) -> bool:
         """Whether the step differs from stock Keras at all."""
         settings = self._settings

@@ -16,30 +16,13 @@ from keras_mtl.auxiliaries import SelfAuxiliaries
 from keras_mtl.auxiliaries import add_self_auxiliaries
 from keras_mtl.auxiliaries import strip_auxiliaries
 from keras_mtl.layers import SelfAuxiliaryHead
-
-CROSS_ENTROPY = "sparse_categorical_crossentropy"
-LOSS = {"left": CROSS_ENTROPY, "right": "mse"}
-EXAMPLES = 48
-# For small models the faster way on each backend.
-EAGERLY = keras.backend.backend() == "tensorflow"
-
-
-def make_model(dropout: float = 0.0, width: int = 50) -> keras.Model:
-    inputs = keras.Input((12,))
-    hidden = layers.Dense(width, activation="relu", name="shared")(inputs)
-    hidden = layers.Dropout(dropout, seed=1)(hidden)
-    left = layers.Dense(8, activation="relu", name="left_hidden")(hidden)
-    left = layers.Dense(10, activation="softmax", name="left")(left)
-    right = layers.Dense(1, name="right")(hidden)
-    return keras.Model(inputs, {"left": left, "right": right}, name="net")
-
-
-def make_data(shape: tuple = (12,)) -> tuple:
-    generator = np.random.default_rng(3)
-    x = generator.normal(size=(EXAMPLES, *shape)).astype("float32")
-    left = generator.integers(0, 10, EXAMPLES)
-    right = generator.normal(size=(EXAMPLES, 1)).astype("float32")
-    return x, {"left": left, "right": right}
+from tests.auxiliary_models import CROSS_ENTROPY
+from tests.auxiliary_models import EAGERLY
+from tests.auxiliary_models import EXAMPLES
+from tests.auxiliary_models import LOSS
+from tests.auxiliary_models import fresh
+from tests.auxiliary_models import make_data
+from tests.auxiliary_models import make_model
 
 
 def next_name(name: str) -> str:
@@ -79,15 +62,6 @@ def sgd_step(model: keras.Model, **compile_arguments) -> dict[str, np.ndarray]:
     model.train_on_batch(x, y)
     after = weights_of(model)
     return {path: before[path] - after[path] for path in before}
-
-
-def fresh(weight: float | None, **arguments) -> keras.Model:
-    """The same start each time; with no auxiliaries where weight is None."""
-    keras.utils.set_random_seed(0)
-    model = make_model(**arguments.pop("model", {}))
-    if weight is None:
-        return MultiTaskModel(model.input, model.output)
-    return add_self_auxiliaries(model, "shared", weight=weight, **arguments)
 
 
 class TestHeads:

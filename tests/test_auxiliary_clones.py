@@ -3,43 +3,13 @@
 import keras
 import numpy as np
 import pytest
-from keras import layers
 
 from keras_mtl import MultiTaskModel
-from keras_mtl.auxiliaries import add_self_auxiliaries
-
-CROSS_ENTROPY = "sparse_categorical_crossentropy"
-LOSS = {"left": CROSS_ENTROPY, "right": "mse"}
-EXAMPLES = 48
-# For small models the faster way on each backend.
-EAGERLY = keras.backend.backend() == "tensorflow"
-
-
-def make_model(dropout: float = 0.0, width: int = 50) -> keras.Model:
-    inputs = keras.Input((12,))
-    hidden = layers.Dense(width, activation="relu", name="shared")(inputs)
-    hidden = layers.Dropout(dropout, seed=1)(hidden)
-    left = layers.Dense(8, activation="relu", name="left_hidden")(hidden)
-    left = layers.Dense(10, activation="softmax", name="left")(left)
-    right = layers.Dense(1, name="right")(hidden)
-    return keras.Model(inputs, {"left": left, "right": right}, name="net")
-
-
-def make_data(shape: tuple = (12,)) -> tuple:
-    generator = np.random.default_rng(3)
-    x = generator.normal(size=(EXAMPLES, *shape)).astype("float32")
-    left = generator.integers(0, 10, EXAMPLES)
-    right = generator.normal(size=(EXAMPLES, 1)).astype("float32")
-    return x, {"left": left, "right": right}
-
-
-def fresh(weight: float | None, **arguments) -> keras.Model:
-    """The same start each time; with no auxiliaries where weight is None."""
-    keras.utils.set_random_seed(0)
-    model = make_model(**arguments.pop("model", {}))
-    if weight is None:
-        return MultiTaskModel(model.input, model.output)
-    return add_self_auxiliaries(model, "shared", weight=weight, **arguments)
+from tests.auxiliary_models import EAGERLY
+from tests.auxiliary_models import LOSS
+from tests.auxiliary_models import fresh
+from tests.auxiliary_models import make_data
+from tests.auxiliary_models import make_model
 
 
 class TestClone:
@@ -116,6 +86,52 @@ class TestClone:
         (inner,) = [x for x in clone.layers if isinstance(x, MultiTaskModel)]
         assert inner.auxiliaries is not None
         assert inner.auxiliaries is not model.auxiliaries
+
+
+@keras.saving.register_keras_serializable(package="test_auxiliary_clones")
+class WithConstructor(MultiTaskModel):
+    """Keras clones it to a plain model, as any class with a constructor."""
+
+    def __init__(self, width):
+        plain = make_model(width=width)
+        super().__init__(plain.input, plain.output)
+        self.width = width
+
+
+class TestCloneOfAClassWithAConstructor:
+    @pytest.mark.parametrize("compiled", [False, True])
+    def test_is_a_plain_model_without_methods(self, compiled):
+        model = WithConstructor(5)
+        if compiled:
+            model.compile("sgd", LOSS)
+        clone = keras.models.clone_model(model)
+        assert not isinstance(clone, MultiTaskModel)
+        clone.set_weights(model.get_weights())
+        x, y = make_data()
+        for left, right in zip(
+            *[keras.tree.flatten(m(x)) for m in (model, clone)]
+        ):
+            np.testing.assert_array_equal(left, right)
+        if compiled:
+            assert np.isfinite(clone.evaluate(x, y, verbose=0)[0])
+
+    @pytest.mark.parametrize(
+        "argument, value",
+        [
+            ("aggregator", "pcgrad"),
+            ("weighting", "imtll"),
+            ("missing_label", 0),
+        ],
+    )
+    def test_says_what_to_do_with_methods(self, argument, value):
+        model = WithConstructor(5)
+        model.compile("sgd", LOSS, **{argument: value})
+        message = f"WithConstructor.* takes no {argument}.*set_weights"
+        with pytest.raises(ValueError, match=message):
+            keras.models.clone_model(model)
+        other = WithConstructor(5)
+        other.compile("sgd", LOSS, **{argument: value})
+        other.set_weights(model.get_weights())
 
 
 if __name__ == "__main__":
