@@ -7,17 +7,15 @@ from typing import NamedTuple
 import keras
 from keras import ops
 
-from keras_mtl.cellwise import has_cells
-from keras_mtl.cellwise import matched
 from keras_mtl.cellwise import mean_axis
 from keras_mtl.cellwise import one_column
 from keras_mtl.cellwise import reduced_axes
 from keras_mtl.keras_internals import get_keras_mask
-from keras_mtl.missing_labels import as_column
+from keras_mtl.labelled_batch import LabelledBatch
+from keras_mtl.labelled_batch import labelled_batch
 from keras_mtl.missing_labels import known_values
 from keras_mtl.missing_labels import leave_out_masked
 from keras_mtl.missing_labels import multiply_weights
-from keras_mtl.missing_labels import split_labels
 from keras_mtl.missing_labels import whole_axes
 from keras_mtl.replicas import num_replicas
 from keras_mtl.replicas import sum_over_replicas
@@ -69,28 +67,23 @@ class LabelledLoss:
         """The scalar loss, and the number of labels that it is a mean of."""
         self._check_kind(y_true, y_pred)
         mask = get_keras_mask(y_pred)
-        y_true = as_column(ops.convert_to_tensor(y_true), y_pred)
-        y_pred = as_column(y_pred, y_pred)
-        labels, missing = split_labels(y_true, self.missing_label)
-        labels = ops.convert_to_tensor(labels, dtype=self.loss.dtype)
-        y_pred = ops.convert_to_tensor(y_pred, dtype=self.loss.dtype)
+        batch = labelled_batch(
+            self.loss, y_true, y_pred, self.missing_label, self.loss.dtype
+        )
         if not self._is_checked:
-            self._is_checked = self._check_values(labels, y_pred)
-        found = self._values(labels, y_pred, missing)
+            self._is_checked = self._check_values(
+                batch.labels, batch.predictions
+            )
+        found = self._values(batch)
         known = found.known
         for mask in (mask, found.mask):
             known = leave_out_masked(known, mask, f"loss of '{self.task}'")
         return self._reduce(found._replace(known=known), sample_weight)
 
-    def _values(
-        self, labels: Tensor, y_pred: Tensor, missing: Tensor
-    ) -> "_Values":
+    def _values(self, batch: LabelledBatch) -> "_Values":
         """Values of the loss and whether they are known, cell by cell if so."""
-        axis = mean_axis(self.loss)
-        if axis is not None:
-            missing, _ = matched(missing, y_pred)
-            labels, y_pred = matched(labels, y_pred)
-        if axis is None or not has_cells(labels, y_pred, axis):
+        labels, y_pred, missing, axis = batch
+        if axis is None:
             values = self.loss.call(labels, y_pred)
             shape = tuple(getattr(values, "shape", ()))
             if not self._is_checked:

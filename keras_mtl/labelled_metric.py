@@ -4,22 +4,18 @@ import functools
 from typing import Any
 
 import keras
-from keras import ops
 
 from keras_mtl.cellwise import column_of
 from keras_mtl.cellwise import has_cells
-from keras_mtl.cellwise import matched
-from keras_mtl.cellwise import mean_axis
 from keras_mtl.cellwise import one_column
 from keras_mtl.cellwise import reduced_axes
 from keras_mtl.cellwise import weighs_cells
 from keras_mtl.keras_internals import get_keras_mask
 from keras_mtl.keras_internals import wrapped_function
-from keras_mtl.missing_labels import as_column
+from keras_mtl.labelled_batch import labelled_batch
 from keras_mtl.missing_labels import known_values
 from keras_mtl.missing_labels import leave_out_masked
 from keras_mtl.missing_labels import multiply_weights
-from keras_mtl.missing_labels import split_labels
 from keras_mtl.missing_labels import whole_axes
 from keras_mtl.value_shape import is_by_example
 from keras_mtl.value_shape import unusual_size
@@ -68,14 +64,10 @@ class LabelledMetric:
         self, y_true: Tensor, y_pred: Tensor, sample_weight: Any = None
     ) -> None:
         mask = get_keras_mask(y_pred) if self._wraps_function else None
-        y_true = as_column(ops.convert_to_tensor(y_true), y_pred)
-        y_pred = as_column(y_pred, y_pred)
-        labels, missing = split_labels(y_true, self.missing_label)
-        axis = mean_axis(self.metric)
+        labels, y_pred, missing, axis = labelled_batch(
+            self.metric, y_true, y_pred, self.missing_label
+        )
         if axis is not None:
-            missing, _ = matched(missing, y_pred)
-            labels, y_pred = matched(labels, y_pred)
-        if axis is not None and has_cells(labels, y_pred, axis):
             known = known_values(missing, missing.shape)
             labels = one_column(labels, axis)
             y_pred = one_column(y_pred, axis)
