@@ -171,8 +171,8 @@ def substitutes(model: str, recorder: Recorder) -> dict[type, type]:
     if model == "sum":
         hide_conflict(keras_mtl.MultiTaskModel)
         keras_mtl.model.combine = without_refusal(keras_mtl.model.combine)
-        keras_mtl.MultiTaskModel._check_tasks = lambda self, losses: None
-        keras_mtl.MultiTaskModel._accept_frozen = lambda self: None
+        keras_mtl.model.check_tasks = lambda model, losses: None
+        keras_mtl.model.accept_frozen = lambda model: None
     return {
         keras.Model: keras_mtl.MultiTaskModel,
         Functional: FunctionalMultiTaskModel,

@@ -5,7 +5,6 @@ import functools
 import inspect
 import math
 import numbers
-import warnings
 import weakref
 from collections.abc import Iterator
 from collections.abc import Sequence
@@ -16,8 +15,8 @@ import keras
 
 from keras_mtl import aggregators
 from keras_mtl import weightings
-from keras_mtl.auxiliary_clones import check_is_cloned
 from keras_mtl.arguments import refuse_compile_arguments
+from keras_mtl.auxiliary_clones import check_is_cloned
 from keras_mtl.auxiliary_clones import clone_auxiliaries
 from keras_mtl.auxiliary_clones import is_clone_function
 from keras_mtl.auxiliary_clones import waiting_auxiliaries
@@ -55,19 +54,23 @@ from keras_mtl.missing_labels import validate_missing_label
 from keras_mtl.not_finite import NotFinite
 from keras_mtl.not_finite import all_finite
 from keras_mtl.not_finite import tell_of_not_finite
-from keras_mtl.nothing_shared import explain
+from keras_mtl.nothing_shared import accept_frozen
+from keras_mtl.nothing_shared import check_tasks
 from keras_mtl.nothing_shared import frozen_variables
-from keras_mtl.nothing_shared import shared_variables
+from keras_mtl.nothing_shared import last_shared_places
+from keras_mtl.nothing_shared import positions_of
+from keras_mtl.nothing_shared import say_frozen
+from keras_mtl.nothing_shared import shared_places
 from keras_mtl.objectives import Objectives
 from keras_mtl.objectives import make_objectives
 from keras_mtl.registry import serialize_method
 from keras_mtl.replicas import num_replicas
+from keras_mtl.solvers.gram import in_units
 from keras_mtl.stock_docs import like_keras
 from keras_mtl.string_labels import labels_given
 from keras_mtl.string_labels import refuse_string_labels
 from keras_mtl.symbolic_graph import has_graph
 from keras_mtl.taken_step import is_taken
-from keras_mtl.solvers.gram import in_units
 from keras_mtl.task_losses import TaskLosses
 from keras_mtl.task_metrics import TaskMetrics
 from keras_mtl.variable_creation import lifted
@@ -610,15 +613,15 @@ class MultiTaskModel(TrainStep, keras.Model):
         plain(self.input)
         return plain.export(*args, **kwargs)
 
-    # -- one step, backend-neutral -------------------------------------------
-
-    @property
     def _run_through_graph(self, *args: Any, **kwargs: Any) -> Any:
         # Of functional models; so Keras computes them and clones them.
         if is_clone_function(kwargs.get("operation_fn")):
             check_is_cloned(self)
         return super()._run_through_graph(*args, **kwargs)
 
+    # -- one step, backend-neutral -------------------------------------------
+
+    @property
     def _takes_task_gradients(self) -> bool:
         """Whether the step differs from stock Keras at all."""
         settings = self._settings
@@ -731,9 +734,9 @@ class MultiTaskModel(TrainStep, keras.Model):
         columns = [list(column) for column in zip(*rows)]
         # What the weighting trains belongs to no task and is not arbitrated.
         arbitrated = self._model_variables()
-        positions = _positions(arbitrated, variables)
+        positions = positions_of(arbitrated, variables)
         gradients = {}
-        if _shared_places(columns, positions):
+        if shared_places(columns, positions):
             result = combine(
                 self.aggregator,
                 [columns[i] for i in positions],
@@ -745,7 +748,7 @@ class MultiTaskModel(TrainStep, keras.Model):
             )
             gradients = dict(zip(positions, result.gradients))
         else:
-            self._accept_frozen()
+            accept_frozen(self)
         gradients = [
             gradients[i] if i in gradients else total(column)
             for i, column in enumerate(columns)
@@ -784,9 +787,9 @@ class MultiTaskModel(TrainStep, keras.Model):
     ) -> None:
         """Raises unless all that tasks share lies below the representation."""
         name = self._representation.name
-        places = _positions(self._model_variables(), variables)
+        places = positions_of(self._model_variables(), variables)
         if all(below[i] is None for i in places):
-            self._say_frozen()
+            say_frozen(self)
         for i in places:
             variable, under = variables[i], below[i]
             above = [row[i] for row in head_rows]
@@ -903,11 +906,11 @@ class MultiTaskModel(TrainStep, keras.Model):
         """Inner products `[T, T]` of task gradients, over what is shared."""
         columns = [list(column) for column in zip(*rows)]
         if variables:
-            places = _positions(self._model_variables(), variables)
+            places = positions_of(self._model_variables(), variables)
             columns = [columns[i] for i in places]
         shared = [column for column in columns if len(tasks_of(column)) > 1]
         if not shared:
-            self._accept_frozen()
+            accept_frozen(self)
             return keras.ops.full((len(rows), len(rows)), float("nan"))
         grams, units = scaled_gram(shared, [0] * len(shared))
         gram = in_units(grams, units / objectives.scale)[0]
@@ -924,14 +927,14 @@ class MultiTaskModel(TrainStep, keras.Model):
         """
         name = self.weighting.norm_layer
         if name is None:
-            return self._last_shared_places(rows, variables)
+            return last_shared_places(self, rows, variables)
         layer = find_operation(self, name)
         own = {id(v) for v in getattr(layer, "trainable_variables", [])}
         places = [i for i, v in enumerate(variables) if id(v) in own]
         frozen = {id(v) for v in frozen_variables(self)}
         held = getattr(layer, "variables", [])
         if not places and any(id(v) in frozen for v in held):
-            self._say_frozen()
+            say_frozen(self)
         elif not any(row[i] is not None for row in rows for i in places):
             raise ValueError(
                 f"`norm_layer` of {type(self.weighting).__name__} should be "
@@ -940,72 +943,6 @@ class MultiTaskModel(TrainStep, keras.Model):
                 f"norm_layer={name!r}, which no task reaches"
             )
         return places
-
-    def _last_shared_places(
-        self, rows: list[list], variables: list
-    ) -> list[int]:
-        """Which variables belong to the last layer that the tasks share."""
-        arbitrated = _positions(self._model_variables(), variables)
-        shared = _shared_places(list(zip(*rows)), arbitrated)
-        if not shared:
-            self._accept_frozen()
-            return []
-        # A kernel, or an embedding: no offset, no scale of a normalisation.
-        matrices = [i for i in shared if len(variables[i].shape) > 1]
-        layers = group_variables(variables, "layer")
-        last = layers[(matrices or shared)[-1]]
-        return [i for i in shared if layers[i] == last]
-
-    def _accept_frozen(self) -> None:
-        """Says once that nothing shared trains.
-
-        Raises:
-            ValueError: If nothing shared is frozen either.
-        """
-        if self._settings.said_frozen:
-            return
-        outputs = self._compile_loss.task_outputs
-        frozen = {id(v) for v in frozen_variables(self)}
-        if self.auxiliaries is None or not self.auxiliaries.as_tasks:
-            shared = shared_variables(self, outputs)
-            frozen = frozen if shared is None else frozen & shared
-        if not frozen:
-            raise ValueError(self._explain_nothing_shared())
-        self._say_frozen()
-
-    def _say_frozen(self) -> None:
-        if not self._settings.said_frozen:
-            self._settings.said_frozen = True
-            warnings.warn(
-                "All layers that the tasks share are frozen, so there is "
-                "nothing to arbitrate and `gradient_conflict` is NaN: every "
-                "task trains what is its own. Once the layers are trainable "
-                "again, `compile` the model anew.",
-                stacklevel=2,
-            )
-
-    def _explain_nothing_shared(self, losses: Any = None) -> str:
-        losses = losses or self._compile_loss
-        weighting = type(self.weighting).__name__
-        return explain(
-            self.task_names or losses.task_names,
-            losses.outputs_without_loss,
-            losses.only_columns,
-            weighting if self._observes_gradients else None,
-        )
-
-    def _check_tasks(self, losses: TaskLosses) -> None:
-        """Raises where an aggregator could never find anything to do."""
-        if self.aggregator is None:
-            return
-        names = self._all_task_names(losses)
-        shared = None
-        if len(names) == len(losses.task_names):
-            shared = shared_variables(self, losses.task_outputs)
-        if shared is not None:
-            shared -= self._settings.column_heads
-        if len(names) < 2 or (shared is not None and not shared):
-            raise ValueError(self._explain_nothing_shared(losses))
 
     def _drop_training_logs(self, logs: dict[str, Any]) -> dict[str, Any]:
         """Evaluation takes no gradients: it has nothing to say of them."""
@@ -1067,8 +1004,6 @@ class MultiTaskModel(TrainStep, keras.Model):
             raise ValueError(
                 "An aggregator, a weighting and self-auxiliaries act on the "
                 "tasks of `loss`, but `loss` is None. Give a loss for each "
-        if self._takes_task_gradients:
-            self.method_state.await_tasks()
                 "task."
             )
         looks_at_losses = weighting is not None and weighting.looks_at_losses
@@ -1124,6 +1059,8 @@ class MultiTaskModel(TrainStep, keras.Model):
     ) -> None:
         """Builds at once where outputs are known, so mistakes show early."""
         self.method_state.hold()
+        if self._takes_task_gradients:
+            self.method_state.await_tasks()
         if loss is None or not isinstance(self, Functional):
             return
         if not self._takes_task_gradients:
@@ -1136,15 +1073,10 @@ class MultiTaskModel(TrainStep, keras.Model):
             # `fit` builds with the labels and raises what there is to raise.
             return
         self._settings.column_heads = self._find_column_heads(losses)
-        self._check_tasks(losses)
+        check_tasks(self, losses)
         self._build_methods(self._all_task_names(losses))
 
     def _find_column_heads(self, losses: TaskLosses) -> frozenset[int]:
-            let_train(
-                self.optimizer,
-                self.trainable_variables,
-                self.method_state.weights,
-            )
         """Identities of variables that are heads of tasks, side by side."""
         if getattr(self.aggregator, "scope", "shared") != "shared":
             # It looks at heads as well.
@@ -1193,6 +1125,11 @@ class MultiTaskModel(TrainStep, keras.Model):
             self.method_state.hold(
                 aggregator=settings.aggregator, weighting=settings.weighting
             )
+            let_train(
+                self.optimizer,
+                self.trainable_variables,
+                self.method_state.weights,
+            )
         settings.task_names = list(task_names)
 
     def _check_same_tasks(self, task_names: Sequence[str]) -> None:
@@ -1233,7 +1170,7 @@ class MultiTaskModel(TrainStep, keras.Model):
                 super()._symbolic_build(iterator, data_batch)
             finally:
                 self.optimizer = optimizer
-            self._check_tasks(self._compile_loss)
+            check_tasks(self, self._compile_loss)
             self._build_methods(self._all_task_names())
         super()._symbolic_build(iterator, data_batch)
 
@@ -1313,17 +1250,6 @@ class FunctionalMultiTaskModel(MultiTaskModel, Functional):
 keras.saving.get_custom_objects()["FunctionalMultiTaskModel"] = (
     FunctionalMultiTaskModel
 )
-
-
-def _positions(some: list, variables: list) -> list[int]:
-    """Where `some` of the variables stand; two may have one path."""
-    position = {id(variable): i for i, variable in enumerate(variables)}
-    return [position[id(variable)] for variable in some]
-
-
-def _shared_places(columns: list[list], places: list[int]) -> list[int]:
-    """Which of the places hold a variable that two tasks or more reach."""
-    return [i for i in places if len(tasks_of(columns[i])) > 1]
 
 
 def _takes_values(variable: keras.Variable) -> bool:

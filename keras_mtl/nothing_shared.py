@@ -5,13 +5,105 @@ are none to train, either the shared layers are frozen for now, and the heads
 train alone, or the model or its losses are not what the user meant.
 """
 
+import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 
+from keras_mtl.gradients.gram import group_variables
+from keras_mtl.gradients.gram import tasks_of
 from keras_mtl.symbolic_graph import has_graph
 from keras_mtl.symbolic_graph import named_outputs
 from keras_mtl.symbolic_graph import nodes_before
+
+
+def accept_frozen(model: keras.Model) -> None:
+    """Says once that nothing shared trains.
+
+    Args:
+        model: A `MultiTaskModel` in a step that found nothing shared.
+
+    Raises:
+        ValueError: If nothing shared is frozen either.
+    """
+    if model._settings.said_frozen:
+        return
+    frozen = {id(v) for v in frozen_variables(model)}
+    if model.auxiliaries is None or not model.auxiliaries.as_tasks:
+        shared = shared_variables(model, model._compile_loss.task_outputs)
+        frozen = frozen if shared is None else frozen & shared
+    if not frozen:
+        raise _nothing_shared(model, model._compile_loss)
+    say_frozen(model)
+
+
+def say_frozen(model: keras.Model) -> None:
+    """Says that the heads train alone, once for each `compile`."""
+    if not model._settings.said_frozen:
+        model._settings.said_frozen = True
+        warnings.warn(
+            "All layers that the tasks share are frozen, so there is "
+            "nothing to arbitrate and `gradient_conflict` is NaN: every "
+            "task trains what is its own. Once the layers are trainable "
+            "again, `compile` the model anew.",
+            stacklevel=2,
+        )
+
+
+def check_tasks(model: keras.Model, losses: Any) -> None:
+    """Raises where an aggregator could never find anything to do.
+
+    Args:
+        model: A `MultiTaskModel`.
+        losses: Its `TaskLosses`, built.
+    """
+    if model.aggregator is None:
+        return
+    names = model._all_task_names(losses)
+    shared = None
+    if len(names) == len(losses.task_names):
+        shared = shared_variables(model, losses.task_outputs)
+    if shared is not None:
+        shared -= model._settings.column_heads
+    if len(names) < 2 or (shared is not None and not shared):
+        raise _nothing_shared(model, losses)
+
+
+def last_shared_places(
+    model: keras.Model, rows: list[list], variables: list
+) -> list[int]:
+    """Which variables belong to the last layer that the tasks share.
+
+    Args:
+        model: A `MultiTaskModel`.
+        rows: Task gradients of the variables.
+        variables: All that is trained.
+
+    Returns:
+        Their places; none where all that is shared is frozen.
+    """
+    arbitrated = positions_of(model._model_variables(), variables)
+    shared = shared_places(list(zip(*rows)), arbitrated)
+    if not shared:
+        accept_frozen(model)
+        return []
+    # A kernel, or an embedding: no offset, no scale of a normalisation.
+    matrices = [i for i in shared if len(variables[i].shape) > 1]
+    layers = group_variables(variables, "layer")
+    last = layers[(matrices or shared)[-1]]
+    return [i for i in shared if layers[i] == last]
+
+
+def positions_of(some: list, variables: list) -> list[int]:
+    """Where `some` of the variables stand; two may have one path."""
+    position = {id(variable): i for i, variable in enumerate(variables)}
+    return [position[id(variable)] for variable in some]
+
+
+def shared_places(columns: Sequence[Any], places: list[int]) -> list[int]:
+    """Which of the places hold a variable that two tasks or more reach."""
+    return [i for i in places if len(tasks_of(columns[i])) > 1]
 
 
 def frozen_variables(model: keras.Model) -> list[keras.Variable]:
@@ -84,6 +176,17 @@ def explain(
         message += " and a weighting that looks at losses alone"
     message += f". Received: {len(task_names)} task(s), {list(task_names)}"
     return message
+
+
+def _nothing_shared(model: keras.Model, losses: Any) -> ValueError:
+    weighting = type(model.weighting).__name__
+    message = explain(
+        model.task_names or losses.task_names,
+        losses.outputs_without_loss,
+        losses.only_columns,
+        weighting if model._observes_gradients else None,
+    )
+    return ValueError(message)
 
 
 def _made_to_train(layer: keras.layers.Layer) -> list[keras.Variable]:
