@@ -70,7 +70,7 @@ class Registry:
             )
         if identifier is None or isinstance(identifier, self.base):
             return identifier
-        if isinstance(identifier, dict):
+        if isinstance(identifier, dict) and "class_name" in identifier:
             return self.deserialize(identifier)
         if isinstance(identifier, str):
             return self._from_name(identifier)
@@ -82,10 +82,14 @@ class Registry:
                 f"{self.kind}={identifier.__name__}"
             )
         raise ValueError(
-            f"`{self.kind}` must be a {self.base.__name__}, a dictionary from "
+            f"`{self.kind}` must be {self._one}, a dictionary from "
             f"`serialize`, None or one of {sorted(self.classes)}. Received: "
             f"{self.kind}={identifier!r}"
         )
+
+    @property
+    def _one(self) -> str:
+        return _a(self.base.__name__)
 
     def _class_called(self, name: str) -> type | None:
         # "moco", "mo_co", "MoCo" and "mo-co" are one name.
@@ -109,10 +113,9 @@ class Registry:
         for other in self._others():
             cls = other._class_meant(identifier)
             if cls is not None:
-                article = "an" if other.kind[0] in "aeiou" else "a"
                 raise ValueError(
-                    f"`{self.kind}` must be a {self.base.__name__}, but "
-                    f"{cls.__name__} is {article} {other.kind}. Pass it as "
+                    f"`{self.kind}` must be {self._one}, but "
+                    f"{cls.__name__} is {_a(other.kind)}. Pass it as "
                     f"`{other.kind}=...` to `compile`. Received: "
                     f"{self.kind}={identifier!r}"
                 )
@@ -166,7 +169,12 @@ class Registry:
         self._refuse_another_kind(method)
         if not isinstance(method, self.base):
             raise ValueError(
-                f"`config` must describe a {self.base.__name__}. Received: "
+                f"`config` must describe {self._one}. Received: "
                 f"config={config!r}"
             )
         return method
+
+
+def _a(word: str) -> str:
+    """The word with its article."""
+    return f"{'an' if word[0].lower() in 'aeiou' else 'a'} {word}"

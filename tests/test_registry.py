@@ -50,6 +50,9 @@ def test_a_forgotten_argument_is_not_lost_in_silence():
         ("projection", r"aggregators.Projection\(main_task=...\)"),
         (MGDA, r"Write `MGDA\(...\)`"),
         (3, "Received: aggregator=3"),
+        ({}, "`aggregator` must be an Aggregator, .*Received: aggregator={}"),
+        ({"a": 1}, "`aggregator` must be an Aggregator"),
+        ([], r"Received: aggregator=\[\]"),
     ],
 )
 def test_mistakes(identifier, message):
@@ -73,7 +76,7 @@ def test_a_configuration_of_something_else():
     import keras
 
     config = keras.saving.serialize_keras_object(keras.layers.Dense(2))
-    with pytest.raises(ValueError, match="must describe a Aggregator|Aggregat"):
+    with pytest.raises(ValueError, match="must describe an Aggregator"):
         REGISTRY.get(config)
 
 
