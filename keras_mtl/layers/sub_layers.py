@@ -38,14 +38,14 @@ class LateSubLayers(keras.layers.Layer):
 
     def freeze_sub_layers(self) -> None:
         """Freezes those that were frozen when the configuration was made."""
-        frozen = self._frozen
         if not self.trainable:
             # Keras told those only that were there at the time.
-            self.trainable = False
-        if not frozen:
+            for layer in self._all_sub_layers():
+                layer.trainable = False
+        if not self._frozen:
             return
         for place, layer in enumerate(self._all_sub_layers()):
-            trainable = place not in frozen
+            trainable = place not in self._frozen
             if layer.trainable != trainable:
                 layer.trainable = trainable
 
