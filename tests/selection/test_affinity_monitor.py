@@ -216,7 +216,7 @@ class TestBadInput:
     def test_labels(self):
         labels = {("aa" if t == "a" else t): y for t, y in Y.items()}
         # Nothing before it: the error itself, not where it was raised.
-        with pytest.raises(ValueError, match=r"^The labels must.*'aa'.*\['a'"):
+        with pytest.raises(ValueError, match=r"^`y` has entries.*'aa'.*\['a'"):
             fit(make_model(), AffinityMonitor((X, labels)))
 
     def test_no_labels(self):
