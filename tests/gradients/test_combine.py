@@ -297,7 +297,10 @@ def test_aggregators_do_not_see_the_loss_scale():
     )
     for slot, other in zip(*(a.reference for a in aggregators)):
         np.testing.assert_allclose(slot, other, rtol=1e-5)
-    np.testing.assert_allclose(lifted.gram, plain.gram, rtol=1e-4)
+    assert (float(lifted.unit), float(plain.unit)) == (1 / scale, 1)
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(lifted.gram) / scale**2, plain.gram, rtol=1e-4
+    )
 
 
 def test_methods_on_rows_do_not_see_the_loss_scale():
