@@ -39,7 +39,8 @@ def tap(
             representation), or not at all.
     """
     result = Tap(operation.name)
-    original = operation.call
+    name = _method_called(operation)
+    original = getattr(operation, name)
 
     def call(*args: Any, **kwargs: Any) -> Any:
         outputs = original(*args, **kwargs)
@@ -57,16 +58,23 @@ def tap(
         return result.outlet
 
     # Around Keras' attribute tracking, which would take note of a new method.
-    object.__setattr__(operation, "call", call)
+    object.__setattr__(operation, name, call)
     try:
         yield result
     finally:
-        object.__delattr__(operation, "call")
+        object.__delattr__(operation, name)
     if result.source is None:
         raise ValueError(
             f"The representation '{operation.name}' is not computed in the "
             "forward pass of the model. Name a layer that the model calls."
         )
+
+
+def _method_called(operation: Any) -> str:
+    """The method that Keras calls to compute the operation's output."""
+    if getattr(operation, "quantization_mode", None) is None:
+        return "call"
+    return "quantized_call"
 
 
 def find_operation(model: Any, representation: Any) -> Any:

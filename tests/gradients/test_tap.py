@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_mtl import MultiTaskModel
 from keras_mtl.gradients.tap import find_operation
 from keras_mtl.gradients.tap import tap
 
@@ -27,6 +28,49 @@ def test_records_and_leaves_no_trace():
     np.testing.assert_allclose(tapped.source, layer(X))
     assert vars(layer) == before
     np.testing.assert_allclose(model(X), result)
+
+
+@pytest.mark.parametrize("mode", ["int8", "int4", "float8"])
+def test_quantized_layers_are_computed_by_another_method(mode):
+    model = make_model()
+    layer = model.get_layer("hidden")
+    model.quantize(mode)
+    before = dict(vars(layer))
+    expected = layer(X)
+    with tap(layer, lambda z: z * 0) as tapped:
+        result = model(X)
+    np.testing.assert_allclose(tapped.source, expected)
+    np.testing.assert_array_equal(result, np.zeros((4, 1)))
+    assert vars(layer) == before
+
+
+def quantized(cls, mode, **methods):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((2,))
+    hidden = keras.layers.Dense(3, name="hidden")(inputs)
+    outputs = {name: keras.layers.Dense(1, name=name)(hidden) for name in "ab"}
+    model = cls(inputs, outputs)
+    model.quantize(mode)
+    loss = {"a": "mse", "b": "mse"}
+    model.compile(keras.optimizers.SGD(0.1), loss, **methods)
+    return model
+
+
+@pytest.mark.parametrize("mode", ["int8", "float8"])
+def test_a_quantized_representation_trains_as_in_stock_keras(mode):
+    methods = {"aggregator": "sum", "representation": "hidden"}
+    models = [
+        quantized(keras.Model, mode),
+        quantized(MultiTaskModel, mode, **methods),
+    ]
+    before = models[0].get_layer("hidden").get_weights()
+    y = {name: np.ones((4, 1), "float32") for name in "ab"}
+    for model in models:
+        model.train_on_batch(X, y)
+    stock, ours = [m.get_layer("hidden").get_weights() for m in models]
+    for left, right in zip(stock, ours, strict=True):
+        np.testing.assert_allclose(left, right, rtol=1e-5, atol=1e-6)
+    assert any(not np.array_equal(*pair) for pair in zip(before, stock))
 
 
 def test_replaces_what_the_rest_of_the_model_receives():
