@@ -18,6 +18,8 @@ from keras_mtl.gradients.gram import tasks_of
 from keras_mtl.gradients.gram import total
 from keras_mtl.gradients.gram import weighted_sum
 from keras_mtl.objectives import Objectives
+from keras_mtl.row_gradient import RowGradient
+from keras_mtl.row_gradient import Slices
 from keras_mtl.row_gradient import apply
 from keras_mtl.row_gradient import dense
 from keras_mtl.row_gradient import to_row_gradients
@@ -78,6 +80,7 @@ def combine(
         )
     if aggregator.scope == "all":
         shared = [v for v, column in enumerate(columns) if tasks_of(column)]
+    dtypes = [_dtype_of(columns[v]) for v in shared]
     scale = objectives.scale
     to_rows = to_row_gradients if aggregator.takes_row_gradients else _to_dense
     columns = [
@@ -112,6 +115,9 @@ def combine(
         used = [group_weights[place] for place in dict.fromkeys(places)]
         weights = ops.mean(ops.stack(used), axis=0)[:num_tasks]
 
+    # What is tracked, and rows of tables, are in float32, whatever the
+    # variables are in: TensorFlow could not add another gradient to them.
+    combined = [ops.cast(g, dtype) for g, dtype in zip(combined, dtypes)]
     found = dict(zip(shared, combined))
     gradients = [
         found[v] if v in found else total(column)
@@ -166,6 +172,13 @@ def _track(
 
 def _to_float32(tensor: Tensor) -> Tensor:
     return ops.cast(tensor, "float32")
+
+
+def _dtype_of(column: Column) -> Any:
+    """The type of the gradients of one variable."""
+    gradient = column[tasks_of(column)[0]]
+    is_tensor = not isinstance(gradient, (Slices, RowGradient))
+    return (gradient if is_tensor else gradient.values).dtype
 
 
 def _to_dense(column: Column) -> list[Tensor | None]:

@@ -1,5 +1,6 @@
 """Combining the gradients of variables, against NumPy on the flat vectors."""
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -301,6 +302,36 @@ def test_aggregators_do_not_see_the_loss_scale():
     np.testing.assert_allclose(
         ops.convert_to_numpy(lifted.gram) / scale**2, plain.gram, rtol=1e-4
     )
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize(
+    "make, arguments",
+    [
+        (aggregators.Sum, {}),
+        (aggregators.GradDrop, {"seed": 0}),
+        (aggregators.WeightedCosine, {"main_task": 0, "smoothing": 0.3}),
+        (aggregators.MoCo, {}),
+    ],
+)
+def test_gradients_are_of_the_type_of_the_variables(make, arguments, dtype):
+    """A method may remember in float32. Other losses are added to it."""
+
+    def combined(columns):
+        aggregator = make(**arguments)
+        aggregator.build(["a", "b", "c"])
+        aggregator.build_rows(SHAPES, num_tasks=3)
+        found = combine(aggregator, columns, [0, 0, 0], objectives())
+        return [ops.cast(g, "float32") for g in found.gradients], found
+
+    columns = [[ops.cast(g, dtype) for g in c] for c in make_columns()]
+    exact = [[ops.cast(g, "float32") for g in c] for c in columns]
+    gradients, found = combined(columns)
+    for gradient in found.gradients:
+        assert keras.backend.standardize_dtype(gradient.dtype) == dtype
+    for one, other in zip(gradients, combined(exact)[0]):
+        # Half a unit in the last place of the type, rounded once.
+        np.testing.assert_allclose(one, other, rtol=2**-8, atol=1e-6)
 
 
 def test_methods_on_rows_do_not_see_the_loss_scale():
