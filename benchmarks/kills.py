@@ -29,6 +29,7 @@ from typing import NamedTuple
 
 import keras
 import numpy as np
+import tensorflow  # noqa: F401  On JAX, Keras imports it late, in every fork.
 from absl import app
 from absl import flags
 from keras.optimizers.schedules import ExponentialDecay
@@ -83,6 +84,8 @@ SUBCLASSED = (
     ("weighting", "uncertainty"),
     ("weighting", "grad_norm"),
 )
+# So many may end before they are killed often enough.
+MOST_ROUNDS = 10
 # On a busy machine, where each process may get a small part of a core.
 GIVE_UP_SECONDS = 3600.0
 
@@ -155,7 +158,8 @@ def make_model(
     model.compile(
         keras.optimizers.Adam(0.01),
         loss=dict.fromkeys(TASKS, "mse"),
-        jit_compile=False,
+        # On JAX, false would leave every operation to be compiled alone.
+        jit_compile=keras.backend.backend() == "jax" and not _RUN_EAGERLY.value,
         run_eagerly=_RUN_EAGERLY.value,
         **settings,
     )
@@ -293,12 +297,11 @@ def remembering(folder: pathlib.Path) -> list[tuple[str, str]]:
     """Roles and names of the methods that have state, found in one process."""
 
     def work(folder: pathlib.Path, begun: Callable[[], None]) -> None:
-        x, y = make_data()
         found = []
         for role, module in MODULES.items():
             for name in every_method.names(module):
                 method = make_method(role, name)
-                make_model(**{role: method}).train_on_batch(x, y)
+                make_model(**{role: method})
                 if method.variables:
                     found.append((role, name))
         write_whole(folder / "found.json", json.dumps(found))
@@ -398,25 +401,57 @@ def _work(work: Callable, folder: pathlib.Path, writing: int) -> None:
 
 
 def try_kills(run: Run, draw: random.Random, folder: pathlib.Path) -> Outcome:
-    """Compares a run that is killed with one that is not."""
-    calm, torn = folder / "calm", folder / "torn"
-    for part in (calm, torn):
-        part.mkdir()
+    """Compares a run that is killed with one that is not.
+
+    One that comes to its end before it was killed often enough is followed by
+    another one.
+    """
+    calm = folder / "calm"
+    calm.mkdir()
     whole = live(run.work, calm)
     if whole.error:
         return Outcome(0, whole.error, np.nan)
-    kills = 0
-    while kills < _KILLS.value:
-        after = draw.uniform(0, 2 * whole.seconds / (_KILLS.value + 1))
-        life = live(run.work, torn, after)
-        if not life.killed:
+    kills, apart, seconds = 0, 0.0, whole.seconds
+    for number in range(MOST_ROUNDS):
+        torn = folder / f"torn-{number}"
+        torn.mkdir()
+        more, life = kill_often(run, draw, torn, seconds, _KILLS.value - kills)
+        kills += more
+        if life.error:
+            return Outcome(kills, life.error, np.nan)
+        found = difference(run.result(calm), run.result(torn))
+        apart = float(np.maximum(apart, found))
+        if kills == _KILLS.value:
             break
-        kills += 1
-    else:
-        life = live(run.work, torn)
-    if life.error:
-        return Outcome(kills, life.error, np.nan)
-    return Outcome(kills, "", difference(run.result(calm), run.result(torn)))
+        # The first one may have compiled what the others find in a cache.
+        seconds = min(seconds, life.seconds)
+    return Outcome(kills, "", apart)
+
+
+def kill_often(
+    run: Run,
+    draw: random.Random,
+    folder: pathlib.Path,
+    seconds: float,
+    most: int,
+) -> tuple[int, Life]:
+    """Kills a run until it ends.
+
+    Args:
+        run: The run.
+        draw: Of the moments.
+        folder: Where it works.
+        seconds: That it takes in peace.
+        most: Kills.
+
+    Returns:
+        How often it was killed, and its last life.
+    """
+    for kills in range(most):
+        life = live(run.work, folder, draw.uniform(0, 2 * seconds / (most + 1)))
+        if not life.killed:
+            return kills, life
+    return most, live(run.work, folder)
 
 
 def difference(left: list[np.ndarray], right: list[np.ndarray]) -> float:
