@@ -103,6 +103,44 @@ def _huge(rng: np.random.Generator, size: int) -> np.ndarray:
     return 1e15 * _normal(rng, size)
 
 
+def _few_coordinates(rng: np.random.Generator, size: int) -> np.ndarray:
+    """More tasks than coordinates that move; one shape compiles for all."""
+    rows = _normal(rng, size)
+    rows[:, max(1, size // 2) :] = 0
+    return rows
+
+
+def _one_line(rng: np.random.Generator, size: int) -> np.ndarray:
+    """Of rank one, in both directions."""
+    rows = rng.standard_normal((size, 1)) * rng.standard_normal((1, 2 * size))
+    rows[-1] = -0.7 * rows[0]
+    return rows
+
+
+def _one_dependent(rng: np.random.Generator, size: int) -> np.ndarray:
+    """One gradient is a combination of all others: the rank is T - 1."""
+    rows = _normal(rng, size)
+    rows[-1] = rng.standard_normal(size - 1) @ rows[:-1]
+    return rows
+
+
+def _surrounding(rng: np.random.Generator, size: int) -> np.ndarray:
+    """Zero lies inside the hull: no update serves all tasks."""
+    rows = _normal(rng, size)
+    rows[-1] = -rng.uniform(0.5, 2.0, size - 1) @ rows[:-1]
+    return rows
+
+
+def _nearly_opposed(rng: np.random.Generator, size: int) -> np.ndarray:
+    rows = _opposed(rng, size)
+    rows[-1] = 0.5 * rows[-1] + 1e-4 * rng.standard_normal(2 * size)
+    return rows
+
+
+def _nearly_dependent(rng: np.random.Generator, size: int) -> np.ndarray:
+    return _rank_deficient(rng, size) + 1e-4 * _normal(rng, size)
+
+
 KINDS: dict[str, Callable[[np.random.Generator, int], np.ndarray]] = {
     "normal": _normal,
     "square": _square,
@@ -118,4 +156,10 @@ KINDS: dict[str, Callable[[np.random.Generator, int], np.ndarray]] = {
     "uneven": _uneven,
     "tiny": _tiny,
     "huge": _huge,
+    "few_coordinates": _few_coordinates,
+    "one_line": _one_line,
+    "one_dependent": _one_dependent,
+    "surrounding": _surrounding,
+    "nearly_opposed": _nearly_opposed,
+    "nearly_dependent": _nearly_dependent,
 }
