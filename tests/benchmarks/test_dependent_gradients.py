@@ -25,11 +25,11 @@ def test_bounds(name):
     weights = dependent_gradients.weights_of(entry, ROWS)
     found = dependent_gradients.judge(ROWS, weights)
     assert found.not_finite == 0
-    if entry.scale == methods.YES:
+    if entry.scale != methods.NO:
         assert found.length < 1
     if entry.non_conflicting == methods.YES:
         # Updates that have a length of their own have rounding of their own.
-        if entry.scale == methods.YES:
+        if entry.scale != methods.NO:
             assert found.conflict < 1e-3
         else:
             assert found.rounding < 200
