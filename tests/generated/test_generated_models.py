@@ -1,9 +1,9 @@
 """Random small trainings, each against slow steps in float64.
 
-50 cases, the same in every run. `KERAS_MTL_GENERATED=2000` in the environment
-tries as many others, and `python -m tests.generated.run_cases` does so in
-chunks that can be interrupted. JAX compiles every operation of a new shape,
-which takes minutes: there the cases run by hand only.
+50 cases, the same in every run; on JAX, which compiles every operation of a new
+shape, six on small models. `KERAS_MTL_GENERATED=2000` in the environment tries
+as many others, and `python -m tests.generated.run_cases` does so in chunks that
+can be interrupted.
 """
 
 import dataclasses
@@ -20,12 +20,13 @@ from hypothesis import settings
 from tests.generated.cases import Case
 from tests.generated.cases import Output
 from tests.generated.cases import cases
+from tests.generated.cases import with_few_shapes
 from tests.generated.check import check
 
 BY_HAND = "KERAS_MTL_GENERATED" in os.environ
-COUNT = int(os.environ.get("KERAS_MTL_GENERATED", 50))
-if keras.backend.backend() == "jax" and not BY_HAND:
-    pytest.skip("set KERAS_MTL_GENERATED", allow_module_level=True)
+IS_QUICK = keras.backend.backend() == "jax" and not BY_HAND
+# Two more are below.
+COUNT = int(os.environ.get("KERAS_MTL_GENERATED", 4 if IS_QUICK else 50))
 # Once it was 4e-4 off in a gradient of 2.8 after two steps of this kind; the
 # docstring of `PCD` says when rounding makes that of nearly opposed gradients.
 # These are not opposed, and are held to 4e-5.
@@ -53,7 +54,7 @@ PCD_WITH_MOMENTUM = Case(
     phases=[Phase.explicit, Phase.generate] + [Phase.shrink] * BY_HAND,
     suppress_health_check=list(HealthCheck),
 )
-@given(cases())
+@given(cases().map(with_few_shapes) if IS_QUICK else cases())
 @example(PCD_WITH_MOMENTUM)
 @example(dataclasses.replace(PCD_WITH_MOMENTUM, granularity="variable"))
 def test_equals_slow_steps(case: Case):
