@@ -8,7 +8,6 @@ from keras import ops
 
 from keras_mtl.gradients.precision import full_precision
 from keras_mtl.row_gradient import RowGradient
-from keras_mtl.row_gradient import apply
 from keras_mtl.row_gradient import dense
 from keras_mtl.row_gradient import entries_of
 from keras_mtl.solvers.gram import power_of_two
@@ -17,11 +16,12 @@ Tensor = Any
 # Entries of a row in a chunk, and the most chunks: they are unrolled.
 CHUNK_LENGTH = 16384
 MAX_CHUNKS = 32
-# Squares of the longest gradient of a group between which float32 holds its
-# inner products: it ends at 2**128, and below at 2**-126. That is further from
-# SHORTEST, so that gradients 2**-31 times as long keep their squares, too.
-SHORTEST = 2.0**-64
-LONGEST = 2.0**96
+# Entries of a gradient that are looked at for its size, at least.
+SAMPLE_SIZE = 4096
+# Sizes of gradients between which float32 holds the squares of them, of those
+# 2**-30 times as small, and sums of many: it ends at 2**128 and at 2**-126.
+SMALLEST = 2.0**-32
+LARGEST = 2.0**48
 # One gradient a task; `None` where the task does not reach the variable.
 Column = Sequence[Tensor | RowGradient | None]
 
@@ -51,24 +51,27 @@ def group_variables(variables: Sequence[Any], granularity: str) -> list[Any]:
     return list(range(len(variables)))
 
 
-def column_gram(column: Column, chunked: bool = True) -> Tensor:
+def column_gram(column: Column, unit: Tensor | None = None) -> Tensor:
     """Inner products `[T, T]` of the task gradients of one variable.
 
     Taken over the tasks that reach the variable only, in float32: half
-    precision could not hold the squares. Without chunks it takes longer to run
-    and less to compile.
+    precision could not hold the squares.
+
+    Args:
+        column: The gradients.
+        unit: Power of two that they are divided by; None for one.
     """
     tasks = tasks_of(column)
-    gram = _gram([column[t] for t in tasks], chunked)
+    gram = _gram([column[t] for t in tasks], unit)
     return _place(gram, tasks, len(column))
 
 
-def _gram(gradients: list[Tensor | RowGradient], chunked: bool) -> Tensor:
+def _gram(gradients: list[Tensor | RowGradient], unit: Tensor | None) -> Tensor:
     tables = [
         i for i, g in enumerate(gradients) if not isinstance(g, RowGradient)
     ]
     if len(tables) == len(gradients):
-        return _dense_gram(gradients, chunked)
+        return _dense_gram(gradients, unit)
     # All have the same rows, and what is not whole is zero elsewhere.
     rows = next(g.rows for g in gradients if isinstance(g, RowGradient))
     gram = _dense_gram(
@@ -76,24 +79,24 @@ def _gram(gradients: list[Tensor | RowGradient], chunked: bool) -> Tensor:
             rows.of(ops.cast(g, "float32")) if i in tables else g.values
             for i, g in enumerate(gradients)
         ],
-        chunked,
+        unit,
     )
     if not tables:
         return gram
-    of_tables = _dense_gram([gradients[i] for i in tables], chunked)
+    of_tables = _dense_gram([gradients[i] for i in tables], unit)
     whole = np.isin(np.arange(len(gradients)), tables)
     return ops.where(
         whole[:, None] & whole, _place(of_tables, tables, len(gradients)), gram
     )
 
 
-def _dense_gram(gradients: list[Tensor], chunked: bool) -> Tensor:
+def _dense_gram(gradients: list[Tensor], unit: Tensor | None) -> Tensor:
     rows = [ops.reshape(ops.cast(g, "float32"), (-1,)) for g in gradients]
     if len(rows) == 1:
         # No product to share the reading of rows: a sum is faster, and exact.
-        return ops.reshape(ops.sum(ops.square(rows[0])), (1, 1))
-    chunks = _chunks(rows) if chunked else [rows]
-    return sum(_product(chunk) for chunk in chunks)
+        square = ops.sum(ops.square(_divide(rows[0], unit)))
+        return ops.reshape(square, (1, 1))
+    return sum(_product(chunk, unit) for chunk in _chunks(rows))
 
 
 def _place(gram: Tensor, places: list[int], size: int) -> Tensor:
@@ -122,19 +125,33 @@ def _chunks(rows: list[Tensor]) -> list[list[Tensor]]:
     ]
 
 
-def _product(rows: list[Tensor]) -> Tensor:
-    matrix = ops.stack(rows)
+def _product(rows: list[Tensor], unit: Tensor | None) -> Tensor:
+    # Divided before they are stacked, which XLA does in one go.
+    matrix = ops.stack([_divide(row, unit) for row in rows])
     with full_precision():
         return ops.matmul(matrix, ops.transpose(matrix))
 
 
+def _divide(row: Tensor, unit: Tensor | None) -> Tensor:
+    # A power of two: its inverse is as exact, and faster.
+    return row if unit is None else row * (1.0 / unit)
+
+
 def grouped_gram(
-    columns: Sequence[Column], groups: Sequence[Any], chunked: bool = True
+    columns: Sequence[Column],
+    groups: Sequence[Any],
+    units: Tensor | None = None,
 ) -> Tensor:
-    """Sums the inner products of variables over groups, to `[G, T, T]`."""
+    """Sums the inner products of variables over groups, to `[G, T, T]`.
+
+    Args:
+        columns: The gradients of each variable.
+        groups: The group of each variable.
+        units: `[G]`, what the gradients of each group are divided by.
+    """
     sums: dict[Any, Tensor] = {}
-    for column, group in zip(columns, groups):
-        gram = column_gram(column, chunked)
+    for column, group, place in zip(columns, groups, group_indices(groups)):
+        gram = column_gram(column, None if units is None else units[place])
         sums[group] = sums[group] + gram if group in sums else gram
     return ops.stack(list(sums.values()))
 
@@ -145,35 +162,41 @@ def scaled_gram(
     """Inner products of gradients whose squares may leave the range.
 
     Float32 has numbers of 1e-20 and 1e20, and not their squares. Where the
-    longest gradient of a group is nearly as short or long as that, its inner
-    products are taken once more, of gradients divided by about its largest
-    entry. Else nothing is done twice, not for gradients of zeros either.
+    gradients of a group are nearly as small or large as that, they are divided
+    by about their largest entry.
 
     Returns:
         Inner products `[G, T, T]` and what the gradients were divided by for
         them, `[G]`: one, or a power of two.
     """
-    grams = grouped_gram(columns, groups)
-    longest = ops.max(ops.diagonal(grams, axis1=-2, axis2=-1), axis=-1)
-    # What is not a number is not in range either.
-    in_range = ops.logical_and(longest > SHORTEST, longest < LONGEST)
-    ones = ops.ones_like(longest)
+    units = _units(columns, groups)
+    return grouped_gram(columns, groups, units), units
 
-    def rescaled() -> tuple[Tensor, Tensor]:
-        largest = _largest_entries(columns, groups)
-        units = ops.where(in_range, ones, power_of_two(largest))
-        # Zeros (of a unit that is dead, say) may be out of range in every
-        # step, and there is nothing to divide them by.
-        found = ops.cond(
-            ops.all(units == 1),
-            lambda: grams,
-            lambda: grouped_gram(
-                _divided(columns, groups, units), groups, chunked=False
-            ),
-        )
-        return found, units
 
-    return ops.cond(ops.all(in_range), lambda: (grams, ones), rescaled)
+def _units(columns: Sequence[Column], groups: Sequence[Any]) -> Tensor:
+    """For the gradients of each group one, or about their size, `[G]`."""
+    sizes: dict[Any, list[Tensor]] = {}
+    for column, group in zip(columns, groups):
+        found = [_size(g) for g in column if g is not None]
+        sizes.setdefault(group, []).extend(found)
+    largest = ops.stack([ops.max(ops.stack(s)) for s in sizes.values()])
+    plain = ops.logical_and(largest > SMALLEST, largest < LARGEST)
+    # The inverse of the largest power of two would be rounded to zero.
+    unit = ops.minimum(power_of_two(largest), 2.0**126)
+    return ops.where(plain, 1.0, unit)
+
+
+def _size(gradient: Tensor | RowGradient) -> Tensor:
+    """About the largest entry, up to what squares leave room for.
+
+    Of every so many entries: to look at all takes a tenth of a step. An odd
+    stride comes to all columns of a kernel.
+    """
+    entries = ops.reshape(entries_of(gradient), (-1,))
+    stride = 1
+    if entries.shape[0] is not None:
+        stride = max(1, entries.shape[0] // SAMPLE_SIZE - 1) | 1
+    return ops.max(ops.abs(ops.cast(entries[::stride], "float32")))
 
 
 def norms_of(rows: Sequence[Sequence[Tensor | RowGradient | None]]) -> Tensor:
@@ -198,39 +221,6 @@ def norms_of(rows: Sequence[Sequence[Tensor | RowGradient | None]]) -> Tensor:
             for t in range(len(rows))
         ]
     )
-
-
-def _divided(
-    columns: Sequence[Column], groups: Sequence[Any], units: Tensor
-) -> list[Column]:
-    """Gradients over the units `[G]` of their groups, in float32."""
-    return [
-        [
-            None if g is None else apply(lambda g: _divide(g, unit), g)
-            for g in column
-        ]
-        for column, unit in zip(
-            columns, [units[place] for place in group_indices(groups)]
-        )
-    ]
-
-
-def _divide(gradient: Tensor, unit: Tensor) -> Tensor:
-    return ops.cast(gradient, "float32") / unit
-
-
-def _largest_entries(
-    columns: Sequence[Column], groups: Sequence[Any]
-) -> Tensor:
-    """Of all gradients of each group, `[G]`."""
-    largest: dict[Any, list[Tensor]] = {}
-    for column, group in zip(columns, groups):
-        largest.setdefault(group, []).extend(
-            ops.max(ops.abs(ops.cast(entries_of(g), "float32")))
-            for g in column
-            if g is not None
-        )
-    return ops.stack([ops.max(ops.stack(sizes)) for sizes in largest.values()])
 
 
 def group_indices(groups: Sequence[Any]) -> list[int]:
