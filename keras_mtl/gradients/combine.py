@@ -12,7 +12,6 @@ from keras import ops
 from keras_mtl.aggregators.aggregator import call_weights
 from keras_mtl.gradients.gram import Column
 from keras_mtl.gradients.gram import group_indices
-from keras_mtl.gradients.gram import grouped_gram
 from keras_mtl.gradients.gram import scaled_gram
 from keras_mtl.gradients.gram import tasks_of
 from keras_mtl.gradients.gram import total
@@ -65,7 +64,7 @@ def combine(
         objectives: Task losses, for methods that look at them; the factor
             that loss scaling put on all gradients (the aggregator sees them
             without it, the result has it); which tasks take part.
-        reduce_gram: Sums a Gram over replicas, when gradients are local.
+        reduce_gram: Sums a tensor over replicas, when gradients are local.
     """
     shared = [
         v for v, column in enumerate(columns) if len(tasks_of(column)) > 1
@@ -92,7 +91,7 @@ def combine(
 
     shared_columns = [columns[v] for v in shared]
     shared_groups = [groups[v] for v in shared]
-    grams, units = _grams(shared_columns, shared_groups, reduce_gram)
+    grams, units = scaled_gram(shared_columns, shared_groups, reduce_gram)
     if aggregator.has_group_state:
         places = _places_of_all(groups, shared_groups)
         grams = _of_all(grams, 0, groups, shared_groups)
@@ -126,21 +125,6 @@ def combine(
     unit = ops.max(units)
     gram = ops.sum(in_units(task_grams, units / unit), axis=0)
     return Combined(gradients, gram, weights, unit)
-
-
-def _grams(
-    columns: Sequence[Column],
-    groups: Sequence[Any],
-    reduce_gram: Callable[[Tensor], Tensor] | None,
-) -> tuple[Tensor, Tensor]:
-    """Inner products `[G, T, T]` and the units `[G]` of the gradients.
-
-    Those of replicas have one unit, so that they can be added up.
-    """
-    if reduce_gram is None:
-        return scaled_gram(columns, groups)
-    grams = reduce_gram(grouped_gram(columns, groups))
-    return grams, ops.ones_like(grams[:, 0, 0])
 
 
 def _track(

@@ -1,5 +1,6 @@
 """Inner products of task gradients, over a chosen granularity."""
 
+from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
 
@@ -157,7 +158,9 @@ def grouped_gram(
 
 
 def scaled_gram(
-    columns: Sequence[Column], groups: Sequence[Any]
+    columns: Sequence[Column],
+    groups: Sequence[Any],
+    add_replicas: Callable[[Tensor], Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Inner products of gradients whose squares may leave the range.
 
@@ -165,25 +168,43 @@ def scaled_gram(
     gradients of a group are nearly as small or large as that, they are divided
     by about their largest entry.
 
+    Args:
+        columns: The gradients of each variable.
+        groups: The group of each variable.
+        add_replicas: Sums a tensor over replicas, each of which has gradients
+            of its own; None for one device.
+
     Returns:
         Inner products `[G, T, T]` and what the gradients were divided by for
         them, `[G]`: one, or a power of two.
     """
-    units = _units(columns, groups)
-    return grouped_gram(columns, groups, units), units
+    largest = _largest_entries(columns, groups)
+    if add_replicas is None:
+        units = _units(largest)
+        return grouped_gram(columns, groups, units), units
+    # With a unit for all, what replicas have can be added up. The sum of their
+    # sizes is one that each of them knows.
+    units = _units(add_replicas(largest))
+    return add_replicas(grouped_gram(columns, groups, units)), units
 
 
-def _units(columns: Sequence[Column], groups: Sequence[Any]) -> Tensor:
-    """For the gradients of each group one, or about their size, `[G]`."""
-    sizes: dict[Any, list[Tensor]] = {}
-    for column, group in zip(columns, groups):
-        found = [_size(g) for g in column if g is not None]
-        sizes.setdefault(group, []).extend(found)
-    largest = ops.stack([ops.max(ops.stack(s)) for s in sizes.values()])
+def _units(largest: Tensor) -> Tensor:
+    """One, or about the size of gradients with these entries, `[G]`."""
     plain = ops.logical_and(largest > SMALLEST, largest < LARGEST)
     # The inverse of the largest power of two would be rounded to zero.
     unit = ops.minimum(power_of_two(largest), 2.0**126)
     return ops.where(plain, 1.0, unit)
+
+
+def _largest_entries(
+    columns: Sequence[Column], groups: Sequence[Any]
+) -> Tensor:
+    """About those of the gradients of each group, `[G]`."""
+    sizes: dict[Any, list[Tensor]] = {}
+    for column, group in zip(columns, groups):
+        found = [_size(g) for g in column if g is not None]
+        sizes.setdefault(group, []).extend(found)
+    return ops.stack([ops.max(ops.stack(s)) for s in sizes.values()])
 
 
 def _size(gradient: Tensor | RowGradient) -> Tensor:

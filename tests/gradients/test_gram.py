@@ -92,6 +92,18 @@ def test_gram_of_zeros_and_of_what_is_not_finite():
     np.testing.assert_array_equal(units, [1, 1])
 
 
+@pytest.mark.parametrize("size", [1e-20, 1.0, 1e20])
+def test_gram_of_replicas_is_added_up_in_one_unit(size):
+    column = [np.float32(size) * g for g in gradients(0, (4,), 2)]
+    # Three replicas with the same gradients.
+    grams, units = gram.scaled_gram([column], [0], lambda values: 3 * values)
+    (found,), (unit,) = map(ops.convert_to_numpy, (grams, units))
+    rows = np.stack(column).astype("float64")
+    np.testing.assert_allclose(
+        found * np.float64(unit) ** 2, 3 * rows @ rows.T, rtol=1e-5
+    )
+
+
 @pytest.mark.parametrize("size", [1e-20, 1e20])
 def test_size_of_a_kernel_is_seen_in_whichever_column_it_is(size):
     """Only some entries are looked at; those of dead units are zero."""
