@@ -1,5 +1,6 @@
 """Inner products of task gradients, over a chosen granularity."""
 
+import math
 from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
@@ -23,6 +24,7 @@ SAMPLE_SIZE = 4096
 # 2**-30 times as small, and sums of many: it ends at 2**128 and at 2**-126.
 SMALLEST = 2.0**-32
 LARGEST = 2.0**48
+INFINITE = float("inf")
 # One gradient a task; `None` where the task does not reach the variable.
 Column = Sequence[Tensor | RowGradient | None]
 
@@ -189,11 +191,17 @@ def scaled_gram(
 
 
 def _units(largest: Tensor) -> Tensor:
-    """One, or about the size of gradients with these entries, `[G]`."""
+    """One, or a power of two for gradients with these entries, `[G]`.
+
+    It leaves entries of 2**-32, for only some were looked at: squares of others
+    stay in range down to 2**-31 times as much and up to 2**95 times.
+    """
     plain = ops.logical_and(largest > SMALLEST, largest < LARGEST)
     # The inverse of the largest power of two would be rounded to zero.
-    unit = ops.minimum(power_of_two(largest), 2.0**126)
-    return ops.where(plain, 1.0, unit)
+    unit = power_of_two(ops.minimum(largest, 2.0**94)) * 2.0**32
+    # Zeros, and what is not a number, have no size.
+    sizeless = ops.logical_not(ops.logical_and(largest > 0, largest < INFINITE))
+    return ops.where(ops.logical_or(plain, sizeless), 1.0, unit)
 
 
 def _largest_entries(
@@ -210,14 +218,27 @@ def _largest_entries(
 def _size(gradient: Tensor | RowGradient) -> Tensor:
     """About the largest entry, up to what squares leave room for.
 
-    Of every so many entries: to look at all takes a tenth of a step. An odd
-    stride comes to all columns of a kernel.
+    Of every so many entries: to look at all takes a tenth of a step.
     """
-    entries = ops.reshape(entries_of(gradient), (-1,))
-    stride = 1
-    if entries.shape[0] is not None:
-        stride = max(1, entries.shape[0] // SAMPLE_SIZE - 1) | 1
-    return ops.max(ops.abs(ops.cast(entries[::stride], "float32")))
+    entries = entries_of(gradient)
+    stride = _stride(tuple(entries.shape))
+    entries = ops.reshape(entries, (-1,))[::stride]
+    # A batch without examples looks up no rows of a table.
+    return ops.max(ops.abs(ops.cast(entries, "float32")), initial=0.0)
+
+
+def _stride(shape: tuple[int | None, ...]) -> int:
+    """Distance of the entries to look at, which comes to all columns.
+
+    A kernel's columns are units: some may be dead, and have gradients of zeros.
+    """
+    if None in shape:
+        return 1
+    width = math.prod(shape[1:])
+    stride = max(1, math.prod(shape) // SAMPLE_SIZE)
+    while math.gcd(stride, width) > 1:
+        stride -= 1
+    return stride
 
 
 def norms_of(rows: Sequence[Sequence[Tensor | RowGradient | None]]) -> Tensor:

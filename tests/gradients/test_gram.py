@@ -104,20 +104,47 @@ def test_gram_of_replicas_is_added_up_in_one_unit(size):
     )
 
 
-@pytest.mark.parametrize("size", [1e-20, 1e20])
-def test_size_of_a_kernel_is_seen_in_whichever_column_it_is(size):
+@pytest.mark.parametrize("size", [1e-21, 1e20])
+@pytest.mark.parametrize("others", [0.0, 1e-21])
+@pytest.mark.parametrize(
+    "shape", [(512, 512), (6000, 3), (4096, 5), (1024, 300), (512, 1000)]
+)
+def test_size_of_a_kernel_is_seen_in_whichever_column_it_is(
+    shape, size, others
+):
     """Only some entries are looked at; those of dead units are zero."""
     rng = np.random.default_rng(0)
-    column = [np.zeros((512, 512), "float32") for _ in range(2)]
+    column = [np.full(shape, others, "float32") for _ in range(2)]
     for gradient in column:
-        gradient[:, 3] = size * rng.normal(size=512)
+        gradient[:, -1] = size * rng.normal(size=shape[0])
     (found,), (unit,) = map(
         ops.convert_to_numpy, gram.scaled_gram([column], [0])
     )
     rows = np.stack(column).reshape(2, -1).astype("float64")
     np.testing.assert_allclose(
-        found * np.float64(unit) ** 2, rows @ rows.T, rtol=1e-5
+        found * np.float64(unit) ** 2, rows @ rows.T, rtol=1e-4
     )
+
+
+def test_a_small_sample_leaves_room_for_large_entries():
+    column = [np.full(16385, 1e-21, "float32") for _ in range(2)]
+    for sign, gradient in zip((1, -1), column):
+        # Between those that are looked at.
+        gradient[1] = sign
+    (found,), (unit,) = map(
+        ops.convert_to_numpy, gram.scaled_gram([column], [0])
+    )
+    np.testing.assert_allclose(found * unit**2, [[1, -1], [-1, 1]], rtol=1e-6)
+    assert unit != 1
+
+
+def test_gradients_of_no_rows_have_inner_products_of_zero():
+    column = [np.zeros((0, 3), "float32")] * 2
+    (found,), (unit,) = map(
+        ops.convert_to_numpy, gram.scaled_gram([column], [0])
+    )
+    assert unit == 1
+    assert not found.any()
 
 
 def test_groups_of_variables_are_summed():
