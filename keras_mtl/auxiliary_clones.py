@@ -10,7 +10,6 @@ from typing import Any
 
 import keras
 
-from keras_mtl.arguments import COMPILE_ARGUMENTS
 from keras_mtl.gradients.tap import find_operation
 from keras_mtl.keras_internals import functional_like_constructor
 
@@ -31,7 +30,10 @@ def check_is_cloned(model: keras.Model) -> None:
     """
     if functional_like_constructor(type(model)) or not model.compiled:
         return
-    given = {name: getattr(model, name, None) for name in COMPILE_ARGUMENTS}
+    # Not `representation`, which is no attribute of ours: one of that name is
+    # the user's, and a model with it has an aggregator, too.
+    names = ("aggregator", "weighting", "missing_label")
+    given = {name: getattr(model, name, None) for name in names}
     own = [name for name, value in given.items() if value is not None]
     if not own:
         return

@@ -45,7 +45,7 @@ from keras_mtl.keras_internals import DotNotTrackScope
 from keras_mtl.keras_internals import Functional
 from keras_mtl.keras_internals import compute_output_spec
 from keras_mtl.keras_internals import unscale_loss_for_distribution
-from keras_mtl.late_variables import let_train
+from keras_mtl.late_variables import check_optimizer_knows
 from keras_mtl.legacy_h5 import check_legacy_config
 from keras_mtl.legacy_h5 import check_legacy_path
 from keras_mtl.method import Method
@@ -923,7 +923,7 @@ class MultiTaskModel(TrainStep, keras.Model):
     def _norm_places(self, rows: list[list], variables: list) -> list[int]:
         """Which variables belong to the weighting's `norm_layer`.
 
-        None where it is frozen.
+        None where all that the tasks share is frozen.
         """
         name = self.weighting.norm_layer
         if name is None:
@@ -934,7 +934,13 @@ class MultiTaskModel(TrainStep, keras.Model):
         frozen = {id(v) for v in frozen_variables(self)}
         held = getattr(layer, "variables", [])
         if not places and any(id(v) in frozen for v in held):
-            say_frozen(self)
+            if last_shared_places(self, rows, variables):
+                raise ValueError(
+                    f"`norm_layer` of {type(self.weighting).__name__} is "
+                    "frozen, while others that the tasks share train. Name one "
+                    "of these, or None for the last of them. Received: "
+                    f"norm_layer={name!r}"
+                )
         elif not any(row[i] is not None for row in rows for i in places):
             raise ValueError(
                 f"`norm_layer` of {type(self.weighting).__name__} should be "
@@ -1125,11 +1131,7 @@ class MultiTaskModel(TrainStep, keras.Model):
             self.method_state.hold(
                 aggregator=settings.aggregator, weighting=settings.weighting
             )
-            let_train(
-                self.optimizer,
-                self.trainable_variables,
-                self.method_state.weights,
-            )
+            check_optimizer_knows(self.optimizer, self.method_state.weights)
         settings.task_names = list(task_names)
 
     def _check_same_tasks(self, task_names: Sequence[str]) -> None:

@@ -213,5 +213,16 @@ def test_moving_averages_are_not_frozen():
     assert [v.name for v in frozen_variables(model)] == ["gamma", "beta"]
 
 
+def test_a_frozen_norm_layer_is_no_frozen_trunk():
+    inputs = keras.Input((4,))
+    first = layers.Dense(3, name="first")(inputs)
+    second = layers.Dense(3, name="second", trainable=False)(first)
+    outputs = {name: layers.Dense(1, name=name)(second) for name in "ab"}
+    model = MultiTaskModel(inputs, outputs)
+    with pytest.raises(ValueError, match="`norm_layer`.*is frozen"):
+        train(model, weighting=weightings.GradNorm(norm_layer="second"))
+    train(model, weighting=weightings.GradNorm(norm_layer="first"))
+
+
 if __name__ == "__main__":
     raise SystemExit(pytest.main([__file__]))

@@ -148,21 +148,20 @@ class Aggregator(Method):
         weights = self.weights
         if self.tracks_rows:
             self.build_rows([(size,)], num_tasks)
-            # In a model the trainer goes back to the state before a step that
-            # is not finite; here nobody does, and state would stay NaN.
-            finite = ops.all(ops.isfinite(jacobian))
-            columns = self.track(
-                [ops.unstack(jacobian)],
-                losses=losses,
-                present=ops.repeat(finite[None], num_tasks),
-            )
+            variables = list(self.variables)
+            # A copy: on TensorFlow, `convert_to_tensor` reads when it is used.
+            held = [ops.stop_gradient(v) for v in variables]
+            columns = self.track([ops.unstack(jacobian)], losses=losses)
             jacobian = ops.stack(columns[0])
             weights = self.tracked_weights
         gram, unit = _scaled_gram(jacobian)
         if not self.scale_free:
             gram, unit = in_units(gram, unit), None
         factors = call_weights(weights, gram, losses, unit=unit)
-        return ops.matmul(ops.cast(factors, jacobian.dtype), jacobian)
+        update = ops.matmul(ops.cast(factors, jacobian.dtype), jacobian)
+        if self.tracks_rows:
+            _go_back_unless_finite(variables, held, update)
+        return update
 
     def forget_others(
         self,
@@ -311,6 +310,19 @@ class Aggregator(Method):
 
     def get_config(self) -> dict[str, Any]:
         return {"granularity": self.granularity, **super().get_config()}
+
+
+def _go_back_unless_finite(
+    variables: Sequence[keras.Variable], held: Sequence[Tensor], update: Tensor
+) -> None:
+    """Undoes what is remembered of a step that nobody can take.
+
+    In a model the trainer does so. Here state would stay NaN for ever.
+    """
+    finite = ops.all(ops.isfinite(update))
+    for variable, before in zip(variables, held):
+        now = ops.convert_to_tensor(variable)
+        variable.assign(ops.where(finite, now, before))
 
 
 def _scaled_gram(jacobian: Tensor) -> tuple[Tensor, Tensor]:

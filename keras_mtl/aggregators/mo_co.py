@@ -12,6 +12,7 @@ from keras_mtl.aggregators.aggregator import Column
 from keras_mtl.arguments import boolean
 from keras_mtl.arguments import number_from_zero
 from keras_mtl.arguments import number_to_one
+from keras_mtl.gradients.gram import norms_of
 from keras_mtl.solvers.gram import Tensor
 from keras_mtl.solvers.gram import divisor
 from keras_mtl.solvers.gram import to_gram
@@ -163,16 +164,8 @@ class MoCo(Aggregator):
                 "`combine(jacobian, losses)`. Received: losses=None"
             )
         losses = ops.cast(ops.convert_to_tensor(losses), "float32")
-        squares = [
-            sum(
-                ops.sum(ops.square(ops.cast(column[t], "float32")))
-                for column in columns
-                if column[t] is not None
-            )
-            for t in range(num_tasks)
-        ]
-        squares = ops.stack([ops.cast(s, "float32") for s in squares])
-        return ops.unstack(losses / divisor(ops.sqrt(squares)), num_tasks)
+        norms = norms_of(list(zip(*columns)))
+        return ops.unstack(losses / divisor(norms), num_tasks)
 
     def weights(self, gram: Tensor, present: Tensor | None = None) -> Tensor:
         """Task weights; each call is a step.

@@ -137,6 +137,9 @@ class PCD(Aggregator):
         order = np.array([main, *(t for t in range(size) if t != main)])
         places = np.argsort(order)
         scaled = ops.take(ops.take(scaled, order, axis=-2), order, axis=-1)
+        if size == 1:
+            # Nothing to be in conflict with, and no system to solve.
+            return slots.nan_like(ops.ones_like(gram[..., 0]), gram)
         weights, square = priority_weights(scaled, self.tau)
         length = ops.sqrt(divisor(square) / divisor(scaled[..., 0, :1]))
         weights = ops.where(square == 0, 0.0, weights / length)

@@ -42,8 +42,9 @@ def taking_part(present: Tensor | None, num_tasks: int) -> Tensor:
 def learning_tasks(columns: Sequence[Column], present: Tensor | None) -> Tensor:
     """Booleans `[T]`: the tasks whose memory a step may change.
 
-    If any entry of any gradient is not finite (a loss scale that is too large)
-    it is none: the step will be skipped, and memory would never recover.
+    If any entry of what is to be remembered is not finite, it is none. The
+    trainer undoes steps whose losses or gradients are not finite; this is for
+    memory that overflows though they are, as squares do.
 
     Args:
         columns: For each variable its T task gradients.

@@ -156,9 +156,9 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
         try:
             self.model.save_weights(path)
             to_disk(path)
-        except Exception as error:
             # Before another file says that it is there.
             folder_to_disk(path.parent)
+        except Exception as error:
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
             raise OSError(

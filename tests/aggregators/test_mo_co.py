@@ -146,5 +146,16 @@ class TestProperties:
                 assert np.isfinite(update).all()
 
 
+@pytest.mark.parametrize("size", [1e-25, 1e22])
+def test_lengths_of_losses_of_gradients_without_squares(size):
+    """Gradients become as long as the losses, one, and weigh 1/2 each."""
+    method = MoCo(scale_to_losses=True, beta=1.0)
+    rows = np.float32([[size, 0, 0], [0, 1, 0]])
+    update = method.combine(rows, losses=np.float32([1, 1]))
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(update), [0.5, 0.5, 0], rtol=1e-5
+    )
+
+
 if __name__ == "__main__":
     raise SystemExit(pytest.main([__file__]))

@@ -217,5 +217,10 @@ def test_unknown_tasks_are_refused():
         PCD(2).weights(np.eye(2))
 
 
+def test_a_single_task_keeps_its_gradient():
+    weights = PCD(0).weights(np.float32([[2.0]]))
+    assert ops.convert_to_numpy(weights).tolist() == [1.0]
+
+
 if __name__ == "__main__":
     raise SystemExit(pytest.main([__file__]))

@@ -153,6 +153,16 @@ class TestOverflow:
         for held, want in zip(values(method), values(without), strict=True):
             np.testing.assert_array_equal(held, want)
 
+    @pytest.mark.parametrize("name", ["moco_losses", "dbmtl"])
+    def test_losses_that_are_not_finite_leave_no_trace(self, name):
+        method, without = make(name), make(name)
+        rows = flat(make_columns(0))
+        broken = np.float32([np.nan, 1.0, 1.0])
+        method.combine(rows, losses=broken)
+        np.testing.assert_array_equal(
+            update_of(method, rows), update_of(without, rows)
+        )
+
 
 class TestAbsentTasks:
     @each_method

@@ -201,7 +201,7 @@ class TestBadInput:
         sampler = make_sampler(data={task: (X, X) for task in tasks})
         model = TestFit().model()
         with pytest.raises(
-            ValueError, match=r"outputs \['main', 'other'\].*Received"
+            ValueError, match=r"outputs.* \['main', 'other'\].*Received"
         ):
             model.fit(sampler.dataset(), verbose=0)
 
