@@ -280,6 +280,9 @@ class Aggregator(Method):
         may be others than the gradients, and more: `tracked_weights` sees the
         inner products of them all and returns a weight for each.
 
+        It need not look for gradients that are not finite: what it remembers
+        of a step that is skipped is undone.
+
         Args:
             columns: For each variable of `build_rows` its T task gradients,
                 float32; `None` where a task does not reach it, and nothing but
@@ -291,9 +294,6 @@ class Aggregator(Method):
 
         Returns:
             For each variable its R >= T rows, those of the tasks first.
-
-        It need not look for gradients that are not finite: what it remembers
-        of a step that is skipped is undone.
         """
         raise NotImplementedError
 
