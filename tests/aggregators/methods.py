@@ -35,6 +35,18 @@ TWICE = "twice"
 # What is left along the line of two opposed gradients, one longer.
 NOTHING = "nothing"
 SOMETHING = "something"
+# Matrices of the zoo on which nothing is fair and nothing agreed on: gradients
+# cancel there, and rounding decides the direction.
+NO_BARGAIN = (
+    "opposed",
+    "nearly_opposed",
+    "nearly_dependent",
+    "few_coordinates",
+    "one_line",
+    "surrounding",
+    "rank_deficient_2",
+    "rank_deficient_3",
+)
 
 
 class Entry(NamedTuple):
