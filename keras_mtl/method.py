@@ -140,3 +140,27 @@ def seeds_of(method: Method) -> list[keras.Variable]:
         elif isinstance(item, keras.random.SeedGenerator):
             seeds.append(item.state)
     return seeds
+
+
+def values_of(variables: Sequence[keras.Variable]) -> list[Any]:
+    """What variables hold now, for `keep_if`.
+
+    Copies: on TensorFlow, `convert_to_tensor` gives the variable itself, which
+    is read when it is used.
+    """
+    return [keras.ops.stop_gradient(variable) for variable in variables]
+
+
+def keep_if(
+    taken: Any, variables: Sequence[keras.Variable], before: Sequence[Any]
+) -> None:
+    """Goes back to the values `before` if a step was not taken.
+
+    Args:
+        taken: Boolean scalar.
+        variables: What a step may have changed.
+        before: Their values, as `values_of` returned them.
+    """
+    for variable, old in zip(variables, before, strict=True):
+        new = keras.ops.convert_to_tensor(variable)
+        variable.assign(keras.ops.where(taken, new, old))

@@ -8,7 +8,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_mtl.method import keep_if
 from keras_mtl.method import seeds_of
+from keras_mtl.method import values_of
 
 Tensor = Any
 # In a file of a model that was saved before its methods knew their tasks.
@@ -108,9 +110,7 @@ class MethodState(keras.layers.Layer):
 
         What is trained is left to the optimizer.
         """
-        # A copy of what is read now: on TensorFlow, `convert_to_tensor` gives
-        # the variable itself, which is read when it is used.
-        return [keras.ops.stop_gradient(v) for v in self._remembered()]
+        return values_of(self._remembered())
 
     def keep(self, taken: Tensor, before: Sequence[Tensor]) -> None:
         """Goes back to the values `before` if a step was not taken.
@@ -119,9 +119,7 @@ class MethodState(keras.layers.Layer):
             taken: Boolean scalar.
             before: What `values` returned.
         """
-        for variable, old in zip(self._remembered(), before, strict=True):
-            new = keras.ops.convert_to_tensor(variable)
-            variable.assign(keras.ops.where(taken, new, old))
+        keep_if(taken, self._remembered(), before)
 
     def _remembered(self) -> list[keras.Variable]:
         return [v for v in self.variables if not v.trainable]

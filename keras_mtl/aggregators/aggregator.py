@@ -9,6 +9,8 @@ import keras
 from keras import ops
 
 from keras_mtl.method import Method
+from keras_mtl.method import keep_if
+from keras_mtl.method import values_of
 from keras_mtl.solvers.absent_tasks import stand_aside
 from keras_mtl.solvers.gram import Tensor
 from keras_mtl.solvers.gram import in_units
@@ -149,8 +151,7 @@ class Aggregator(Method):
         if self.tracks_rows:
             self.build_rows([(size,)], num_tasks)
             variables = list(self.variables)
-            # A copy: on TensorFlow, `convert_to_tensor` reads when it is used.
-            held = [ops.stop_gradient(v) for v in variables]
+            held = values_of(variables)
             columns = self.track([ops.unstack(jacobian)], losses=losses)
             jacobian = ops.stack(columns[0])
             weights = self.tracked_weights
@@ -160,7 +161,8 @@ class Aggregator(Method):
         factors = call_weights(weights, gram, losses, unit=unit)
         update = ops.matmul(ops.cast(factors, jacobian.dtype), jacobian)
         if self.tracks_rows:
-            _go_back_unless_finite(variables, held, update)
+            # In a model the trainer does so. Here state would stay NaN.
+            keep_if(ops.all(ops.isfinite(update)), variables, held)
         return update
 
     def forget_others(
@@ -310,19 +312,6 @@ class Aggregator(Method):
 
     def get_config(self) -> dict[str, Any]:
         return {"granularity": self.granularity, **super().get_config()}
-
-
-def _go_back_unless_finite(
-    variables: Sequence[keras.Variable], held: Sequence[Tensor], update: Tensor
-) -> None:
-    """Undoes what is remembered of a step that nobody can take.
-
-    In a model the trainer does so. Here state would stay NaN for ever.
-    """
-    finite = ops.all(ops.isfinite(update))
-    for variable, before in zip(variables, held):
-        now = ops.convert_to_tensor(variable)
-        variable.assign(ops.where(finite, now, before))
 
 
 def _scaled_gram(jacobian: Tensor) -> tuple[Tensor, Tensor]:

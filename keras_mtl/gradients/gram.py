@@ -24,7 +24,6 @@ SAMPLE_SIZE = 4096
 # 2**-30 times as small, and sums of many: it ends at 2**128 and at 2**-126.
 SMALLEST = 2.0**-32
 LARGEST = 2.0**48
-INFINITE = float("inf")
 # One gradient a task; `None` where the task does not reach the variable.
 Column = Sequence[Tensor | RowGradient | None]
 
@@ -180,14 +179,11 @@ def scaled_gram(
         Inner products `[G, T, T]` and what the gradients were divided by for
         them, `[G]`: one, or a power of two.
     """
-    largest = _largest_entries(columns, groups)
-    if add_replicas is None:
-        units = _units(largest)
-        return grouped_gram(columns, groups, units), units
+    add = add_replicas or (lambda values: values)
     # With a unit for all, what replicas have can be added up. The sum of their
     # sizes is one that each of them knows.
-    units = _units(add_replicas(largest))
-    return add_replicas(grouped_gram(columns, groups, units)), units
+    units = _units(add(_largest_entries(columns, groups)))
+    return add(grouped_gram(columns, groups, units)), units
 
 
 def _units(largest: Tensor) -> Tensor:
@@ -196,12 +192,12 @@ def _units(largest: Tensor) -> Tensor:
     It leaves entries of 2**-32, for only some were looked at: squares of others
     stay in range down to 2**-31 times as much and up to 2**95 times.
     """
-    plain = ops.logical_and(largest > SMALLEST, largest < LARGEST)
     # The inverse of the largest power of two would be rounded to zero.
     unit = power_of_two(ops.minimum(largest, 2.0**94)) * 2.0**32
-    # Zeros, and what is not a number, have no size.
-    sizeless = ops.logical_not(ops.logical_and(largest > 0, largest < INFINITE))
-    return ops.where(ops.logical_or(plain, sizeless), 1.0, unit)
+    # Zeros, and what is not finite, have no size.
+    small = ops.logical_and(largest > 0, largest <= SMALLEST)
+    large = ops.logical_and(largest >= LARGEST, ops.isfinite(largest))
+    return ops.where(ops.logical_or(small, large), unit, 1.0)
 
 
 def _largest_entries(
