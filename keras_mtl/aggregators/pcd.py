@@ -53,8 +53,8 @@ class PCD(Aggregator):
     gradient g, rounding changes the update by about 1e-7 (|g| / |d|)^2 of its
     length (20 times that at most, in random trials): by 1e-4 to 1e-3 where an
     auxiliary gradient is the reverse of g and `tau` is 0.02, as |d| / |g| is
-    near `tau` there. With more tasks than coordinates angles
-    are known better, and d down to 1e-4 of g's length is told from none.
+    near `tau` there. With more tasks than coordinates angles are known better,
+    and d down to 1e-4 of g's length is told from none.
 
     Args:
         main_task: Name of the main task, or its index in the order of `loss`.
