@@ -3,6 +3,8 @@
 import gc
 import os
 
+from tests.xla_flags import xla_flags
+
 # Read when the libraries are imported, so they come first.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -11,8 +13,7 @@ os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")
 # Test processes that share a GPU must not each take all of its memory.
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-# They compile much and compute little.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+os.environ.setdefault("XLA_FLAGS", xla_flags())
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -12,18 +12,24 @@ from keras_mtl.gradients.precision import full_precision
 from keras_mtl.row_gradient import RowGradient
 from keras_mtl.row_gradient import dense
 from keras_mtl.row_gradient import entries_of
+from keras_mtl.solvers.gram import diagonal
+from keras_mtl.solvers.gram import in_units
 from keras_mtl.solvers.gram import power_of_two
 
 Tensor = Any
 # Entries of a row in a chunk, and the most chunks: they are unrolled.
 CHUNK_LENGTH = 16384
 MAX_CHUNKS = 32
-# Entries of a gradient that are looked at for its size, at least.
-SAMPLE_SIZE = 4096
+# Entries of a gradient that are looked at for its size, at least: each is read
+# from a place of its own in memory, and a pass over a whole kernel takes as
+# long as the inner products.
+SAMPLE_SIZE = 1024
 # Sizes of gradients between which float32 holds the squares of them, of those
 # 2**-30 times as small, and sums of many: it ends at 2**128 and at 2**-126.
 SMALLEST = 2.0**-32
 LARGEST = 2.0**48
+# The least that `_unit` gives.
+SMALLEST_UNIT = 2.0**-94
 # One gradient a task; `None` where the task does not reach the variable.
 Column = Sequence[Tensor | RowGradient | None]
 
@@ -139,35 +145,16 @@ def _divide(row: Tensor, unit: Tensor | None) -> Tensor:
     return row if unit is None else row * (1.0 / unit)
 
 
-def grouped_gram(
-    columns: Sequence[Column],
-    groups: Sequence[Any],
-    units: Tensor | None = None,
-) -> Tensor:
-    """Sums the inner products of variables over groups, to `[G, T, T]`.
-
-    Args:
-        columns: The gradients of each variable.
-        groups: The group of each variable.
-        units: `[G]`, what the gradients of each group are divided by.
-    """
-    sums: dict[Any, Tensor] = {}
-    for column, group, place in zip(columns, groups, group_indices(groups)):
-        gram = column_gram(column, None if units is None else units[place])
-        sums[group] = sums[group] + gram if group in sums else gram
-    return ops.stack(list(sums.values()))
-
-
 def scaled_gram(
     columns: Sequence[Column],
     groups: Sequence[Any],
     add_replicas: Callable[[Tensor], Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Inner products of gradients whose squares may leave the range.
+    """Inner products of gradients, summed over groups of variables.
 
     Float32 has numbers of 1e-20 and 1e20, and not their squares. Where the
-    gradients of a group are nearly as small or large as that, they are divided
-    by about their largest entry.
+    gradients of a variable are nearly as small or large as that, they are
+    divided by about their largest entry.
 
     Args:
         columns: The gradients of each variable.
@@ -179,36 +166,59 @@ def scaled_gram(
         Inner products `[G, T, T]` and what the gradients were divided by for
         them, `[G]`: one, or a power of two.
     """
-    add = add_replicas or (lambda values: values)
-    # With a unit for all, what replicas have can be added up. The sum of their
-    # sizes is one that each of them knows.
-    units = _units(add(_largest_entries(columns, groups)))
-    return add(grouped_gram(columns, groups, units)), units
+    sizes = [_largest_entry(column) for column in columns]
+    if add_replicas is not None:
+        # With a unit for all, what replicas have can be added up. The sum of
+        # their sizes is one that each of them knows.
+        sizes = ops.unstack(add_replicas(ops.stack(sizes)), len(sizes))
+    products: dict[Any, list[tuple[Tensor, Tensor]]] = {}
+    for column, group, size in zip(columns, groups, sizes):
+        # A unit of its own for each variable: with one for a group, no product
+        # could be taken before the backward pass of the last task has ended.
+        unit = _unit(size)
+        product = (column_gram(column, unit), unit)
+        products.setdefault(group, []).append(product)
+    sums = [_sum_of_products(*zip(*found)) for found in products.values()]
+    grams, units = (ops.stack(values) for values in zip(*sums))
+    return grams if add_replicas is None else add_replicas(grams), units
 
 
-def _units(largest: Tensor) -> Tensor:
-    """One, or a power of two for gradients with these entries, `[G]`.
+def _sum_of_products(
+    grams: Sequence[Tensor], units: Sequence[Tensor]
+) -> tuple[Tensor, Tensor]:
+    """The sum of the inner products of variables, and its unit.
+
+    Args:
+        grams: `[T, T]` of each variable, of its gradients over its unit.
+        units: Scalars.
+    """
+    if len(grams) == 1:
+        return grams[0], units[0]
+    grams, units = ops.stack(grams), ops.stack(units)
+    # Zeros fit into any unit: theirs must not hide what is small in others.
+    zero = ops.all(diagonal(grams) == 0, axis=-1)
+    unit = ops.max(ops.where(zero, SMALLEST_UNIT, units))
+    unit = ops.where(ops.all(zero), 1.0, unit)
+    return ops.sum(in_units(grams, units / unit), axis=0), unit
+
+
+def _unit(size: Tensor) -> Tensor:
+    """One, or a power of two for gradients with about this largest entry.
 
     It leaves entries of 2**-32, for only some were looked at: squares of others
     stay in range down to 2**-31 times as much and up to 2**95 times.
     """
     # The inverse of the largest power of two would be rounded to zero.
-    unit = power_of_two(ops.minimum(largest, 2.0**94)) * 2.0**32
+    unit = power_of_two(ops.minimum(size, 2.0**94)) * 2.0**32
     # Zeros, and what is not finite, have no size.
-    small = ops.logical_and(largest > 0, largest <= SMALLEST)
-    large = ops.logical_and(largest >= LARGEST, ops.isfinite(largest))
+    small = ops.logical_and(size > 0, size <= SMALLEST)
+    large = ops.logical_and(size >= LARGEST, ops.isfinite(size))
     return ops.where(ops.logical_or(small, large), unit, 1.0)
 
 
-def _largest_entries(
-    columns: Sequence[Column], groups: Sequence[Any]
-) -> Tensor:
-    """About those of the gradients of each group, `[G]`."""
-    sizes: dict[Any, list[Tensor]] = {}
-    for column, group in zip(columns, groups):
-        found = [_size(g) for g in column if g is not None]
-        sizes.setdefault(group, []).extend(found)
-    return ops.stack([ops.max(ops.stack(s)) for s in sizes.values()])
+def _largest_entry(column: Column) -> Tensor:
+    """About that of the gradients of one variable."""
+    return ops.max(ops.stack([_size(g) for g in column if g is not None]))
 
 
 def _size(gradient: Tensor | RowGradient) -> Tensor:
@@ -231,7 +241,7 @@ def _stride(shape: tuple[int | None, ...]) -> int:
     if None in shape:
         return 1
     width = math.prod(shape[1:])
-    stride = max(1, math.prod(shape) // SAMPLE_SIZE)
+    stride = max(1, math.prod(shape) // max(SAMPLE_SIZE, 2 * width))
     while math.gcd(stride, width) > 1:
         stride -= 1
     return stride
@@ -262,7 +272,7 @@ def norms_of(rows: Sequence[Sequence[Tensor | RowGradient | None]]) -> Tensor:
 
 
 def group_indices(groups: Sequence[Any]) -> list[int]:
-    """Position of each variable's group in `grouped_gram`."""
+    """Position of each variable's group in `scaled_gram`."""
     order = list(dict.fromkeys(groups))
     return [order.index(group) for group in groups]
 

@@ -3,9 +3,12 @@
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 Tensor = Any  # of whichever backend runs
+# Those that float32 holds in full precision.
+POWERS_OF_TWO = 2.0 ** np.arange(-126, 128)
 
 
 def to_gram(gram: Tensor) -> Tensor:
@@ -61,7 +64,11 @@ def power_of_two(values: Tensor) -> Tensor:
     """
     usable = ops.logical_and(values > 0, ops.isfinite(values))
     exponent = ops.floor(ops.log2(ops.where(usable, values, 1.0)))
-    return ops.where(usable, ops.exp2(ops.clip(exponent, -126, 127)), 1.0)
+    place = ops.cast(ops.clip(exponent, -126, 127) + 126, "int32")
+    # XLA's `exp2` errs in the sixth digit, and the inverse of a little more
+    # than the largest power is rounded to zero.
+    powers = ops.convert_to_tensor(POWERS_OF_TWO, values.dtype)
+    return ops.where(usable, ops.take(powers, place), 1.0)
 
 
 def in_units(gram: Tensor, units: Tensor | None) -> Tensor:

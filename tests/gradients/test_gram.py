@@ -147,14 +147,53 @@ def test_gradients_of_no_rows_have_inner_products_of_zero():
     assert not found.any()
 
 
-def test_groups_of_variables_are_summed():
-    columns = [gradients(seed, (4,), 2) for seed in range(3)]
-    groups = ["a", "b", "a"]
-    result = gram.grouped_gram(columns, groups)
-    single = [ops.convert_to_numpy(gram.column_gram(c)) for c in columns]
-    np.testing.assert_allclose(result[0], single[0] + single[2], rtol=1e-5)
-    np.testing.assert_allclose(result[1], single[1], rtol=1e-5)
-    assert gram.group_indices(groups) == [0, 1, 0]
+# What is far shorter than others in its group adds nothing to the sum.
+@pytest.mark.parametrize("scales", [(1, 1), (1e-20, 1e20), (1e-30, 1e-10)])
+def test_groups_of_variables_are_summed(scales):
+    scales = np.float32(scales)
+    columns = [
+        [scale * g for g in gradients(seed, (4,), 2)]
+        for seed, scale in enumerate((scales[0], 1, scales[1], 0))
+    ]
+    groups = ["a", "b", "a", "a"]
+    assert gram.group_indices(groups) == [0, 1, 0, 0]
+    grams, units = map(ops.convert_to_numpy, gram.scaled_gram(columns, groups))
+    rows = [np.stack(column).astype("float64") for column in columns]
+    products = [r @ r.T for r in rows]
+    expected = products[0] + products[2], products[1]
+    for found, unit, product in zip(grams, units, expected):
+        np.testing.assert_allclose(
+            found * np.float64(unit) ** 2, product, rtol=1e-5
+        )
+
+
+@pytest.mark.parametrize("scale", [1e-20, 1e-30])
+def test_zeros_hide_nothing_small(scale):
+    small = [np.float32(scale) * g for g in gradients(0, (4,), 2)]
+    columns = [[np.zeros(3, "float32")] * 2, small]
+    (found,), (unit,) = map(
+        ops.convert_to_numpy, gram.scaled_gram(columns, ["a", "a"])
+    )
+    rows = np.stack(small).astype("float64")
+    np.testing.assert_allclose(
+        found * np.float64(unit) ** 2, rows @ rows.T, rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize("scale", [1e-20, 1e20])
+def test_group_of_replicas_is_added_up_in_one_unit(scale):
+    columns = [
+        [np.float32(size) * g for g in gradients(seed, (4,), 2)]
+        for seed, size in enumerate((1, scale))
+    ]
+    grams, units = gram.scaled_gram(
+        columns, ["a", "a"], lambda values: 3 * values
+    )
+    (found,), (unit,) = map(ops.convert_to_numpy, (grams, units))
+    rows = np.concatenate(columns, axis=1).astype("float64")
+    np.testing.assert_allclose(
+        found * np.float64(unit) ** 2, 3 * rows @ rows.T, rtol=1e-5
+    )
 
 
 def test_weighted_sum_skips_missing_gradients():

@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 from keras import ops
 
+from keras_mtl import testing
 from keras_mtl.solvers.gram import diagonal
 from keras_mtl.solvers.gram import divisor
 from keras_mtl.solvers.gram import normalize
+from keras_mtl.solvers.gram import power_of_two
 from keras_mtl.solvers.gram import to_gram
 
 
@@ -55,6 +57,22 @@ class TestNormalize:
 
 
 class TestHelpers:
+    @pytest.mark.parametrize("jit_compile", [False, True])
+    def test_power_of_two_is_exact(self, jit_compile):
+        exponents = np.arange(-126, 128)
+        values = np.float32(1.5 * 2.0**exponents)
+        found = testing.compiled(power_of_two, jit_compile=jit_compile)(values)
+        np.testing.assert_array_equal(
+            ops.convert_to_numpy(found).astype("float64"), 2.0**exponents
+        )
+
+    def test_power_of_two_of_what_has_no_size_is_one(self):
+        values = np.float32([0, -2, np.inf, np.nan])
+        found = ops.convert_to_numpy(
+            power_of_two(ops.convert_to_tensor(values))
+        )
+        assert found.tolist() == [1, 1, 1, 1]
+
     def test_diagonal(self):
         grams = np.arange(8.0).reshape(2, 2, 2)
         actual = ops.convert_to_numpy(diagonal(to_gram(grams)))
