@@ -858,7 +858,11 @@ class MultiTaskModel(TrainStep, keras.Model):
         """
         if objectives.state:
             taken = is_taken(
-                self.optimizer, gradients, objectives, self.gradient_conflict
+                self.optimizer,
+                gradients,
+                objectives,
+                self.gradient_conflict,
+                getattr(self.aggregator, "scale_free", False),
             )
             self.method_state.keep(taken, objectives.state)
 

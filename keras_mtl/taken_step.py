@@ -18,6 +18,7 @@ def is_taken(
     gradients: Sequence[Tensor | None],
     objectives: Objectives,
     conflict: GradientConflict | None,
+    scale_free: bool = False,
 ) -> Tensor:
     """Boolean scalar: whether methods may learn from a step.
 
@@ -31,10 +32,13 @@ def is_taken(
         objectives: Of this step.
         conflict: The metric that saw the inner products of this step, if there
             is an aggregator.
+        scale_free: Whether the aggregator is content with inner products of
+            gradients over a unit, which are finite where squares are not.
     """
     taken = ops.all(_can_be_learnt(objectives))
     if conflict is not None:
-        gram = ops.convert_to_tensor(conflict.gram)
+        gram = conflict.scaled_gram if scale_free else conflict.gram
+        gram = ops.convert_to_tensor(gram)
         taken = ops.logical_and(taken, ops.all(ops.isfinite(gram)))
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         # Finite gradients are not enough: a loss overflows before them, as the

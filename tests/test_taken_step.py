@@ -56,7 +56,7 @@ def make_model(compiled, optimizer, policy="float32"):
     )(inputs)
     outputs = {t: keras.layers.Dense(1, name=t)(shared) for t in TASKS}
     model = keras_mtl.MultiTaskModel(inputs, outputs)
-    model.compile(optimizer, "mse", **QUICK | compiled)
+    model.compile(optimizer, **{"loss": "mse"} | QUICK | compiled)
     return model
 
 
@@ -242,6 +242,39 @@ def test_no_infinite_loss_stays_in_a_step_that_is_taken(scaler, inverse):
     assert all(np.isfinite(s[0]).all() for s in states)
     assert not same(states[2], states[3])
     assert all(np.isfinite(w).all() for w in model.get_weights())
+
+
+# PCD remembers squares themselves, and not those that float32 does not have.
+SCALE_FREE = [
+    name
+    for name in REMEMBERING
+    if name in METHODS and METHODS[name].make(2).scale_free
+]
+SCALE_FREE.remove("PCD(main_task)")
+
+
+@pytest.mark.parametrize("name", SCALE_FREE)
+def test_scale_free_methods_go_on_where_squares_are_out_of_range(name):
+    # Powers of two, by which nothing is rounded in another way.
+    small, large = [
+        make_model(
+            method(name)
+            | {
+                "loss": dict.fromkeys(TASKS, "mse"),
+                "loss_weights": dict.fromkeys(TASKS, scale),
+            },
+            keras.optimizers.SGD(0.01 / scale),
+        )
+        for scale in (1.0, 2.0**70)
+    ]
+    x, y = make_data(4)
+    expected, _ = record(small, x, y)
+    found, _ = record(large, x, y)
+    for one, other in zip(expected, found, strict=True):
+        for a, b in zip(one, other, strict=True):
+            # What is made of gradients is as large as these.
+            unit = 2.0**70 if np.abs(b).max() > 1e12 else 1.0
+            np.testing.assert_allclose(a, b / unit, rtol=1e-4, atol=1e-5)
 
 
 if __name__ == "__main__":
