@@ -23,18 +23,16 @@ def is_clone_function(operation_fn: Any) -> bool:
 
 
 def check_is_cloned(model: keras.Model) -> None:
-    """Raises if the clone of a model would have no aggregator or weighting.
+    """Raises if the clone of a model would lack what only ours can have.
 
     Of a class that has a constructor of its own, Keras makes a plain model,
     and compiles it with what the class was compiled with.
     """
-    if functional_like_constructor(type(model)) or not model.compiled:
+    if functional_like_constructor(type(model)):
         return
-    # Not `representation`, which is no attribute of ours: one of that name is
-    # the user's, and a model with it has an aggregator, too.
-    names = ("aggregator", "weighting", "missing_label")
-    given = {name: getattr(model, name, None) for name in names}
-    own = [name for name, value in given.items() if value is not None]
+    own = _own_arguments(model) if model.compiled else []
+    if model.auxiliaries is not None:
+        own.append("auxiliaries")
     if not own:
         return
     name = type(model).__name__
@@ -43,9 +41,17 @@ def check_is_cloned(model: keras.Model) -> None:
         "because that has a constructor of its own, and a plain model takes "
         f"no {' and no '.join(own)}. Make another {name} with the constructor "
         "and take over the weights (`other.set_weights(model.get_weights())`), "
-        "or clone the model before it is compiled. Received: a model compiled "
-        f"with {own}"
+        f"or clone the model before it has them. Received: a {name} with {own}"
     )
+
+
+def _own_arguments(model: keras.Model) -> list[str]:
+    """What only our `compile` takes, as far as the model has received it."""
+    # Not `representation`, which is no attribute of ours: one of that name is
+    # the user's, and a model with it has an aggregator, too.
+    names = ("aggregator", "weighting", "missing_label")
+    given = {name: getattr(model, name, None) for name in names}
+    return [name for name, value in given.items() if value is not None]
 
 
 def clone_auxiliaries(

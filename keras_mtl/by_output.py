@@ -10,6 +10,7 @@ from keras_mtl.did_you_mean import did_you_mean
 # What has names.
 OUTPUTS = "outputs of the model"
 TASKS = "tasks of the model"
+WITH_LABELS = "outputs with an array of labels"
 
 
 def check_entries(
@@ -64,7 +65,11 @@ def check_nested_entries(
 
 
 def spread_by_output(
-    argument: str, given: Any, y_pred: Any, output_names: list[str] | None
+    argument: str,
+    given: Any,
+    y_pred: Any,
+    output_names: list[str] | None,
+    kind: str = OUTPUTS,
 ) -> Any:
     """Puts the values of a dict in the structure of the predictions.
 
@@ -76,6 +81,7 @@ def spread_by_output(
         given: A dict from output names, or what has its structure already.
         y_pred: The predictions.
         output_names: Names of listed outputs.
+        kind: What has the names of `y_pred`, for error messages.
 
     Returns:
         The values, with `None` for outputs that are not named.
@@ -83,9 +89,9 @@ def spread_by_output(
     if not isinstance(given, dict):
         return given
     if isinstance(y_pred, dict):
-        check_entries(argument, given, y_pred)
+        check_entries(argument, given, y_pred, kind)
         return {
-            name: spread_by_output(argument, given[name], part, None)
+            name: spread_by_output(argument, given[name], part, None, kind)
             if given.get(name) is not None
             else keras.tree.map_structure(lambda _: None, part)
             for name, part in y_pred.items()

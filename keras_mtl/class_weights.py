@@ -11,12 +11,12 @@ import numpy as np
 from keras import ops
 
 from keras_mtl.arguments import is_integer
+from keras_mtl.by_output import WITH_LABELS
 from keras_mtl.by_output import check_entries
 from keras_mtl.keras_internals import compute_output_spec
 from keras_mtl.missing_labels import multiply_weights
 
 Tensor = Any
-WITH_LABELS = "outputs with an array of labels"
 
 # Losses that take class indices, and those that judge each column on its own.
 _OF_INDICES = (keras.losses.sparse_categorical_crossentropy,)

@@ -93,7 +93,11 @@ def folder_to_disk(folder: Path) -> None:
     """
     if os.name == "nt":  # keeps the names itself, and opens no folders
         return
-    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except PermissionError:
+        # One may write into a folder that one may not read.
+        return
     try:
         os.fsync(descriptor)
     except OSError as error:

@@ -20,6 +20,7 @@ from keras_mtl.auxiliary_clones import check_is_cloned
 from keras_mtl.auxiliary_clones import clone_auxiliaries
 from keras_mtl.auxiliary_clones import is_clone_function
 from keras_mtl.auxiliary_clones import waiting_auxiliaries
+from keras_mtl.by_output import WITH_LABELS
 from keras_mtl.by_output import check_entries
 from keras_mtl.by_output import check_nested_entries
 from keras_mtl.by_output import labels_by_output
@@ -463,7 +464,9 @@ class MultiTaskModel(TrainStep, keras.Model):
         bound = signature.bind_partial(*args, **kwargs)
         arguments = bound.arguments
         names = getattr(self, "output_names", None)
-        spread = functools.partial(spread_by_output, "sample_weight")
+        spread = functools.partial(
+            spread_by_output, "sample_weight", kind=WITH_LABELS
+        )
         y = arguments.get("y")
         if y is not None and isinstance(arguments.get("sample_weight"), dict):
             arguments["sample_weight"] = spread(

@@ -30,25 +30,35 @@ def accept_frozen(model: keras.Model) -> None:
     if model._settings.said_frozen:
         return
     frozen = {id(v) for v in frozen_variables(model)}
+    shared = None
     if model.auxiliaries is None or not model.auxiliaries.as_tasks:
         shared = shared_variables(model, model._compile_loss.task_outputs)
         frozen = frozen if shared is None else frozen & shared
     if not frozen:
         raise _nothing_shared(model, model._compile_loss)
-    say_frozen(model)
+    say_frozen(model, shared is not None)
 
 
-def say_frozen(model: keras.Model) -> None:
-    """Says that the heads train alone, once for each `compile`."""
-    if not model._settings.said_frozen:
-        model._settings.said_frozen = True
-        warnings.warn(
-            "All layers that the tasks share are frozen, so there is "
-            "nothing to arbitrate and `gradient_conflict` is NaN: every "
-            "task trains what is its own. Once the layers are trainable "
-            "again, `compile` the model anew.",
-            stacklevel=2,
-        )
+def say_frozen(model: keras.Model, certain: bool = True) -> None:
+    """Says that the heads train alone, once for each `compile`.
+
+    Args:
+        model: The `MultiTaskModel`.
+        certain: Whether it is known that what is frozen is shared. Of a
+            subclassed model nobody knows what the tasks would reach.
+    """
+    if model._settings.said_frozen:
+        return
+    model._settings.said_frozen = True
+    found = "All layers that the tasks share are frozen"
+    if not certain:
+        found = "The tasks share no layer that trains, and some are frozen"
+    warnings.warn(
+        f"{found}, so there is nothing to arbitrate and `gradient_conflict` "
+        "is NaN: every task trains what is its own. Once layers that the "
+        "tasks share are trainable, `compile` the model anew.",
+        stacklevel=2,
+    )
 
 
 def check_tasks(model: keras.Model, losses: Any) -> None:

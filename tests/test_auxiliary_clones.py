@@ -133,6 +133,16 @@ class TestCloneOfAClassWithAConstructor:
         other.compile("sgd", LOSS, **{argument: value})
         other.set_weights(model.get_weights())
 
+    @pytest.mark.parametrize("compiled", [False, True])
+    def test_says_what_to_do_with_auxiliaries(self, compiled):
+        model = WithConstructor(5)
+        model.auxiliaries = fresh(0.5, model={"width": 5}).auxiliaries
+        if compiled:
+            model.compile("sgd", LOSS)
+        message = "WithConstructor.* takes no auxiliaries.*set_weights"
+        with pytest.raises(ValueError, match=message):
+            keras.models.clone_model(model)
+
 
 if __name__ == "__main__":
     raise SystemExit(pytest.main([__file__]))

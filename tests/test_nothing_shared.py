@@ -130,6 +130,15 @@ def test_says_it_once_a_compile():
             model.fit(X, Y, verbose=0)
 
 
+def test_of_a_subclassed_model_nobody_knows_what_is_shared():
+    model = make_subclassed()
+    trunk_of(model).trainable = False
+    with pytest.warns(
+        UserWarning, match="share no layer that trains, and some"
+    ):
+        train(model, aggregator="pcgrad")
+
+
 def test_grad_norm_waits_for_the_trunk():
     model = make_model()
     trunk_of(model).trainable = False

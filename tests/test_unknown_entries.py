@@ -140,6 +140,18 @@ def test_one_output_without_a_name():
             model.fit(X, verbose=0, **kwargs)
 
 
+def test_sample_weight_of_an_output_without_labels():
+    model = Subclassed()
+    model.compile("sgd", loss={"left": "mse"}, aggregator=None)
+    with pytest.raises(ValueError, match=r"\['right'\] that are no outputs wi"):
+        model.fit(
+            X,
+            {"left": Y["left"]},
+            sample_weight={"right": np.ones(8)},
+            verbose=0,
+        )
+
+
 def test_class_weight_of_an_output_without_labels():
     model = Subclassed()
     model.compile("sgd", loss={"left": "mse"}, aggregator=None)
