@@ -60,6 +60,9 @@ class TrainStep:
         if self._observes_gradients:
             rows = self._observed_rows(tape, objectives, variables, cut)
             observed = self._observe_gradients(*rows, objectives)
+        if self.optimizer.loss_scale_factor is not None:
+            # Keras divides by it, and TensorFlow divides no rows of a table.
+            gradients = [_whole(gradient) for gradient in gradients]
         self.optimizer.apply_gradients(zip(gradients, variables))
         self._update_weighting(objectives, observed, batch)
         self._keep_state_of_step(objectives, gradients)
@@ -234,3 +237,8 @@ def _all_reduce(rows: list[list]) -> list[list]:
 
 def _first_tensor(x: Any) -> Tensor:
     return next(i for i in keras.tree.flatten(x) if i is not None)
+
+
+def _whole(gradient: Tensor | tf.IndexedSlices | None) -> Tensor | None:
+    is_rows = isinstance(gradient, tf.IndexedSlices)
+    return tf.convert_to_tensor(gradient) if is_rows else gradient

@@ -7,6 +7,7 @@ its own, losses are written out, gradients are combined as long rows.
 import contextlib
 import inspect
 import math
+from collections.abc import Iterable
 from collections.abc import Iterator
 from typing import Any
 from typing import NamedTuple
@@ -429,6 +430,7 @@ class SlowTraining:
                 shape = self.variables[i].shape
                 part, update = np.split(update, [math.prod(shape)])
                 total[i] = part.reshape(shape)
+        self._note_conflict_of_averages(map(tuple, self._groups(shared)))
         return total
 
     def _groups(self, shared: list[int]) -> list[list[int]]:
@@ -458,6 +460,7 @@ class SlowTraining:
         long = np.stack([g.ravel() for g in at_shared])
         self._note_conflict(long)
         signal = self._method("shared").combine(long, losses, present)
+        self._note_conflict_of_averages(["shared"])
         signal = signal.reshape(at_shared[0].shape)
         below = self._below(x, signal)
         count = len(self.lower.trainable_variables)
@@ -483,6 +486,7 @@ class SlowTraining:
 
     def _note_conflict(self, rows: Array) -> None:
         """Share of pairs that oppose each other; None where that is close."""
+        self.conflict = None
         sizes = np.linalg.norm(rows, axis=1)
         gram = rows @ rows.T
         bound = np.outer(sizes, sizes)
@@ -490,6 +494,13 @@ class SlowTraining:
         if (np.abs(gram) < 1e-3 * bound)[pairs].any():
             return
         self.conflict = (gram < 0)[pairs].mean()
+
+    def _note_conflict_of_averages(self, groups: Iterable[Any]) -> None:
+        """Of methods with averages of gradients the share is of these."""
+        memories = [self._method(group).memory for group in groups]
+        if "averages" in memories[0]:
+            rows = [memory["averages"] for memory in memories]
+            self._note_conflict(np.concatenate(rows, axis=1))
 
     # -- optimizer ------------------------------------------------------------
 

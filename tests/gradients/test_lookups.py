@@ -268,6 +268,22 @@ def test_mixed_precision_adds_up_in_full(policy):
     assert gap < 0.0015
 
 
+@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("aggregator", ["sum", "pcgrad"])
+def test_optimizers_with_a_loss_scale_factor_take_rows(aggregator, jit_compile):
+    """Stock Keras raises a TypeError there on TensorFlow."""
+    optimizers = (
+        keras.optimizers.SGD(0.05, loss_scale_factor=64.0),
+        keras.optimizers.SGD(0.05),
+    )
+    found, expected = [
+        fit(make_model(one_table, aggregator, jit_compile, optimizer=optimizer))
+        for optimizer in optimizers
+    ]
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.skipif(ON_JAX, reason="JAX does not raise")
 def test_an_id_too_large_is_an_error_of_the_layer():
     model = make_model(one_table, "pcgrad")
