@@ -16,6 +16,7 @@ from keras_mtl.solvers.gram import Tensor
 from keras_mtl.solvers.gram import in_units
 from keras_mtl.solvers.gram import power_of_two
 from keras_mtl.solvers.gram import to_gram
+from keras_mtl.solvers.gram import to_jacobian
 
 GRANULARITIES = ("model", "layer", "variable")
 # One gradient a task; `None` where the task does not reach the variable.
@@ -145,7 +146,7 @@ class Aggregator(Method):
         A subclass that overrides it may leave `losses` out. If it names
         `losses`, the model passes those of the tasks in the rows.
         """
-        jacobian = ops.convert_to_tensor(jacobian)
+        jacobian = to_jacobian(jacobian)
         num_tasks, size = jacobian.shape
         weights = self.weights
         if self.tracks_rows:

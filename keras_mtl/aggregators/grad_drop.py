@@ -13,6 +13,7 @@ from keras_mtl.arguments import is_number
 from keras_mtl.arguments import number_above_zero
 from keras_mtl.solvers.gram import Tensor
 from keras_mtl.solvers.gram import divisor
+from keras_mtl.solvers.gram import to_jacobian
 from keras_mtl.solvers.random_numbers import random_uniforms
 from keras_mtl.solvers.random_numbers import seed_generator
 
@@ -126,7 +127,7 @@ class GradDrop(Aggregator):
             Float tensor `[n]`.
         """
         del losses
-        jacobian = ops.convert_to_tensor(jacobian)
+        jacobian = to_jacobian(jacobian)
         leak = self._row_leaks(jacobian.shape[0], tasks)
         leak = ops.convert_to_tensor(leak, dtype=jacobian.dtype)
         # Not of the static shape: a representation has one row an example.

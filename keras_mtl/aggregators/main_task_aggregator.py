@@ -18,6 +18,7 @@ from keras_mtl.row_gradient import apply
 from keras_mtl.row_gradient import entries_of
 from keras_mtl.solvers.gram import Tensor
 from keras_mtl.solvers.gram import to_gram
+from keras_mtl.solvers.gram import to_jacobian
 
 INITIAL_REFERENCES = ("zeros", "first_gradient")
 SCOPES = ("shared", "all")
@@ -166,7 +167,7 @@ class MainTaskAggregator(Aggregator):
         """
         if not self.elementwise:
             return super().combine(jacobian, losses)
-        jacobian = ops.convert_to_tensor(jacobian)
+        jacobian = to_jacobian(jacobian)
         rows = ops.unstack(jacobian)
         if tasks is not None:
             rows = self._all_rows(rows, tasks)

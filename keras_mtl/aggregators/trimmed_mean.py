@@ -9,6 +9,7 @@ from keras import ops
 from keras_mtl.aggregators.aggregator import Aggregator
 from keras_mtl.arguments import integer_from
 from keras_mtl.solvers.gram import Tensor
+from keras_mtl.solvers.gram import to_jacobian
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
@@ -63,7 +64,7 @@ class TrimmedMean(Aggregator):
             Float tensor `[n]`.
         """
         del losses
-        jacobian = ops.convert_to_tensor(jacobian)
+        jacobian = to_jacobian(jacobian)
         num_tasks = jacobian.shape[0]
         rows = ops.unstack(jacobian)
         for _ in range(min(self.num_trimmed, (num_tasks - 1) // 2)):

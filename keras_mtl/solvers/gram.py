@@ -39,6 +39,33 @@ def to_gram(gram: Tensor) -> Tensor:
     return ops.cast(gram, "float32")
 
 
+def to_jacobian(jacobian: Tensor) -> Tensor:
+    """Converts task gradients to a floating tensor `[T, n]`.
+
+    Args:
+        jacobian: Tensor, array or lists, `[T, n]`.
+
+    Returns:
+        A tensor of the same type; float32 for integers, in which no weights
+        could be.
+
+    Raises:
+        ValueError: If there are not two axes, or no tasks.
+    """
+    jacobian = ops.convert_to_tensor(jacobian)
+    shape = tuple(jacobian.shape)
+    if len(shape) != 2 or shape[0] == 0:
+        raise ValueError(
+            "`jacobian` must have the gradient of a task in each row, shape "
+            "[T, n] with T of at least 1. Received: "
+            f"jacobian.shape={shape}"
+        )
+    dtype = keras.backend.standardize_dtype(jacobian.dtype)
+    if keras.backend.is_float_dtype(dtype):
+        return jacobian
+    return ops.cast(jacobian, "float32")
+
+
 def diagonal(gram: Tensor) -> Tensor:
     """Squared norms `[..., T]` of a Gram matrix `[..., T, T]`."""
     return ops.diagonal(gram, axis1=-2, axis2=-1)

@@ -317,6 +317,25 @@ def test_not_finite_stays_so(name):
     assert np.isfinite(ops.convert_to_numpy(update)).all()
 
 
+@pytest.mark.skipif(IS_JAX, reason="nothing in it depends on it")
+@pytest.mark.parametrize("shape", [(0, 3), (3,), (2, 3, 1)])
+@pytest.mark.parametrize("name", METHODS)
+def test_what_is_no_jacobian_is_refused(name, shape):
+    method = METHODS[name].make(METHODS[name].fewest)
+    with pytest.raises(ValueError, match=r"`jacobian` must have the gradient"):
+        combine(method, np.zeros(shape, "float32"))
+
+
+@pytest.mark.skipif(IS_JAX, reason="nothing in it depends on it")
+@pytest.mark.parametrize("name", METHODS)
+def test_integers_are_taken_as_numbers(name):
+    entry = METHODS[name]
+    rows = np.random.default_rng(0).integers(-5, 6, (entry.fewest, 12))
+    found = ops.convert_to_numpy(combine(entry.make(len(rows)), rows))
+    expected = update_of(entry, rows.astype("float32"))
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.skipif(IS_JAX, reason="JAX computes in 32 bits")
 @pytest.mark.parametrize("name", METHODS)
 def test_float64(name):
