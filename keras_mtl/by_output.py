@@ -1,6 +1,9 @@
 """What a user gives as a dict by the names of outputs, or of tasks."""
 
+import contextlib
+from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -40,6 +43,33 @@ def check_entries(
         f"{next(filter(None, hints), '')}{there_are} Received: {argument} "
         f"with entries {list(given)}"
     )
+
+
+class UnknownEntries(ValueError, KeyError):
+    """What Keras raises, which is the one or the other, and ours in one."""
+
+    # That of `KeyError` puts the message in quotation marks.
+    __str__ = Exception.__str__
+
+
+@contextlib.contextmanager
+def naming_entries(check: Callable[[], None]) -> Iterator[None]:
+    """Says of an error of Keras which entries are to blame, if any are.
+
+    What Keras says stays in the message: some look for it there.
+
+    Args:
+        check: Raises a `ValueError` that names the entries.
+    """
+    try:
+        yield
+    except (KeyError, ValueError) as error:
+        try:
+            check()
+        except ValueError as explained:
+            message = f"{explained}. Keras says: {error}"
+            raise UnknownEntries(message) from error
+        raise
 
 
 def check_nested_entries(

@@ -31,6 +31,7 @@ from keras_mtl.class_weights import is_per_task
 from keras_mtl.class_weights import validate_class_weight
 from keras_mtl.class_weights import with_class_weight
 from keras_mtl.column_heads import column_heads
+from keras_mtl.did_you_mean import refuse_unknown_identifier
 from keras_mtl.epoch_ends import with_epoch_ends
 from keras_mtl.gradient_conflict import GradientConflict
 from keras_mtl.gradients import TrainStep
@@ -46,6 +47,8 @@ from keras_mtl.keras_internals import DotNotTrackScope
 from keras_mtl.keras_internals import Functional
 from keras_mtl.keras_internals import compute_output_spec
 from keras_mtl.keras_internals import unscale_loss_for_distribution
+from keras_mtl.label_structure import refuse_other_structure
+from keras_mtl.label_structure import warn_of_sorted_names
 from keras_mtl.late_variables import check_optimizer_knows
 from keras_mtl.legacy_h5 import check_legacy_config
 from keras_mtl.legacy_h5 import check_legacy_path
@@ -237,15 +240,15 @@ class MultiTaskModel(TrainStep, keras.Model):
         )
         output_names = getattr(self, "output_names", None)
         whole_labels = WholeLabels()
+        tells_tasks = (aggregator, weighting, self.auxiliaries, missing_label)
+        as_stock = all(part is None for part in tells_tasks)
         if loss is not None:
-            tells_tasks = (aggregator, weighting, self.auxiliaries)
             self._compile_loss = TaskLosses(
                 loss,
                 loss_weights,
                 output_names,
                 missing_label,
-                as_stock=missing_label is None
-                and all(part is None for part in tells_tasks),
+                as_stock=as_stock,
                 whole_labels=whole_labels,
             )
         # Keras' own metrics are not tracked by the model either.
@@ -257,6 +260,7 @@ class MultiTaskModel(TrainStep, keras.Model):
                     output_names,
                     missing_label,
                     whole_labels,
+                    as_stock,
                 )
             if missing_label is not None and num_replicas() > 1:
                 self._loss_tracker = WholeBatchMean(name="loss")
@@ -444,6 +448,9 @@ class MultiTaskModel(TrainStep, keras.Model):
         """Turns errors into such as name the argument or task at fault."""
         refuse_compile_arguments(f"`{method}`", kwargs)
         data = dict(zip(("x", "y"), args)) | kwargs
+        warn_of_sorted_names(
+            data.get("y"), getattr(self, "_outputs_struct", None)
+        )
         try:
             with self._watching_labels(data):
                 yield
@@ -451,7 +458,9 @@ class MultiTaskModel(TrainStep, keras.Model):
             labels = labels_given(data.get("x"), data.get("y"))
             names = getattr(self, "output_names", None) or ()
             try:
+                refuse_unknown_identifier(error)
                 refuse_string_labels(labels, names)
+                refuse_other_structure(labels, names)
             except ValueError as explained:
                 raise explained from error
             raise
@@ -996,14 +1005,12 @@ class MultiTaskModel(TrainStep, keras.Model):
     def _check_names_of_outputs(self, **arguments: Any) -> None:
         """Raises for entries of what is no output, where outputs are known.
 
-        Where there is one output, Keras takes any name, and so does the model
-        while it is stock Keras.
+        Stock Keras finds them in the first batch, and so does the model while
+        it is that.
         """
-        if not isinstance(self, Functional):
+        if not isinstance(self, Functional) or self._is_stock:
             return
         outputs = self._outputs_struct
-        if self._is_stock and not keras.tree.is_nested(outputs):
-            return
         known = [*self.output_names, *names_in(outputs)]
         for argument, given in arguments.items():
             if isinstance(given, dict):

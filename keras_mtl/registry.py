@@ -12,6 +12,12 @@ from keras_mtl.did_you_mean import did_you_mean
 from keras_mtl.method import Method
 from keras_mtl.method import snake_case
 
+# What is a method of its own elsewhere, and a way to use one here.
+MEANT = {
+    "mgda_ub": "MGDA-UB is `aggregator='mgda'` with `representation=`, the "
+    "layer whose output all tasks read. ",
+}
+
 
 def serialize_method(method: Method | None) -> dict[str, Any] | None:
     """Serialises a method, and notices what its `get_config` forgets.
@@ -81,10 +87,13 @@ class Registry:
                 f"`{identifier.__name__}(...)`. Received the class itself: "
                 f"{self.kind}={identifier.__name__}"
             )
+        fixed = ""
+        if isinstance(identifier, (dict, list, tuple)):
+            fixed = "Give weights that stay as they are as `loss_weights`. "
         raise ValueError(
             f"`{self.kind}` must be {self._one}, a dictionary from "
-            f"`serialize`, None or one of {sorted(self.classes)}. Received: "
-            f"{self.kind}={identifier!r}"
+            f"`serialize`, None or one of {sorted(self.classes)}. {fixed}"
+            f"Received: {self.kind}={identifier!r}"
         )
 
     @property
@@ -132,8 +141,9 @@ class Registry:
         cls = self._class_called(name)
         if cls is None:
             self._refuse_another_kind(name)
+            question = MEANT.get(snake_case(name)) or self._question(name)
             raise ValueError(
-                f"Unknown {self.kind}. {self._question(name)}Known names: "
+                f"Unknown {self.kind}. {question}Known names: "
                 f"{sorted(self.classes)}. "
                 "For a method of your own pass an instance. Received: "
                 f"{self.kind}={name!r}"

@@ -6,6 +6,7 @@ trackers; here each one is recorded as it passes.
 """
 
 import contextlib
+import functools
 import threading
 from collections.abc import Collection
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from keras import ops
 from keras_mtl.by_output import check_entries
 from keras_mtl.by_output import check_nested_entries
 from keras_mtl.by_output import listed_by_output
+from keras_mtl.by_output import naming_entries
 from keras_mtl.by_output import spread_by_output
 from keras_mtl.class_weights import Judged
 from keras_mtl.class_weights import check_weighted_values
@@ -162,8 +164,12 @@ class TaskLosses(CompileLoss):
             entry.loss.has_class_weight = entry.loss.output in outputs
 
     def build(self, y_true: Any, y_pred: Any) -> None:
-        self._check_names(y_pred)
-        super().build(y_true, y_pred)
+        check = functools.partial(self._check_names, y_pred)
+        if not self.as_stock:
+            check()
+        with naming_entries(check):
+            super().build(y_true, y_pred)
+        check()
         self._outputs = _outputs(y_pred, self.output_names)
         outputs = [entry.name for entry in self._flat_losses]
         if not self.as_stock:

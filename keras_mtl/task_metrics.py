@@ -1,10 +1,12 @@
 """Keras' computation of metrics, for labels and weights of some outputs."""
 
+import functools
 from typing import Any
 
 import keras
 
 from keras_mtl.by_output import check_nested_entries
+from keras_mtl.by_output import naming_entries
 from keras_mtl.by_output import spread_by_output
 from keras_mtl.keras_internals import CompileMetrics
 from keras_mtl.keras_internals import flatten_with_path
@@ -23,6 +25,7 @@ class TaskMetrics(CompileMetrics):
         missing_label: Value that marks a missing label, a dict from output
             names to values, or `None`.
         whole_labels: Where to note which labels are taken as a whole.
+        as_stock: Whether the model is as stock Keras, whose errors come first.
     """
 
     def __init__(
@@ -32,14 +35,20 @@ class TaskMetrics(CompileMetrics):
         output_names: list[str] | None = None,
         missing_label: Any = None,
         whole_labels: WholeLabels | None = None,
+        as_stock: bool = False,
     ):
         super().__init__(metrics, weighted_metrics, output_names=output_names)
         self.missing_label = missing_label
         self.whole_labels = whole_labels or WholeLabels()
+        self.as_stock = as_stock
 
     def build(self, y_true: Any, y_pred: Any) -> None:
-        self._check_names(y_true, y_pred)
-        super().build(y_true, y_pred)
+        check = functools.partial(self._check_names, y_true, y_pred)
+        if not self.as_stock:
+            check()
+        with naming_entries(check):
+            super().build(y_true, y_pred)
+        check()
         names = self._names_of_outputs(y_pred)
         self._labelled = [
             self._labelled_metrics(entry, name)

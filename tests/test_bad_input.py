@@ -577,7 +577,17 @@ def sample_weight_of_an_unknown_output_in_a_dataset():
 
 @mistake("`metrics` has entries ['c'] ... no outputs ... ['a', 'b']")
 def metrics_of_an_unknown_output():
-    compiled(metrics={"c": ["mae"]})
+    compiled(metrics={"c": ["mae"]}, aggregator="sum")
+
+
+@mistake("`metrics` has entries ['c'] ... no outputs ... ['a', 'b']")
+def metrics_of_an_unknown_output_of_a_stock_model():
+    fit(metrics={"c": ["mae"]})
+
+
+@mistake("`loss` has entries ['c'] ... no outputs ... ['a', 'b']")
+def loss_of_an_unknown_output_of_a_stock_model():
+    fit(loss={**LOSS, "c": "mse"})
 
 
 @mistake("`weighted_metrics` has entries ['c'] ... no outputs ... ['a', 'b']")

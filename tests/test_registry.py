@@ -2,6 +2,8 @@
 
 import pytest
 
+from keras_mtl import aggregators
+from keras_mtl import weightings
 from keras_mtl.aggregators import MGDA
 from keras_mtl.aggregators import Aggregator
 from keras_mtl.aggregators import Projection
@@ -58,6 +60,19 @@ def test_a_forgotten_argument_is_not_lost_in_silence():
 def test_mistakes(identifier, message):
     with pytest.raises(ValueError, match=message):
         REGISTRY.get(identifier)
+
+
+def test_weights_belong_elsewhere():
+    for given in ({"a": 1.0}, [1.0, 2.0]):
+        for get in (aggregators.get, weightings.get):
+            with pytest.raises(ValueError, match="as `loss_weights`"):
+                get(given)
+
+
+def test_mgda_ub_is_mgda_at_a_representation():
+    for name in ("mgda_ub", "MGDA_UB"):
+        with pytest.raises(ValueError, match="'mgda'` with `representation="):
+            aggregators.get(name)
 
 
 def test_a_constructor_that_forgets_its_base():

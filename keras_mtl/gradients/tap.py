@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from keras_mtl.did_you_mean import did_you_mean
 from keras_mtl.keras_internals import in_symbolic_scope
 
 
@@ -108,5 +109,6 @@ def find_operation(model: Any, representation: Any) -> Any:
         f"`representation` should name one layer of the model, but "
         f"{len(found) or 'none'} of its layers "
         f"{'are' if len(found) > 1 else 'is'} called '{representation}'. "
+        f"{'' if found else did_you_mean(representation, names)}"
         f"Layers: {names}"
     )
