@@ -38,7 +38,7 @@ NOISE = {
 # Disturbed trainings, where the first comparison does not settle it.
 TRIALS = 6
 # Gaps may be so many times what disturbances make.
-FACTOR = 6.0
+FACTOR = 8.0
 
 
 class Verdict(NamedTuple):
@@ -274,7 +274,7 @@ def _compare(
     case: Case, values: dict, outcome: Outcome, slow: Outcome
 ) -> Verdict:
     gaps = _gaps(values, outcome, slow)
-    rounding = 20 * NOISE[case.precision]
+    rounding = 30 * NOISE[case.precision]
     verdict = _verdict(gaps, dict.fromkeys(gaps, rounding), None)
     if verdict.passed:
         return verdict

@@ -260,6 +260,8 @@ def _moco(method: Any, rows: Array, losses: Any, present: Any) -> Array:
     moved = averages + rates[:, None] * (rows - averages)
     averages[here] = moved[here]
     rate = own.gamma / turns**own.gamma_sigma
+    if not here.any():
+        return np.zeros(rows.shape[1])
     slopes = moved @ (np.where(here, weights, 0) @ moved)
     total = 1 - weights[~here].sum()
     found = _onto_simplex((weights - rate * slopes)[here], total)
@@ -375,6 +377,21 @@ def _nash(rows: Array) -> Array:
     return weights / max(np.linalg.norm(weights @ rows), 1.0)
 
 
+def _aligned(rows: Array, mode: str) -> Array:
+    """Of the components that there are: the formula divides by all sizes.
+
+    The golden table has gradients of full rank only. A task that does not reach
+    a layer has zeros there, and a bias may have fewer entries than tasks.
+    """
+    left, sizes, right = np.linalg.svd(rows, full_matrices=False)
+    rank = int((sizes > 1e-6 * sizes.max(initial=0)).sum())
+    if rank == 0:
+        return np.zeros(len(rows))
+    reduced = sizes[:rank, None] * right[:rank]
+    weights = golden.aligned_mtl(reduced, mode, left[:, :rank].sum(axis=0))
+    return left[:, :rank] @ weights
+
+
 def _ones(rows: Array) -> Array:
     return np.ones(len(rows))
 
@@ -385,10 +402,8 @@ SOLVED = {
     "imtlg": golden.imtlg,
     "nash_mtl": _nash,
     "fair_grad": lambda rows: golden.power_equation(rows, 2.0),
-    "aligned_mtl": lambda rows: golden.aligned_mtl(rows, "min", _ones(rows)),
-    "aligned_mtl_rmse": lambda rows: golden.aligned_mtl(
-        rows, "rmse", _ones(rows)
-    ),
+    "aligned_mtl": lambda rows: _aligned(rows, "min"),
+    "aligned_mtl_rmse": lambda rows: _aligned(rows, "rmse"),
     "upgrad": lambda rows: golden.upgrad(rows, _ones(rows) / len(rows)),
     "dual_proj": lambda rows: golden.dual_cone_weights(
         rows, _ones(rows) / len(rows)

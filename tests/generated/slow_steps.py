@@ -265,7 +265,19 @@ class SlowTraining:
         largest = max(np.abs(g).max(initial=0) for g in gradients)
         finite = all(np.isfinite(g).all() for g in gradients)
         self.borderline |= bool(finite and largest > 2e4)
+        # Factors of the losses are not in these gradients yet.
+        self.borderline |= not finite and self.weighting is not None
         return not finite
+
+    def _check_range(self, passes: list, factors: Array) -> None:
+        """Notes whether factors of the losses bring the gradients near inf."""
+        if not self.half:
+            return
+        for passed, factor in zip(passes, factors):
+            found = [g for g in passed.gradients if g is not None]
+            sizes = [np.abs(g).max(initial=0) for g in found]
+            sizes.append(0.0)
+            self.borderline |= bool(factor * max(sizes) > 2e4)
 
     def _train(
         self, batch: tuple, passes: list, has_labels: Array, rest: Any
@@ -289,6 +301,7 @@ class SlowTraining:
         factors, extra = self._apply_weighting(weighted, present)
         if self.weighting is not None and extra is None:
             present = (factors != 0) & (True if present is None else present)
+        self._check_range(passes, factors)
         for t, factor in enumerate(factors):
             rows[t] = [None if g is None else factor * g for g in rows[t]]
             at_shared[t] = factor * at_shared[t]
