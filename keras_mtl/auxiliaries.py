@@ -73,6 +73,13 @@ class SelfAuxiliaries(keras.layers.Layer):
         # Each head casts to its own type: not twice.
         super().__init__(autocast=False, **kwargs)
         is_name = isinstance(representation, str)
+        is_list = isinstance(representation, (list, tuple))
+        names = representation if is_list else [representation]
+        if not all(isinstance(name, str) for name in names):
+            raise ValueError(
+                "`representation` must be the name of a layer, or a list of "
+                f"names. Received: representation={representation!r}"
+            )
         self.representation = representation if is_name else [*representation]
         self.heads = dict(heads)
         self.weight = number_from_zero("weight", weight)
@@ -123,7 +130,7 @@ class SelfAuxiliaries(keras.layers.Layer):
 
 def add_self_auxiliaries(
     model: keras.Model,
-    representation: str | keras.KerasTensor,
+    representation: str | keras.layers.Layer | keras.KerasTensor,
     *,
     weight: float = 1.0,
     pool_size: int | None = None,
@@ -157,8 +164,9 @@ def add_self_auxiliaries(
         model: Functional or built `Sequential` model. Its tasks have the
             names that Keras logs: the keys of dictionary outputs, else the
             names of the output layers.
-        representation: Name of the layer, or its output tensor, that the heads
-            read. In the paper it is the last layer that all tasks share.
+        representation: The layer that the heads read, by name or itself, or
+            its output tensor. In the paper it is the last layer that all tasks
+            share.
         weight: float >= 0. Weight of an auxiliary loss beside its task's.
         pool_size: int or `None`. See `SelfAuxiliaryHead`.
         bottleneck: int or `None`. See `SelfAuxiliaryHead`.

@@ -27,7 +27,7 @@ from keras_mtl.tapped_tensor import tapped_tensor
 
 def add_auxiliary_branches(
     model: keras.Model,
-    taps: Sequence[str | keras.KerasTensor],
+    taps: Sequence[str | keras.layers.Layer | keras.KerasTensor],
     *,
     adapter: Any = None,
     width: int | None = None,
@@ -62,8 +62,8 @@ def add_auxiliary_branches(
         model: Functional or built `Sequential` model. Its tasks have the
             names that Keras logs: the keys of dictionary outputs, else the
             names of the output layers.
-        taps: Names of the layers, or their output tensors, that the branches
-            read, in the order in which the model computes them.
+        taps: The layers that the branches read, by name or themselves, or
+            their output tensors, in the order in which the model computes them.
         adapter: Maps the features of a tap to what a branch works with: a
             layer or model, copied for each task and tap; a function without
             arguments that makes one; or a list of these with one for each
@@ -171,7 +171,7 @@ def add_auxiliary_branches(
 
 
 def _tapped_tensors(model: keras.Model, taps: Any) -> list[keras.KerasTensor]:
-    if isinstance(taps, (str, keras.KerasTensor)):
+    if isinstance(taps, (str, keras.KerasTensor, keras.Operation)):
         taps = [taps]
     if not isinstance(taps, (list, tuple)) or not taps:
         raise ValueError(

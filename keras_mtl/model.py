@@ -35,6 +35,7 @@ from keras_mtl.did_you_mean import refuse_unknown_identifier
 from keras_mtl.epoch_ends import with_epoch_ends
 from keras_mtl.gradient_conflict import GradientConflict
 from keras_mtl.gradients import TrainStep
+from keras_mtl.gradients.combine import Combined
 from keras_mtl.gradients.combine import combine
 from keras_mtl.gradients.gram import group_variables
 from keras_mtl.gradients.gram import norms_of
@@ -63,7 +64,6 @@ from keras_mtl.nothing_shared import check_tasks
 from keras_mtl.nothing_shared import frozen_variables
 from keras_mtl.nothing_shared import last_shared_places
 from keras_mtl.nothing_shared import positions_of
-from keras_mtl.nothing_shared import say_frozen
 from keras_mtl.nothing_shared import shared_places
 from keras_mtl.objectives import Objectives
 from keras_mtl.objectives import make_objectives
@@ -190,10 +190,11 @@ class MultiTaskModel(TrainStep, keras.Model):
                 gradients of the whole batch.
             weighting: `keras_mtl.weightings.Weighting`, its name, or `None`
                 for the losses as they are.
-            representation: Name of a layer, or a tensor of a functional
-                model, that everything the tasks share leads up to. Then the
-                aggregator sees gradients there and not those of the shared
-                variables, which saves all but one backward pass through them.
+            representation: A layer of the model, its name, or a tensor of a
+                functional model, that everything the tasks share leads up to.
+                Then the aggregator sees gradients there and not those of the
+                shared variables, which saves all but one backward pass through
+                them.
             missing_label: Value that stands for a missing label (`nan` or a
                 number), or a dict from output names to such values. An
                 example with no label gives its task no loss, no gradient and
@@ -755,9 +756,7 @@ class MultiTaskModel(TrainStep, keras.Model):
                 group_variables(arbitrated, self.aggregator.granularity),
                 objectives,
             )
-            self.gradient_conflict.update_state(
-                result.gram, result.weights, result.unit
-            )
+            self._note_conflict(result)
             gradients = dict(zip(positions, result.gradients))
         else:
             accept_frozen(self)
@@ -773,8 +772,8 @@ class MultiTaskModel(TrainStep, keras.Model):
 
     def _combine_representation(
         self, rows: list[list], objectives: Objectives, reduce_gram: Any = None
-    ) -> list[Tensor]:
-        """One gradient at the representation from T."""
+    ) -> Combined:
+        """One gradient at the representation from T, and how it was made."""
         columns = [list(column) for column in zip(*rows)]
         if all(len(tasks_of(column)) < 2 for column in columns):
             raise ValueError(
@@ -782,26 +781,54 @@ class MultiTaskModel(TrainStep, keras.Model):
                 "less than two tasks, so there is nothing to aggregate. Name "
                 "the last layer that the tasks share."
             )
-        result = combine(
+        return combine(
             self.aggregator,
             columns,
             [0] * len(columns),
             objectives,
             reduce_gram,
         )
+
+    def _note_conflict(self, result: Combined) -> None:
         self.gradient_conflict.update_state(
             result.gram, result.weights, result.unit
         )
-        return result.gradients
+
+    def _finish_cut(
+        self,
+        variables: list,
+        head_rows: list[list],
+        below: list,
+        result: Combined,
+    ) -> None:
+        """Notes the conflict at the representation, if it arbitrates at all.
+
+        Args:
+            variables: All that is trained.
+            head_rows: Task gradients of the variables above.
+            below: Gradients of the variables below.
+            result: What `_combine_representation` returned.
+
+        Raises:
+            ValueError: Unless all that tasks share lies below it.
+        """
+        places = positions_of(self._model_variables(), variables)
+        self._check_cut(places, variables, head_rows, below)
+        if all(below[i] is None for i in places):
+            # What the tasks want of frozen layers moves nothing.
+            accept_frozen(self)
+        else:
+            self._note_conflict(result)
 
     def _check_cut(
-        self, variables: list, head_rows: list[list], below: list
+        self,
+        places: list[int],
+        variables: list,
+        head_rows: list[list],
+        below: list,
     ) -> None:
         """Raises unless all that tasks share lies below the representation."""
         name = self._representation.name
-        places = positions_of(self._model_variables(), variables)
-        if all(below[i] is None for i in places):
-            say_frozen(self)
         for i in places:
             variable, under = variables[i], below[i]
             above = [row[i] for row in head_rows]
@@ -944,7 +971,7 @@ class MultiTaskModel(TrainStep, keras.Model):
         name = self.weighting.norm_layer
         if name is None:
             return last_shared_places(self, rows, variables)
-        layer = find_operation(self, name)
+        layer = find_operation(self, name, "norm_layer")
         own = {id(v) for v in getattr(layer, "trainable_variables", [])}
         places = [i for i, v in enumerate(variables) if id(v) in own]
         frozen = {id(v) for v in frozen_variables(self)}

@@ -3,11 +3,14 @@
 Keras keeps the graph under private names; the ones used here are in this file.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import keras
 from keras.src.models.functional import Functional
+
+_CLONED = re.compile("(_clone)+$")
 
 # What Keras calls one use of a layer: operation, input and output tensors.
 Node = Any
@@ -66,6 +69,29 @@ def node_of(tensor: keras.KerasTensor) -> Node:
 def operation_of(tensor: keras.KerasTensor) -> Any:
     """The layer or operation that made a tensor."""
     return tensor._keras_history.operation
+
+
+def is_tensor_of(model: keras.Model, tensor: keras.KerasTensor) -> bool:
+    """Whether a tensor is one that a model with a graph computes."""
+    return any(
+        is_same_tensor(tensor, other)
+        for node in nodes_before(*model.outputs)
+        for other in node.output_tensors
+    )
+
+
+def is_same_tensor(tensor: keras.KerasTensor, other: keras.KerasTensor) -> bool:
+    """Whether two are one, or one is Keras' copy of the other.
+
+    It copies the graph of a model that begins at tensors which are no inputs,
+    and calls the copy of "x" "x_clone".
+    """
+    if tensor is other:
+        return True
+    if not hasattr(tensor, "_keras_history"):
+        return False
+    names = {_CLONED.sub("", t.name) for t in (tensor, other)}
+    return len(names) == 1 and operation_of(tensor) is operation_of(other)
 
 
 def inner_output(model: keras.Model, tensor: keras.KerasTensor) -> Any:

@@ -4,6 +4,7 @@ from typing import Any
 
 import keras
 
+from keras_mtl.symbolic_graph import is_same_tensor
 from keras_mtl.symbolic_graph import nodes_before
 from keras_mtl.symbolic_graph import operation_of
 
@@ -16,7 +17,7 @@ def tapped_tensor(
     Args:
         argument: Name of the argument, for error messages.
         model: Model with a graph.
-        given: Name of a layer, or its output tensor.
+        given: Name of a layer, the layer, or its output tensor.
 
     Raises:
         ValueError: If it is no tensor of the graph that the outputs depend
@@ -25,8 +26,8 @@ def tapped_tensor(
     nodes = list(nodes_before(*model.outputs))
     if isinstance(given, str):
         found = [n for n in nodes if n.operation.name == given]
-    elif isinstance(given, keras.KerasTensor):
-        found = [n for n in nodes if any(t is given for t in n.output_tensors)]
+    elif isinstance(given, (keras.KerasTensor, keras.Operation)):
+        found = [n for n in nodes if _is_meant(n, given)]
         if found:
             name = found[0].operation.name
             found = [n for n in nodes if n.operation.name == name]
@@ -37,12 +38,21 @@ def tapped_tensor(
         )
     if not found:
         names = [n.operation.name for n in reversed(nodes)]
+        is_tensor = isinstance(given, keras.KerasTensor)
         raise ValueError(
             f"`{argument}` is no layer that the outputs of the model "
-            f"'{model.name}' depend on. Its layers are {names}. Received: "
-            f"{argument}={given!r}"
+            f"'{model.name}' depend on"
+            f"{', and is no tensor of this model' if is_tensor else ''}. Its "
+            f"layers are {names}. Received: {argument}={given!r}"
         )
     return _only_output(argument, found, given)
+
+
+def _is_meant(node: Any, given: Any) -> bool:
+    """Whether a use of a layer is of that layer, or makes that tensor."""
+    if isinstance(given, keras.Operation):
+        return node.operation is given
+    return any(is_same_tensor(given, made) for made in node.output_tensors)
 
 
 def check_leads_to(

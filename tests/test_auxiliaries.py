@@ -736,8 +736,10 @@ def test_input_and_foreign_tensors_are_no_representation():
         add_self_auxiliaries(model, model.input)
     # A layer of the same name in another model.
     foreign = make_model().get_layer("shared").output
-    with pytest.raises(ValueError, match="`representation` is no layer"):
+    with pytest.raises(ValueError, match="is no layer.* no tensor of this"):
         add_self_auxiliaries(model, foreign)
+    with pytest.raises(ValueError, match="list of names. Received.*Dense"):
+        SelfAuxiliaries(model.get_layer("shared"), {}, 1.0)
 
 
 if __name__ == "__main__":

@@ -451,9 +451,9 @@ def test_auxiliaries_already():
         add_auxiliary_branches(fresh(1.0), TAPS)
 
 
-def test_taps_may_be_tensors():
+def test_taps_may_be_layers_and_tensors():
     model = make_model()
-    taps = [model.get_layer(name).output for name in TAPS]
+    taps = [model.get_layer(TAPS[0]), model.get_layer(TAPS[1]).output]
     model = add_auxiliary_branches(model, taps)
     assert model.auxiliaries.representation == TAPS
     assert isinstance(model.auxiliaries.heads["left"], AuxiliaryBranch)

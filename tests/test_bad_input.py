@@ -422,6 +422,29 @@ def representation_of_wrong_type():
     compiled(aggregator="mgda", representation=1)
 
 
+@mistake("`representation` is no tensor of this model")
+def representation_of_another_model():
+    other = make_model().get_layer("shared").output
+    compiled(aggregator="mgda", representation=other)
+
+
+@mistake("`representation` is no layer of this model")
+def representation_as_a_layer_of_another_model():
+    other = make_model().get_layer("shared")
+    compiled(aggregator="mgda", representation=other)
+
+
+@mistake("`norm_layer` must be the name of a layer ... `layer.name`")
+def norm_layer_as_a_layer():
+    layer = make_model().get_layer("shared")
+    weightings.GradNorm(norm_layer=layer)
+
+
+@mistake("`norm_layer` should name one layer of the model")
+def norm_layer_unknown():
+    fit(weighting=weightings.GradNorm(norm_layer="sharde"))
+
+
 @mistake("`representation` says ... `aggregator` is None")
 def representation_without_aggregator():
     compiled(representation="shared")

@@ -106,7 +106,7 @@ def test_two_phases_need_one_way_to_compile(name, make):
         # What is not shared trains as in Keras.
         expected = train(stock)
         np.testing.assert_allclose(logs["loss"], expected["loss"], rtol=1e-5)
-    if methods.get("aggregator") and name != "representation":
+    if methods.get("aggregator"):
         assert np.all(np.isnan(logs["gradient_conflict"]))
 
     trunk_of(model).trainable = True
@@ -117,6 +117,48 @@ def test_two_phases_need_one_way_to_compile(name, make):
     assert np.isfinite(logs["loss"][0])
     if methods.get("aggregator"):
         assert np.isfinite(logs["gradient_conflict"][0])
+
+
+@pytest.mark.parametrize("eager", [True, False])
+def test_a_representation_over_frozen_layers_sees_no_conflict(eager):
+    # The tasks want the opposite of the representation, whose layer is frozen.
+    labels = {"a": Y["a"], "b": -Y["a"]}
+    conflicts = {}
+    for trainable in (True, False):
+        model = make_model()
+        model.get_layer("b").set_weights(model.get_layer("a").get_weights())
+        trunk_of(model).trainable = trainable
+        model.compile(
+            "sgd",
+            LOSS,
+            aggregator="pcgrad",
+            representation="trunk",
+            run_eagerly=eager and QUICK["run_eagerly"],
+        )
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            logs = model.train_on_batch(X, labels, return_dict=True)
+        said = [w for w in caught if "`gradient_conflict`" in str(w.message)]
+        assert len(said) == (not trainable)
+        conflicts[trainable] = float(logs["gradient_conflict"])
+    assert conflicts[True] in (0.0, 1.0)
+    assert np.isnan(conflicts[False])
+
+
+def test_a_representation_over_nothing_at_all_is_a_mistake():
+    class Towers(MultiTaskModel):
+        def __init__(self):
+            super().__init__()
+            self.scale = layers.Rescaling(2.0, name="scale")
+            self.heads = {name: layers.Dense(1, name=name) for name in "ab"}
+
+        def call(self, inputs):
+            features = self.scale(inputs)
+            return {name: self.heads[name](features) for name in "ab"}
+
+    model = Towers()
+    with pytest.raises(ValueError, match="No variable is reached by two"):
+        train(model, aggregator="mgda", representation="scale")
 
 
 def test_says_it_once_a_compile():

@@ -26,6 +26,20 @@ def test_finds_layers_by_name_also_inside_nested_models(name, width):
     assert tensor.shape == (None, width)
 
 
+def test_finds_layers_that_are_given_themselves():
+    model = make_model()
+    for name in ("in", "one"):
+        tensor = tapped_tensor("taps", model, model.get_layer(name))
+        assert operation_of(tensor) is model.get_layer(name)
+
+
+def test_what_another_model_has_is_refused():
+    one = make_model().get_layer("one")
+    for given, more in ((one, ""), (one.output, ", and is no tensor")):
+        with pytest.raises(ValueError, match=f"is no layer.*depend on{more}"):
+            tapped_tensor("taps", make_model(), given)
+
+
 def test_finds_tensors():
     model = make_model()
     assert tapped_tensor("taps", model, model.output["b"]) is model.output["b"]

@@ -217,15 +217,16 @@ class TrainStep(KeepsState):
     def _aggregate_at(self, passes: "_BackwardPasses", objectives: Any) -> list:
         """T backward passes down to the representation, one below it."""
         rows = [passes.task(t) for t in range(len(objectives.tasks))]
-        signal = self._combine_representation(
+        result = self._combine_representation(
             [leaf_row for _, leaf_row in rows], objectives
         )
+        signal = result.gradients
         head_rows = [head_row for head_row, _ in rows]
         rest = passes.rest()
         if rest:
             signal = add(signal, rest[1])
         below = passes.below(signal)
-        self._check_cut(self.trainable_variables, head_rows, below)
+        self._finish_cut(self.trainable_variables, head_rows, below, result)
         gradients = below
         for row in head_rows + ([rest[0]] if rest else []):
             gradients = add(gradients, row)

@@ -9,6 +9,9 @@ import keras
 
 from keras_mtl.did_you_mean import did_you_mean
 from keras_mtl.keras_internals import in_symbolic_scope
+from keras_mtl.symbolic_graph import has_graph
+from keras_mtl.symbolic_graph import is_tensor_of
+from keras_mtl.symbolic_graph import operation_of
 
 
 class Tap:
@@ -78,37 +81,71 @@ def _method_called(operation: Any) -> str:
     return "quantized_call"
 
 
-def find_operation(model: Any, representation: Any) -> Any:
-    """The layer or operation of a model that makes the representation.
+def find_operation(
+    model: Any, given: Any, argument: str = "representation"
+) -> Any:
+    """The layer or operation of a model that the user means.
 
     Args:
         model: A functional or subclassed Keras model.
-        representation: Name of a layer, or a symbolic tensor of the model.
+        given: Name of a layer, a layer, or a symbolic tensor of the model.
+        argument: Name of the argument, for error messages.
 
     Raises:
-        ValueError: If there is none, or several, by that name.
+        ValueError: If the model has none, or several by that name.
     """
-    if isinstance(representation, keras.KerasTensor):
-        representation = representation._keras_history.operation.name
-    if not isinstance(representation, str):
+    candidates = _operations(model)
+    names = sorted({op.name for op in candidates})
+    name = given
+    if isinstance(given, (keras.KerasTensor, keras.Operation)):
+        _check_is_part(model, candidates, given, argument)
+        is_tensor = isinstance(given, keras.KerasTensor)
+        name = operation_of(given).name if is_tensor else given.name
+    if not isinstance(name, str):
         raise ValueError(
-            "`representation` should be the name of a layer, or a tensor of "
-            f"the functional model. Received: representation={representation}"
+            f"`{argument}` should be the name of a layer, or a tensor of the "
+            f"functional model. Received: {argument}={given}"
         )
-    candidates = list(getattr(model, "operations", None) or [])
-    candidates += [
-        layer
-        for layer in model._flatten_layers(include_self=False)
-        if all(layer is not other for other in candidates)
-    ]
-    found = [op for op in candidates if op.name == representation]
+    # Also of what is given itself: files keep the name and nothing else.
+    found = [op for op in candidates if op.name == name]
     if len(found) == 1:
         return found[0]
-    names = sorted({op.name for op in candidates})
     raise ValueError(
-        f"`representation` should name one layer of the model, but "
+        f"`{argument}` should name one layer of the model, but "
         f"{len(found) or 'none'} of its layers "
-        f"{'are' if len(found) > 1 else 'is'} called '{representation}'. "
-        f"{'' if found else did_you_mean(representation, names)}"
+        f"{'are' if len(found) > 1 else 'is'} called '{name}'. "
+        f"{'' if found else did_you_mean(name, names)}"
         f"Layers: {names}"
     )
+
+
+def _operations(model: Any) -> list[Any]:
+    """Operations of a graph, and layers at every depth."""
+    found = list(getattr(model, "operations", None) or [])
+    known = {id(operation) for operation in found}
+    layers = model._flatten_layers(include_self=False)
+    return found + [layer for layer in layers if id(layer) not in known]
+
+
+def _check_is_part(
+    model: Any, candidates: list[Any], given: Any, argument: str
+) -> None:
+    """Raises if a layer or a tensor is that of another model.
+
+    One of the same name may be in this model.
+    """
+    kind, operation = "layer", given
+    if isinstance(given, keras.KerasTensor):
+        history = getattr(given, "_keras_history", (None,))
+        kind, operation = "tensor", history[0]
+    if kind == "tensor" and has_graph(model):
+        is_part = is_tensor_of(model, given)
+    else:
+        is_part = any(operation is other for other in candidates)
+    if not is_part:
+        raise ValueError(
+            f"`{argument}` is no {kind} of this model, '{model.name}'. Name "
+            "one of its layers, or give a layer or a tensor that is in it. "
+            f"Layers: {sorted({op.name for op in candidates})}. Received: "
+            f"{argument}={given}"
+        )

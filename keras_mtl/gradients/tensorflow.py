@@ -142,9 +142,10 @@ class TrainStep:
         head_rows = [row[len(leaves) :] for row in rows]
         task_count = len(objectives.tasks)
         # Rows of a representation belong to examples: their Grams add up.
-        signal = self._combine_representation(
+        result = self._combine_representation(
             leaf_rows[:task_count], objectives, sum_over_replicas
         )
+        signal = result.gradients
         if objectives.rest is not None:
             signal = add(signal, leaf_rows[-1])
         # To a tape, no gradient at the output means ones.
@@ -155,7 +156,7 @@ class TrainStep:
             variables,
             output_gradients=[signal[i] for i in used],
         )
-        self._check_cut(variables, head_rows[:task_count], below)
+        self._finish_cut(variables, head_rows[:task_count], below, result)
         gradients = below
         for row in head_rows:
             gradients = add(gradients, row)

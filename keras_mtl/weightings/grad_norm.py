@@ -76,7 +76,8 @@ class GradNorm(Weighting):
         self.learning_rate = number_above_zero("learning_rate", learning_rate)
         if norm_layer is not None and not isinstance(norm_layer, str):
             raise ValueError(
-                "`norm_layer` must be the name of a layer or None. Received: "
+                "`norm_layer` must be the name of a layer or None; that of a "
+                "layer is `layer.name`. Received: "
                 f"norm_layer={norm_layer!r}"
             )
         self.norm_layer = norm_layer

@@ -103,6 +103,60 @@ def test_finds_by_name_and_by_tensor():
     assert find_operation(model, layer.output) is layer
 
 
+def test_finds_by_layer():
+    model = make_model()
+    layer = model.get_layer("hidden")
+    assert find_operation(model, layer) is layer
+
+
+def test_finds_in_nested_models():
+    inner = make_model()
+    inputs = keras.Input((2,))
+    outer = keras.Model(inputs, inner(inputs))
+    layer = inner.get_layer("hidden")
+    assert find_operation(outer, layer) is layer
+    assert find_operation(outer, layer.output) is layer
+    assert find_operation(outer, outer.output) is inner
+
+
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.inner = make_model()
+
+    def call(self, inputs):
+        return self.inner(inputs)
+
+
+@pytest.mark.parametrize("make", [make_model, Subclassed])
+def test_what_another_model_has_is_not_found_by_its_name(make):
+    model, other = make(), make_model().get_layer("hidden")
+    with pytest.raises(ValueError, match="`norm_layer` is no layer of this"):
+        find_operation(model, other, "norm_layer")
+    for tensor in (other.output, keras.KerasTensor((None, 3))):
+        with pytest.raises(ValueError, match="is no tensor of this model"):
+            find_operation(model, tensor)
+
+
+def test_another_call_of_the_layer_is_no_tensor_of_the_model():
+    model = make_model()
+    layer = model.get_layer("hidden")
+    elsewhere = layer(keras.Input((2,)))
+    with pytest.raises(ValueError, match="is no tensor of this model"):
+        find_operation(model, elsewhere)
+
+
+def test_a_graph_that_keras_copies_has_the_tensors_of_the_first():
+    inputs = keras.Input((2,))
+    hidden = keras.layers.Dense(3, name="hidden")(inputs)
+    again = keras.layers.Dense(4, name="again")(hidden)
+    output = keras.layers.Dense(1)(again)
+    model = keras.Model(hidden, output)
+    assert find_operation(model, again) is model.get_layer("again")
+    with pytest.raises(ValueError, match="is no tensor of this model"):
+        find_operation(model, inputs)
+
+
 def test_finds_an_operation_that_is_no_layer():
     inputs = keras.Input((2,))
     doubled = keras.ops.multiply(inputs, 2.0)
