@@ -151,6 +151,16 @@ def values_of(variables: Sequence[keras.Variable]) -> list[Any]:
     return [keras.ops.stop_gradient(variable) for variable in variables]
 
 
+def parameter_dtype() -> str:
+    """The type of what the model's optimizer trains for a method.
+
+    As the variables of the model are made: Keras cannot take the global norm
+    of gradients in float32 and float64. Half precision would not do.
+    """
+    is_double = keras.config.dtype_policy().variable_dtype == "float64"
+    return "float64" if is_double else "float32"
+
+
 def keep_if(
     taken: Any, variables: Sequence[keras.Variable], before: Sequence[Any]
 ) -> None:

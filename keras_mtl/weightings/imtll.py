@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_mtl.arguments import finite_number
 from keras_mtl.arguments import number_above_zero
+from keras_mtl.method import parameter_dtype
 from keras_mtl.weightings.weighting import Weighting
 
 Tensor = Any
@@ -63,7 +64,7 @@ class IMTLL(Weighting):
         with keras.name_scope(self.name):
             self.scale = keras.Variable(
                 [self.initial_scale] * len(task_names),
-                dtype="float32",
+                dtype=parameter_dtype(),
                 trainable=self.learning_rate is None,
                 name="scale",
             )
@@ -71,10 +72,14 @@ class IMTLL(Weighting):
     def weights(self, losses: Tensor) -> Tensor:
         del losses
         self.check_built()
-        return ops.exp(ops.convert_to_tensor(self.scale))
+        return ops.exp(self._scale())
 
     def weighted_losses(self, losses: Tensor) -> Tensor:
-        return self.weights(losses) * losses - ops.convert_to_tensor(self.scale)
+        return self.weights(losses) * losses - self._scale()
+
+    def _scale(self) -> Tensor:
+        # Of the type of the losses, whatever the optimizer wants.
+        return ops.cast(self.scale, "float32")
 
     def update(self, losses: Tensor) -> None:
         if self.learning_rate is None:

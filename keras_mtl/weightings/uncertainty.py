@@ -10,6 +10,7 @@ from keras_mtl.arguments import finite_number
 from keras_mtl.arguments import number_above_zero
 from keras_mtl.by_output import TASKS
 from keras_mtl.by_output import check_entries
+from keras_mtl.method import parameter_dtype
 from keras_mtl.weightings.weighting import Weighting
 
 Tensor = Any
@@ -93,7 +94,7 @@ class Uncertainty(Weighting):
         with keras.name_scope(self.name):
             self.log_variance = keras.Variable(
                 [self.initial_log_variance] * len(task_names),
-                dtype="float32",
+                dtype=parameter_dtype(),
                 trainable=self.learning_rate is None,
                 name="log_variance",
             )
@@ -116,13 +117,14 @@ class Uncertainty(Weighting):
         bounded = self._bounded()
         gradient = 0.5 - self.weights(losses) * losses
         # As automatic differentiation has it: nothing beyond the bounds.
-        inside = ops.equal(bounded, self.log_variance)
+        inside = ops.equal(bounded, ops.cast(self.log_variance, "float32"))
         moves = ops.logical_and(inside, ops.isfinite(gradient))
         step = ops.where(moves, self.learning_rate * gradient, 0.0)
         self.log_variance.assign(self.log_variance - step)
 
     def _bounded(self) -> Tensor:
-        value = ops.convert_to_tensor(self.log_variance)
+        # Of the type of the losses, whatever the optimizer wants.
+        value = ops.cast(self.log_variance, "float32")
         if self.min_log_variance is not None:
             value = ops.maximum(value, self.min_log_variance)
         if self.max_log_variance is not None:

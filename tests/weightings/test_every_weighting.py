@@ -258,5 +258,25 @@ def test_configuration_makes_an_equal_one(name):
     assert repr(again).startswith(type(weighting).__name__)
 
 
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="JAX is in 32 bits"
+)
+@pytest.mark.parametrize("name", ["uncertainty", "imtll"])
+def test_what_the_optimizer_trains_is_of_the_type_of_the_model(name):
+    """Keras takes no common norm of gradients in two types."""
+    keras.config.set_dtype_policy("float64")
+    inputs = keras.Input((4,))
+    shared = keras.layers.Dense(3)(inputs)
+    outputs = {n: keras.layers.Dense(1, name=n)(shared) for n in "ab"}
+    model = MultiTaskModel(inputs, outputs)
+    weighting = weightings.get(name)
+    optimizer = keras.optimizers.SGD(0.1, global_clipnorm=0.5)
+    model.compile(optimizer, "mse", weighting=weighting)
+    y = {n: np.ones((8, 1)) for n in "ab"}
+    model.fit(np.ones((8, 4)), y, verbose=0)
+    (parameter,) = weighting.variables
+    assert np.abs(keras.ops.convert_to_numpy(parameter)).max() > 0
+
+
 if __name__ == "__main__":
     raise SystemExit(pytest.main([__file__]))
