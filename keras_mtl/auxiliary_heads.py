@@ -97,8 +97,14 @@ def activations(
 
 
 def dtype_policy(output: keras.KerasTensor, model: keras.Model) -> Any:
-    """The dtype policy for the head of an output: that of the output."""
-    return getattr(operation_of(output), "dtype_policy", model.dtype_policy)
+    """The dtype policy for the head of an output: that of the output.
+
+    Of a quantized output it is the one from before: new quantized weights are
+    zeros, and stay so.
+    """
+    policy = getattr(operation_of(output), "dtype_policy", model.dtype_policy)
+    _, is_quantized, source = policy.name.partition("_from_")
+    return keras.DTypePolicy(source) if is_quantized else policy
 
 
 def head_name(task: str) -> str:

@@ -400,6 +400,45 @@ class TestFrozen:
         assert frozen_in(keras.models.clone_model(model)) == frozen
 
 
+class TestQuantized:
+    @pytest.mark.parametrize("mode", ["int8", "int4", "float8"])
+    def test_comes_back_from_files(self, mode, tmp_path):
+        x, _ = make_data()
+        model = fresh(0.5, bottleneck=4)
+        model.compile("adam", LOSS, aggregator="pcgrad", run_eagerly=EAGERLY)
+        model.quantize(mode)
+        model.save(tmp_path / "model.keras")
+        model.save_weights(tmp_path / "model.weights.h5")
+        loaded = keras.saving.load_model(tmp_path / "model.keras")
+        again = type(model).from_config(model.get_config())
+        again.load_weights(tmp_path / "model.weights.h5")
+        features = np.random.default_rng(0).normal(size=(7, 50))
+        for one in (loaded, again):
+            for part, inputs in (("__call__", x), ("auxiliaries", features)):
+                expected = getattr(model, part)(inputs)
+                outputs = getattr(one, part)(inputs)
+                for task in expected:
+                    np.testing.assert_array_equal(
+                        keras.ops.convert_to_numpy(outputs[task]),
+                        keras.ops.convert_to_numpy(expected[task]),
+                    )
+
+    def test_outputs_get_heads_that_are_not(self):
+        """Quantized ones would be made of zeros, and could not learn."""
+        plain = make_model()
+        plain.quantize("int8")
+        model = add_self_auxiliaries(plain, "shared")
+        for head in model.auxiliaries.heads.values():
+            kernel = head.output_dense.kernel
+            assert kernel.dtype == "float32" and np.any(kernel)
+        x, y = make_data()
+        model.compile("adam", LOSS, aggregator="sum", run_eagerly=EAGERLY)
+        before = auxiliary_weights_of(model)
+        model.fit(x, y, verbose=0)
+        for old, new in zip(before, auxiliary_weights_of(model)):
+            assert not np.array_equal(old, new)
+
+
 class TestStrip:
     def test_of_a_model_without_auxiliaries(self):
         model = fresh(None)

@@ -128,9 +128,7 @@ class AuxiliaryBranch(LateSubLayers):
         if not self.has_own_adapters:
             width = self._default_width(shapes)
             self.adapters = [
-                keras.layers.Dense(
-                    width, dtype=self.dtype_policy, name=f"adapter_{index}"
-                )
+                self.make_dense(width, f"adapter_{index}")
                 for index in range(len(shapes))
             ]
         self._check_number(shapes)

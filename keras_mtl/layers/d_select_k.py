@@ -193,12 +193,11 @@ class DSelectKGate(LateSubLayers, ExpertGate):
 
         if self.routing == "static":
             return self.add_weight((units,), initializer(), name=name)
-        return keras.layers.Dense(
+        return self.make_dense(
             units,
+            name,
             kernel_initializer=initializer(),
             bias_initializer=initializer(),
-            dtype=self.dtype_policy,
-            name=name,
         )
 
     def _logits(self, inputs: Tensor) -> tuple[Tensor, Tensor]:

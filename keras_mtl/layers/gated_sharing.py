@@ -223,8 +223,12 @@ class GatedSharing(LateSubLayers, TaskExchange):
 
     def _make_gates(self, channels: int) -> list[keras.layers.Layer]:
         return [
-            keras.layers.Dense(
+            self.make_dense(
                 channels if self.gate == "vector" else 1,
+                # A slash has a meaning in the names of variables.
+                f"{self.tasks[row]}_from_{self.tasks[column]}".replace(
+                    "/", "_"
+                ),
                 activation="sigmoid",
                 kernel_initializer=clone_initializer(
                     self.kernel_initializer, index
@@ -234,11 +238,6 @@ class GatedSharing(LateSubLayers, TaskExchange):
                 ),
                 kernel_regularizer=self.kernel_regularizer,
                 bias_regularizer=self.bias_regularizer,
-                dtype=self.dtype_policy,
-                # A slash has a meaning in the names of variables.
-                name=f"{self.tasks[row]}_from_{self.tasks[column]}".replace(
-                    "/", "_"
-                ),
             )
             for index, (row, column) in enumerate(self._pairs())
         ]

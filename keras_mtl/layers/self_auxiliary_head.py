@@ -177,15 +177,14 @@ class SelfAuxiliaryHead(LateSubLayers):
         return config
 
     def _dense(self, units: int, name: str) -> keras.layers.Dense:
-        return keras.layers.Dense(
+        return self.make_dense(
             units,
+            name,
             use_bias=self.use_bias,
             kernel_initializer=clone_initializer(self.kernel_initializer),
             bias_initializer=clone_initializer(self.bias_initializer),
             kernel_regularizer=self.kernel_regularizer,
             bias_regularizer=self.bias_regularizer,
-            dtype=self.dtype_policy,
-            name=name,
         )
 
     def _flat_shape(self, shape: Shape) -> Shape:

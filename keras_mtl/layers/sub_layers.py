@@ -1,6 +1,7 @@
 """What a layer does with other layers that it owns."""
 
 import inspect
+from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -8,16 +9,22 @@ import keras
 Tensor = Any
 Shape = tuple[int | None, ...]
 
+# Arguments of dense layers that change once they are there, by `quantize` and
+# `enable_lora`.
+CHANGEABLE = ("dtype", "quantization_config", "lora_rank", "lora_alpha")
+
 
 class LateSubLayers(keras.layers.Layer):
     """Base of layers that make sub-layers in `build`.
 
     Such sub-layers have no configuration in that of their owner. So the owner
-    writes down which of them are frozen, and freezes them once they are made
-    anew: a file, a clone and `from_config` give what was trainable before, and
-    with it the optimizer's state fits.
+    writes down which of them are frozen, and which dense ones were quantized or
+    have LoRA weights, and does the same to those that are made anew: a file, a
+    clone and `from_config` give the variables that were there before, as many
+    of them trainable, and the optimizer's state fits.
 
-    `build` of a subclass ends with `self.freeze_sub_layers()`.
+    `build` of a subclass makes its dense layers with `self.make_dense`, and
+    ends with `self.freeze_sub_layers()`.
 
     Args:
         **kwargs: Base layer keyword arguments.
@@ -25,6 +32,12 @@ class LateSubLayers(keras.layers.Layer):
 
     # Places in `_all_sub_layers` that are to be frozen in `build`.
     _frozen: tuple[int, ...] = ()
+
+    def __init__(self, **kwargs: Any):
+        super().__init__(**kwargs)
+        # By name: the dense layers, and what is changed in those to be made.
+        # In a namespace, because Keras would track what a dict holds.
+        self._late = SimpleNamespace(dense={}, changes={})
 
     @property
     def trainable(self) -> bool:
@@ -35,6 +48,25 @@ class LateSubLayers(keras.layers.Layer):
         # As of layers that are there: it holds for all of them.
         self._frozen = ()
         keras.layers.Layer.trainable.fset(self, value)
+
+    def make_dense(
+        self, units: int, name: str, **kwargs: Any
+    ) -> keras.layers.Dense:
+        """A dense layer, quantized if it was when the configuration was made.
+
+        Args:
+            units: Number of its outputs.
+            name: Its name, which no other one of this owner has.
+            **kwargs: More arguments of `keras.layers.Dense`.
+        """
+        changes = {
+            key: keras.saving.deserialize_keras_object(value)
+            for key, value in self._late.changes.get(name, {}).items()
+        }
+        arguments = {"dtype": self.dtype_policy, **kwargs, **changes}
+        layer = keras.layers.Dense(units, name=name, **arguments)
+        self._late.dense[name] = layer
+        return layer
 
     def freeze_sub_layers(self) -> None:
         """Freezes those that were frozen when the configuration was made."""
@@ -60,15 +92,35 @@ class LateSubLayers(keras.layers.Layer):
             ]
         if frozen:
             config["frozen"] = list(frozen)
+        changes = self._changes()
+        if changes:
+            config["changed_dense"] = changes
         return config
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "LateSubLayers":
         config = dict(config)
         frozen = config.pop("frozen", ())
+        changes = config.pop("changed_dense", {})
         layer = super().from_config(config)
         layer._frozen = tuple(frozen)
+        layer._late.changes.update(changes)
         return layer
+
+    def _changes(self) -> dict[str, dict[str, Any]]:
+        """Serialized arguments, by name, of dense layers that were changed."""
+        changes = {
+            name: arguments
+            for name, arguments in self._late.changes.items()
+            if name not in self._late.dense
+        }
+        for name, layer in self._late.dense.items():
+            if layer.quantization_mode is not None or layer.lora_rank:
+                config = layer.get_config()
+                changes[name] = {
+                    key: config[key] for key in CHANGEABLE if key in config
+                }
+        return changes
 
     def _all_sub_layers(self) -> list[keras.layers.Layer]:
         """Also those of sub-layers: each after the one that holds it."""

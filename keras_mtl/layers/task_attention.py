@@ -363,16 +363,15 @@ class TaskAttention(LateSubLayers):
         self, name: str, units: int, bias_initializer: Any, activation: Any
     ) -> list[keras.layers.Layer]:
         normalized = self.batch_normalization
-        dense = keras.layers.Dense(
+        dense = self.make_dense(
             units,
+            name,
             # A normalisation takes the bias away and adds its own.
             use_bias=not normalized,
             activation=None if normalized else activation,
             kernel_initializer=clone_initializer(self.kernel_initializer),
             bias_initializer=clone_initializer(bias_initializer),
             kernel_regularizer=self.kernel_regularizer,
-            dtype=self.dtype_policy,
-            name=name,
         )
         if not normalized:
             return [dense]

@@ -188,6 +188,21 @@ def trained_places(model: keras.Model) -> list[int]:
 
 
 @pytest.mark.parametrize("name", CASES)
+def test_what_is_quantized_comes_back_from_a_file(name, tmp_path):
+    model = make_model(name)
+    with warnings.catch_warnings():
+        # That activations and the like cannot be quantized.
+        warnings.simplefilter("ignore", UserWarning)
+        model.quantize("int8")
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    x, _ = make_data()
+    outputs, expected = numpy_outputs(loaded, x), numpy_outputs(model, x)
+    for task in TASKS:
+        np.testing.assert_array_equal(outputs[task], expected[task])
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_what_is_frozen_stays_frozen_in_a_file(name, tmp_path):
     model = make_model(name)
     freeze_ours(model)

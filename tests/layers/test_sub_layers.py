@@ -46,9 +46,10 @@ def test_masks_go_to_those_that_take_them():
     np.testing.assert_allclose(call_layer(dense, x, mask), dense(x), atol=1e-6)
 
 
+@keras.saving.register_keras_serializable(package="test_sub_layers")
 class Late(LateSubLayers):
     def build(self, shape):
-        self.parts = [keras.layers.Dense(3), keras.layers.Dense(2)]
+        self.parts = [self.make_dense(3, "first"), self.make_dense(2, "second")]
         for part in self.parts:
             part.build(shape)
         self.freeze_sub_layers()
@@ -109,6 +110,85 @@ class TestLateSubLayers:
         layer.trainable = True
         assert layer.flags() == [True, True]
         assert "frozen" not in layer.get_config()
+
+
+def late_model(change):
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((6,)), Late()])
+    change(model)
+    return model
+
+
+def coarsely(model):
+    # Ten steps from zero, where 127 are the default.
+    quantizer = keras.quantizers.AbsMaxQuantizer(axis=0, value_range=(-10, 10))
+    model.quantize(
+        config=keras.quantizers.Int8QuantizationConfig(
+            weight_quantizer=quantizer
+        )
+    )
+
+
+def low_rank(model):
+    for dense in model.layers[0].parts:
+        dense.enable_lora(2, lora_alpha=3.0)
+        dense.lora_kernel_b.assign(dense.lora_kernel_b + 0.5)
+
+
+CHANGES = {
+    "int8": lambda model: model.quantize("int8"),
+    "int4": lambda model: model.quantize("int4"),
+    "float8": lambda model: model.quantize("float8"),
+    "only one": lambda model: model.quantize("int8", filters="second"),
+    "config": coarsely,
+    "low rank": low_rank,
+    "both": lambda model: (model.quantize("int8"), low_rank(model)),
+}
+
+# Files hold LoRA weights merged into the others, which are quantized anew: each
+# is off by up to half a step of about .008, and six inputs add up.
+ROUNDING = {"low rank": 1e-5, "both": 0.05}
+
+
+def kinds(model):
+    """What variables there are, without their order."""
+    return sorted(
+        (v.path.split("/")[-2:], v.dtype, tuple(v.shape), v.trainable)
+        for v in model.variables
+    )
+
+
+@pytest.mark.parametrize("change", CHANGES)
+class TestChangedDenseLayers:
+    def test_come_back_from_files(self, change, tmp_path):
+        model = late_model(CHANGES[change])
+        again = keras.Sequential.from_config(model.get_config())
+        model.save(tmp_path / "model.keras")
+        model.save_weights(tmp_path / "model.weights.h5")
+        again.load_weights(tmp_path / "model.weights.h5")
+        x = np.random.default_rng(0).normal(size=(5, 6)).astype("float32")
+        for one in (keras.saving.load_model(tmp_path / "model.keras"), again):
+            assert kinds(one) == kinds(model)
+            for y, expected in zip(one(x), model(x)):
+                np.testing.assert_allclose(
+                    y, expected, rtol=0, atol=ROUNDING.get(change, 0)
+                )
+
+    def test_are_in_clones_and_configurations(self, change):
+        model = late_model(CHANGES[change])
+        layer = model.layers[0]
+        unbuilt = Late.from_config(layer.get_config())
+        assert unbuilt.get_config() == layer.get_config()
+        clone = keras.models.clone_model(model)
+        assert kinds(clone) == kinds(model)
+        policies = [part.dtype_policy.name for part in layer.parts]
+        copies = clone.layers[0].parts
+        assert [copy.dtype_policy.name for copy in copies] == policies
+
+
+def test_plain_dense_layers_leave_no_trace():
+    layer = late_model(lambda model: None).layers[0]
+    assert "changed_dense" not in layer.get_config()
 
 
 if __name__ == "__main__":
