@@ -57,6 +57,16 @@ def test_random(rank):
     assert impossible > 0 or rank > 3
 
 
+def test_xla_changes_nothing():
+    vectors, bounds = random_problems(3)
+    expected = vectors_of(solve, vectors, bounds)
+    compiled = testing.compiled(least_distance, jit_compile=True)
+    found = vectors_of(compiled, vectors, bounds)
+    lengths = np.linalg.norm(expected, axis=1)
+    error = np.linalg.norm(found - expected, axis=1)
+    assert (error < 1e-5 * (1 + lengths) ** 2).all()
+
+
 def test_narrow_cone():
     # Only along the first axis both gain, and 1e-3 of a step at that.
     side = np.sqrt(1 - 1e-6)

@@ -12,16 +12,17 @@ from keras_mtl.solvers.priority import priority_weights
 
 
 @functools.cache
-def solver(tau):
+def solver(tau, jit_compile):
     return testing.compiled(
-        functools.partial(priority_weights, tau=tau), jit_compile=False
+        functools.partial(priority_weights, tau=tau), jit_compile=jit_compile
     )
 
 
-def found_of(rows, tau):
+def found_of(rows, tau, jit_compile=False):
     """Directions `[B, n]` of float32 gradients, and their squared lengths."""
     grams = ops.convert_to_tensor(rows @ rows.transpose(0, 2, 1))
-    weights, squares = map(ops.convert_to_numpy, solver(tau)(grams))
+    found = solver(tau, jit_compile)(grams)
+    weights, squares = map(ops.convert_to_numpy, found)
     assert np.isfinite(weights).all()
     assert (weights >= 0).all()
     return np.einsum("bt,btn->bn", weights, rows.astype("float64")), squares
@@ -40,6 +41,16 @@ def direction(rows, tau):
     if np.linalg.norm(gap) < 1e-8:
         return main
     return main - gap[:-1] / gap[-1]
+
+
+def test_xla_changes_nothing():
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((60, 6, 3)).astype("float32")
+    updates, squares = found_of(rows, 0.02)
+    found, found_squares = found_of(rows, 0.02, jit_compile=True)
+    np.testing.assert_allclose(found_squares, squares, rtol=4e-3)
+    error = np.linalg.norm(found - updates, axis=1)
+    assert (error <= 4e-3 * np.linalg.norm(updates, axis=1)).all()
 
 
 @pytest.mark.parametrize("width", [1, 3, 9])
