@@ -45,8 +45,8 @@ def check_entries(
     )
 
 
-class UnknownEntries(ValueError, KeyError):
-    """What Keras raises, which is the one or the other, and ours in one."""
+class UnknownEntries(ValueError, KeyError, TypeError):
+    """What Keras raises, which is one of these, and ours in one."""
 
     # That of `KeyError` puts the message in quotation marks.
     __str__ = Exception.__str__
@@ -63,7 +63,7 @@ def naming_entries(check: Callable[[], None]) -> Iterator[None]:
     """
     try:
         yield
-    except (KeyError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         try:
             check()
         except ValueError as explained:

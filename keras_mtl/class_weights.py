@@ -14,7 +14,9 @@ from keras_mtl.arguments import is_integer
 from keras_mtl.by_output import WITH_LABELS
 from keras_mtl.by_output import check_entries
 from keras_mtl.keras_internals import compute_output_spec
+from keras_mtl.losses.per_column import PerColumn
 from keras_mtl.missing_labels import multiply_weights
+from keras_mtl.whole_labels import array_of_numbers
 
 Tensor = Any
 
@@ -25,6 +27,17 @@ _BY_COLUMN = (
     keras.losses.binary_focal_crossentropy,
     keras.losses.hinge,
     keras.losses.squared_hinge,
+)
+# Losses whose labels are amounts, which have no class.
+_OF_AMOUNTS = (
+    keras.losses.cosine_similarity,
+    keras.losses.huber,
+    keras.losses.log_cosh,
+    keras.losses.mean_absolute_error,
+    keras.losses.mean_absolute_percentage_error,
+    keras.losses.mean_squared_error,
+    keras.losses.mean_squared_logarithmic_error,
+    keras.losses.poisson,
 )
 
 
@@ -47,8 +60,35 @@ class Judged(NamedTuple):
 
     def has_loss_among(self, functions: Sequence[Any]) -> bool:
         """Whether one of the losses is one of these functions."""
-        found = [getattr(loss, "fn", None) for loss in self.losses]
-        return any(function in functions for function in found)
+        return any(function in functions for function in self._functions)
+
+    @property
+    def is_of_amounts(self) -> bool:
+        """Whether all of the losses are for regression."""
+        found = self._functions
+        return bool(found) and all(f in _OF_AMOUNTS for f in found)
+
+    @property
+    def _functions(self) -> list[Any]:
+        # Where a model is all that Keras is, columns are judged by one loss.
+        losses = [
+            loss.loss if isinstance(loss, PerColumn) else loss
+            for loss in self.losses
+        ]
+        return [getattr(loss, "fn", None) for loss in losses]
+
+    def takes_one_hot(self, shape: tuple[int | None, ...]) -> bool:
+        """Whether labels of this shape are no class indices.
+
+        If nothing is known of the predictions, labels with several columns
+        might be either.
+        """
+        if self.shape is None:
+            return len(shape) > 1 and shape[-1] != 1
+        if len(shape) != len(self.shape) or len(shape) == 1:
+            return False
+        sizes = (shape[self.class_axis], self.shape[self.class_axis])
+        return 1 not in sizes and not self.has_loss_among(_OF_INDICES)
 
 
 def is_per_task(class_weight: Any) -> bool:
@@ -81,6 +121,60 @@ def validate_class_weight(class_weight: dict, output_names: list[str]) -> None:
                     f"`class_weight['{name}'][{index}]` should be a number "
                     f"from 0 up. Received: {weight!r}"
                 )
+
+
+def check_labels(
+    name: str,
+    weights: dict[int, float],
+    labels: Any,
+    judged: Judged,
+    missing_label: float | None = None,
+) -> None:
+    """Raises for labels that are known to stand for no classes.
+
+    Args:
+        name: Name of the output, for the message.
+        weights: Its class weights, for the message.
+        labels: Labels as they were given, where they are at hand; else `None`.
+        judged: The predictions and the losses of the output.
+        missing_label: What stands for a missing label, `None` if nothing does.
+    """
+    array = None
+    if judged.is_of_amounts or "float" in str(getattr(labels, "dtype", "")):
+        array = array_of_numbers(labels)
+    one_hot = array is not None and judged.takes_one_hot(array.shape)
+    if judged.is_of_amounts:
+        # Some have a class a row and a squared error.
+        if not one_hot or not _is_one_hot(array, judged, missing_label):
+            raise _of_amounts(name, weights, judged)
+    elif array is not None and not one_hot:
+        _check_whole_numbers(name, array, missing_label)
+
+
+def _is_one_hot(
+    array: np.ndarray, judged: Judged, missing_label: float | None
+) -> bool:
+    present = np.isfinite(array) & (array != missing_label)
+    are_truths = np.isin(array, (0, 1)) | ~present
+    counts = np.sum(array, axis=judged.class_axis, where=present)
+    is_row = np.any(present, axis=judged.class_axis)
+    return bool(np.all(are_truths) and np.all(counts[is_row] == 1))
+
+
+def _check_whole_numbers(
+    name: str, array: np.ndarray, missing_label: float | None
+) -> None:
+    # NaN has no class, and weighs 1.
+    present = np.isfinite(array) & (array != missing_label)
+    values = array[present]
+    others = values[~np.isclose(values, np.round(values))]
+    if others.size:
+        raise ValueError(
+            f"`class_weight['{name}']` needs labels of '{name}' that are class "
+            f"indices, but {others.size} of {array.size} are no whole numbers. "
+            "Where a task predicts amounts, weigh its examples by "
+            f"`sample_weight`. Received: labels like {others.flat[0]}"
+        )
 
 
 def class_indices(name: str, labels: Tensor, judged: Judged) -> Tensor:
@@ -253,6 +347,17 @@ def _indices_of_any_output(name: str, labels: Tensor) -> Tensor:
         f"`class_weight['{name}']`: labels of shape {tuple(labels.shape)} may "
         "be class indices or one-hot, and without a loss from `compile` there "
         "is nothing to tell. Give the weights as `sample_weight`."
+    )
+
+
+def _of_amounts(name: str, weights: dict, judged: Judged) -> ValueError:
+    losses = [loss.name for loss in judged.losses]
+    return ValueError(
+        f"`class_weight['{name}']` is for labels that are classes, but the "
+        f"loss of '{name}', {losses[0]!r}, is for regression. (It may be used "
+        "for one-hot labels in an array.) Weigh examples by "
+        f"`sample_weight={{'{name}': ...}}`, and the task by `loss_weights`. "
+        f"Received: class_weight['{name}']={weights}"
     )
 
 

@@ -1,8 +1,12 @@
 """What a user may have meant by a name that is not known."""
 
 import difflib
+import functools
+import inspect
 import re
+from collections.abc import Callable
 from collections.abc import Iterable
+from typing import Any
 
 import keras
 
@@ -34,3 +38,37 @@ def refuse_unknown_identifier(error: Exception) -> None:
     hint = did_you_mean(name, known)
     if hint:
         raise ValueError(f"Unknown {kind}. {hint}Received: {name!r}")
+
+
+def refuse_unknown_arguments(
+    method: Callable[..., Any], given: Iterable[str]
+) -> None:
+    """Says which argument was meant by one that a method does not take.
+
+    Args:
+        method: The method. Where it takes any name, it speaks for itself.
+        given: Names of the keyword arguments. Of one that is like no other,
+            Python says all there is to say.
+    """
+    parameters = list(inspect.signature(method).parameters.values())[1:]
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return
+    known = [p.name for p in parameters]
+    for name in given:
+        hint = "" if name in known else did_you_mean(name, known)
+        if hint:
+            raise TypeError(
+                f"{method.__name__}() got an unexpected keyword argument "
+                f"'{name}'. {hint}".strip()
+            )
+
+
+def naming_arguments(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Lets a method say which argument was meant by an unknown one."""
+
+    @functools.wraps(method)
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        refuse_unknown_arguments(method, kwargs)
+        return method(self, *args, **kwargs)
+
+    return call

@@ -27,10 +27,13 @@ from keras_mtl.by_output import labels_by_output
 from keras_mtl.by_output import names_in
 from keras_mtl.by_output import spread_by_output
 from keras_mtl.class_weights import Judged
+from keras_mtl.class_weights import check_labels
 from keras_mtl.class_weights import is_per_task
 from keras_mtl.class_weights import validate_class_weight
 from keras_mtl.class_weights import with_class_weight
 from keras_mtl.column_heads import column_heads
+from keras_mtl.did_you_mean import naming_arguments
+from keras_mtl.did_you_mean import refuse_unknown_arguments
 from keras_mtl.did_you_mean import refuse_unknown_identifier
 from keras_mtl.epoch_ends import with_epoch_ends
 from keras_mtl.gradient_conflict import GradientConflict
@@ -55,6 +58,7 @@ from keras_mtl.legacy_h5 import check_legacy_config
 from keras_mtl.legacy_h5 import check_legacy_path
 from keras_mtl.method import Method
 from keras_mtl.method_state import MethodState
+from keras_mtl.missing_labels import missing_label_of
 from keras_mtl.missing_labels import validate_missing_label
 from keras_mtl.not_finite import NotFinite
 from keras_mtl.not_finite import all_finite
@@ -75,6 +79,7 @@ from keras_mtl.string_labels import labels_given
 from keras_mtl.string_labels import refuse_string_labels
 from keras_mtl.symbolic_graph import has_graph
 from keras_mtl.taken_step import is_taken
+from keras_mtl.task_entries import refuse_tasks
 from keras_mtl.task_losses import TaskLosses
 from keras_mtl.task_metrics import TaskMetrics
 from keras_mtl.variable_creation import lifted
@@ -155,6 +160,7 @@ class MultiTaskModel(TrainStep, keras.Model):
 
     # -- compile ------------------------------------------------------------
 
+    @naming_arguments
     def compile(
         self,
         optimizer: Any = "rmsprop",
@@ -181,7 +187,8 @@ class MultiTaskModel(TrainStep, keras.Model):
                 tasks. Several losses on one output are several tasks; of
                 those on the only output of a model stock Keras trains the
                 first alone, and so does `aggregator=None`.
-            loss_weights: Fixed task weights, numbers from 0 up.
+            loss_weights: Fixed task weights, numbers from 0 up. Negative ones
+                only with nothing but what Keras has.
             aggregator: `keras_mtl.aggregators.Aggregator`, its name, or
                 `None` for the sum of the losses, which is stock Keras. It acts
                 before the optimizer clips or accumulates: with
@@ -222,7 +229,18 @@ class MultiTaskModel(TrainStep, keras.Model):
         """
         aggregator = aggregators.get(aggregator)
         weighting = weightings.get(weighting)
-        _validate_loss_weights(loss_weights, loss)
+        tells_tasks = (aggregator, weighting, self.auxiliaries, missing_label)
+        as_stock = all(part is None for part in tells_tasks)
+        _validate_loss_weights(loss_weights, as_stock)
+        if not as_stock:
+            self._refuse_tasks(
+                loss,
+                loss_weights=loss_weights,
+                metrics=metrics,
+                weighted_metrics=weighted_metrics,
+                missing_label=missing_label,
+            )
+        _validate_names_of_weights(loss_weights, loss)
         validate_missing_label(missing_label)
         self._validate_methods(loss, aggregator, weighting, representation)
         operation = None
@@ -241,8 +259,6 @@ class MultiTaskModel(TrainStep, keras.Model):
         )
         output_names = getattr(self, "output_names", None)
         whole_labels = WholeLabels()
-        tells_tasks = (aggregator, weighting, self.auxiliaries, missing_label)
-        as_stock = all(part is None for part in tells_tasks)
         if loss is not None:
             self._compile_loss = TaskLosses(
                 loss,
@@ -448,6 +464,7 @@ class MultiTaskModel(TrainStep, keras.Model):
     ) -> Iterator[None]:
         """Turns errors into such as name the argument or task at fault."""
         refuse_compile_arguments(f"`{method}`", kwargs)
+        refuse_unknown_arguments(getattr(keras.Model, method), kwargs)
         data = dict(zip(("x", "y"), args)) | kwargs
         warn_of_sorted_names(
             data.get("y"), getattr(self, "_outputs_struct", None)
@@ -478,6 +495,9 @@ class MultiTaskModel(TrainStep, keras.Model):
             spread_by_output, "sample_weight", kind=WITH_LABELS
         )
         y = arguments.get("y")
+        if not self._is_stock:
+            weights = arguments.get("sample_weight")
+            self._refuse_tasks(self.loss, sample_weight=weights)
         if y is not None and isinstance(arguments.get("sample_weight"), dict):
             arguments["sample_weight"] = spread(
                 arguments["sample_weight"], y, names
@@ -496,15 +516,21 @@ class MultiTaskModel(TrainStep, keras.Model):
         Args:
             data: Arguments of `fit` or its like.
         """
+        stack = contextlib.ExitStack()
+        names = getattr(self, "output_names", None)
+        if data.get("class_weight") is not None:
+            settings = self._settings
+            settings.labels_at_hand = labels_by_output(data.get("y"), names)
+            stack.callback(settings.labels_at_hand.clear)
         if self.missing_label is None:
-            return contextlib.nullcontext()
+            return stack
         held_out = data.get("validation_data")
         held_out = held_out if isinstance(held_out, (list, tuple)) else ()
-        names = getattr(self, "output_names", None)
         by_output = [
             labels_by_output(y, names) for y in (data.get("y"), *held_out[1:2])
         ]
-        return self._settings.whole_labels.watching(*by_output)
+        stack.enter_context(self._settings.whole_labels.watching(*by_output))
+        return stack
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
@@ -539,7 +565,12 @@ class MultiTaskModel(TrainStep, keras.Model):
             if "class_weight" not in kwargs:
                 raise ValueError("Pass `class_weight` as a keyword argument.")
             names = getattr(self, "output_names", None) or list(class_weight)
+            if not self._is_stock:
+                self._refuse_tasks(self.loss, class_weight=class_weight)
             validate_class_weight(class_weight, names)
+            if getattr(self._compile_loss, "built", False):
+                # A step that was compiled before looks at no labels any more.
+                self._check_labels_at_hand(class_weight, self._known_outputs())
             kwargs = {**kwargs, "class_weight": None}
         if class_weight != self._settings.class_weight:
             self._settings.class_weight = class_weight
@@ -571,6 +602,7 @@ class MultiTaskModel(TrainStep, keras.Model):
         class_weight = self._settings.class_weight
         if class_weight is not None:
             judged = self._judged_outputs(x, y, sample_weight)
+            self._check_labels_at_hand(class_weight, judged)
             sample_weight = with_class_weight(
                 y, sample_weight, class_weight, names, judged
             )
@@ -582,16 +614,31 @@ class MultiTaskModel(TrainStep, keras.Model):
         self, x: Any, y: Any, sample_weight: Any
     ) -> dict[str, Judged]:
         """How outputs are judged, also those that have metrics alone."""
+        losses = self._compile_loss
+        if isinstance(losses, TaskLosses) and not losses.built:
+            self._evaluate_symbolically(x, y, sample_weight)
+        return self._known_outputs()
+
+    def _known_outputs(self) -> dict[str, Judged]:
+        """How outputs are judged, as far as it is known by now."""
         judged = {}
         if isinstance(self, Functional):
             outputs = keras.tree.flatten(self._outputs_struct)
             for name, output in zip(self.output_names, outputs):
                 judged[name] = Judged(tuple(output.shape))
         if isinstance(self._compile_loss, TaskLosses):
-            if not self._compile_loss.built:
-                self._evaluate_symbolically(x, y, sample_weight)
             judged.update(self._compile_loss.judged())
         return judged
+
+    def _check_labels_at_hand(
+        self, class_weight: dict, judged: dict[str, Judged]
+    ) -> None:
+        """Looks at labels of classes, of outputs that are known by now."""
+        at_hand = self._settings.labels_at_hand
+        for name, weights in class_weight.items():
+            missing = missing_label_of(self.missing_label, name)
+            how = judged.get(name, Judged())
+            check_labels(name, weights, at_hand.get(name), how, missing)
 
     def _evaluate_symbolically(
         self, x: Any, y: Any, sample_weight: Any
@@ -1019,6 +1066,7 @@ class MultiTaskModel(TrainStep, keras.Model):
             missing_label=None,
             whole_labels=WholeLabels(),
             class_weight=None,
+            labels_at_hand={},
             task_names=None,
             said_frozen=False,
             column_heads=frozenset(),
@@ -1042,6 +1090,13 @@ class MultiTaskModel(TrainStep, keras.Model):
         for argument, given in arguments.items():
             if isinstance(given, dict):
                 check_nested_entries(argument, given, outputs, known)
+
+    def _refuse_tasks(self, loss: Any, **arguments: Any) -> None:
+        """Raises for entries by task in arguments that go by output."""
+        names = getattr(self, "output_names", None)
+        heads = () if self.auxiliaries is None else list(self.auxiliaries.heads)
+        for argument, given in arguments.items():
+            refuse_tasks(argument, given, loss, names, heads)
 
     def _validate_methods(
         self, loss: Any, aggregator: Any, weighting: Any, representation: Any
@@ -1321,23 +1376,32 @@ def _is_functional(args: tuple, kwargs: dict[str, Any]) -> bool:
     )
 
 
-def _validate_loss_weights(loss_weights: Any, loss: Any) -> None:
+def _validate_loss_weights(loss_weights: Any, as_stock: bool) -> None:
+    """Raises for weights of which no tasks can be made.
+
+    Stock Keras also trains with negative ones, and with variables.
+    """
     for weight in keras.tree.flatten(loss_weights):
-        if weight is None:
-            continue
         if isinstance(weight, keras.Variable):
+            if as_stock:
+                continue
             raise ValueError(
                 "`loss_weights` should be numbers: a compiled step would hold "
                 "on to the value that a variable has now. Use a `weighting` "
                 "for weights that change. Received: "
                 f"loss_weights={loss_weights}"
             )
-        is_number = isinstance(weight, numbers.Real)
-        if not is_number or not 0 <= weight < math.inf:
-            raise ValueError(
-                "`loss_weights` should be finite numbers "
-                f"from 0 up. Received: loss_weights={loss_weights}"
-            )
+        is_number = isinstance(weight, numbers.Real) and math.isfinite(weight)
+        if weight is None or (is_number and (as_stock or weight >= 0)):
+            continue
+        raise ValueError(
+            "`loss_weights` should be finite numbers from 0 up (below 0 only "
+            "without aggregator, weighting, auxiliaries and `missing_label`). "
+            f"Received: loss_weights={loss_weights}"
+        )
+
+
+def _validate_names_of_weights(loss_weights: Any, loss: Any) -> None:
     if not isinstance(loss_weights, dict) or not isinstance(loss, dict):
         return
     check_entries("loss_weights", loss_weights, loss, "tasks of `loss`")

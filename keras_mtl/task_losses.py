@@ -30,6 +30,7 @@ from keras_mtl.labelled_loss import LabelledLoss
 from keras_mtl.losses.per_column import Column
 from keras_mtl.losses.per_column import PerColumn
 from keras_mtl.missing_labels import missing_label_of
+from keras_mtl.task_errors import naming_task
 from keras_mtl.whole_labels import WholeLabels
 
 Tensor = Any
@@ -276,8 +277,10 @@ class TaskLosses(CompileLoss):
         else:
             outputs = list(self.output_names or ())
         is_nested = isinstance(y_pred, (dict, list, tuple))
-        if not isinstance(y_true, dict) or not is_nested or not outputs:
+        if not isinstance(y_true, dict) or not is_nested:
             return
+        if not outputs:
+            check_entries("y", y_true, None)
         needed = outputs
         if isinstance(self._user_loss, dict):
             losses = self._user_loss
@@ -332,6 +335,7 @@ class _RecordedLoss:
     ):
         self.owner = owner
         self.index = index
+        self.task = task
         self.output = output
         self.column = loss if isinstance(loss, Column) else None
         self.loss = loss.loss if isinstance(loss, Column) else loss
@@ -425,9 +429,11 @@ class _RecordedLoss:
         self, y_true: Tensor, y_pred: Tensor, sample_weight: Any
     ) -> tuple[Tensor, Tensor | None]:
         """The loss, and the number of its labels where some can miss."""
-        if self.labelled is None:
-            return self.loss(y_true, y_pred, sample_weight), None
-        return self.labelled(y_true, y_pred, sample_weight)
+        as_stock = self.owner.as_stock
+        with naming_task(self.task, y_true, y_pred, sample_weight, as_stock):
+            if self.labelled is None:
+                return self.loss(y_true, y_pred, sample_weight), None
+            return self.labelled(y_true, y_pred, sample_weight)
 
     def _scalar(self, value: Tensor) -> Tensor:
         """In the type of the total loss, and a scalar of an empty batch too.

@@ -68,7 +68,7 @@ class WholeLabels:
         arrays: dict[str, list[np.ndarray]] = {}
         for by_output in labels:
             for output, given in by_output.items():
-                array = _array_of_numbers(given)
+                array = array_of_numbers(given)
                 if array is not None:
                     arrays.setdefault(output, []).append(array)
         before, self._arrays = self._arrays, arrays
@@ -98,7 +98,7 @@ class WholeLabels:
                 )
 
 
-def _array_of_numbers(given: Any) -> np.ndarray | None:
+def array_of_numbers(given: Any) -> np.ndarray | None:
     """What is given as a NumPy array, if it has values that are numbers."""
     if not hasattr(given, "__array__"):
         return None

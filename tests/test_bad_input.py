@@ -503,7 +503,33 @@ def representation_never_called():
 
 @mistake("`loss_weights` should be finite numbers from 0 up ... -1.0")
 def loss_weight_below_zero():
-    compiled(loss_weights={"a": 1.0, "b": -1.0})
+    compiled(loss_weights={"a": 1.0, "b": -1.0}, aggregator="sum")
+
+
+@mistake("`loss_weights` should be numbers ... a variable ... `weighting`")
+def loss_weight_that_may_change():
+    weights = {"a": 1.0, "b": keras.Variable(2.0)}
+    compiled(loss_weights=weights, aggregator="sum")
+
+
+@mistake("argument 'aggregater'. Did you mean 'aggregator'?", TypeError)
+def argument_of_compile_misspelt():
+    compiled(aggregater="pcgrad")
+
+
+@mistake("argument 'loss_weight'. Did you mean 'loss_weights'?", TypeError)
+def argument_of_keras_misspelt():
+    compiled(loss_weight=[1.0, 2.0])
+
+
+@mistake("'sample_weigth'. Did you mean 'sample_weight'?", TypeError)
+def argument_of_fit_misspelt():
+    compiled().fit(X, Y, sample_weigth={"a": np.ones(8)})
+
+
+@mistake("unexpected keyword argument 'qqq'", TypeError)
+def argument_like_no_other():
+    compiled(qqq=1)
 
 
 @mistake("`loss_weights` should be finite numbers from 0 up ... nan")

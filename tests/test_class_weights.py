@@ -9,11 +9,13 @@ from keras import layers
 
 from keras_mtl import MultiTaskModel
 from keras_mtl.class_weights import Judged
+from keras_mtl.class_weights import check_labels
 from keras_mtl.class_weights import class_indices
 from keras_mtl.class_weights import class_sample_weight
 from keras_mtl.class_weights import is_per_task
 from keras_mtl.class_weights import validate_class_weight
 from keras_mtl.class_weights import with_class_weight
+from keras_mtl.losses import PerColumn
 from keras_mtl.task_losses import TaskLosses
 
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
@@ -182,6 +184,46 @@ def test_classes_that_no_prediction_has_are_refused():
 def test_mistakes(class_weight, message):
     with pytest.raises(ValueError, match=message):
         validate_class_weight(class_weight, ["a", "b"])
+
+
+@pytest.mark.parametrize(
+    "labels, shape, loss",
+    [
+        (np.array([0.0, 2.0, 1.0]), (None, 3), SPARSE),
+        (np.array([0.1 * 30, np.nan]), (None, 4), SPARSE),
+        # Smoothed, but one-hot.
+        (HOT * 0.9 + 0.03, (None, 3), ONE_HOT),
+        (HOT * 0.9 + 0.03, None, None),
+        (HOT, (None, 3), keras.losses.MeanSquaredError()),
+        (np.full((3, 2), np.nan), (None, 2), keras.losses.MeanSquaredError()),
+        (np.array([["a"], ["b"]]), (None, 1), BINARY),
+        (keras.KerasTensor((None, 1)), (None, 1), BINARY),
+    ],
+)
+def test_labels_that_may_be_classes(labels, shape, loss):
+    check_labels("a", WEIGHTS, labels, Judged(shape, [loss]))
+
+
+@pytest.mark.parametrize(
+    "labels, shape, loss",
+    [
+        (np.array([0.0, 0.4]), (None, 3), SPARSE),
+        (np.array([[0.0], [0.4]]), (None, 1), BINARY),
+        (np.array([[0.0], [0.4]]), None, None),
+        (np.array([[0.0, 0.4]]), (None, 2, 3), SPARSE),
+        (np.array([[[0.0], [0.4]]]), (None, 2, 1), BINARY),
+        (keras.ops.array([[0.0, 0.4]], "bfloat16"), (None, 2, 3), SPARSE),
+    ],
+)
+def test_amounts_are_no_classes(labels, shape, loss):
+    pattern = r"class_weight\['a'\].* 1 of 2 are no whole .*like 0\.[34]"
+    with pytest.raises(ValueError, match=pattern):
+        check_labels("a", WEIGHTS, labels, Judged(shape, [loss]))
+    with pytest.raises(ValueError, match=" 1 of 2 are no whole"):
+        check_labels("a", WEIGHTS, labels, Judged(shape, [loss]), -1.5)
+    values = np.array(keras.ops.convert_to_numpy(labels), "float32")
+    values[values != 0] = -1.5
+    check_labels("a", WEIGHTS, values, Judged(shape, [loss]), -1.5)
 
 
 # -- in a model ---------------------------------------------------------------
@@ -434,6 +476,89 @@ def test_other_predictions_than_the_weights_were_made_for_are_refused():
     with pytest.raises(ValueError, match="another number of axes"):
         losses({"a": np.zeros((2, 4))}, steps, {"a": np.ones((2, 4))})
     losses({"a": np.zeros((2, 4))}, steps, {"a": np.ones((2, 4))})
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [None, HOT * 0.9, HOT + 1, np.zeros((3, 3)), np.ones((3, 1)), np.ones(3)],
+)
+def test_squared_errors_are_for_one_hot_arrays_alone(labels):
+    judged = Judged((None, 3), [keras.losses.MeanSquaredError()])
+    with pytest.raises(ValueError, match="'a', 'mean_squared_error', is for"):
+        check_labels("a", WEIGHTS, labels, judged)
+
+
+def two_kinds(cls: type, loss: Any = "mse") -> MultiTaskModel:
+    """A class an example, and an amount."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((4,))
+    shared = layers.Dense(3)(inputs)
+    outputs = {
+        "kind": layers.Dense(3, "softmax", name="kind")(shared),
+        "amount": layers.Dense(1, name="amount")(shared),
+    }
+    model = cls(inputs, outputs)
+    losses = {"kind": "sparse_categorical_crossentropy", "amount": loss}
+    model.compile("sgd", losses, **QUICK)
+    return model
+
+
+REGRESSIONS = [
+    "mse",
+    "mean_absolute_error",
+    keras.losses.mean_absolute_percentage_error,
+    keras.losses.MeanSquaredLogarithmicError(),
+    "huber",
+    keras.losses.LogCosh(),
+    keras.losses.CosineSimilarity(),
+    "poisson",
+    ["mse", keras.losses.Huber(0.5)],
+    PerColumn("mse"),
+]
+
+
+@pytest.mark.parametrize("loss", REGRESSIONS, ids=str)
+def test_losses_of_regression_have_no_classes(loss):
+    model = two_kinds(MultiTaskModel, loss)
+    x = np.ones((4, 4), "float32")
+    y = {"kind": np.arange(4) % 3, "amount": np.ones((4, 1))}
+    pattern = r"`class_weight\['amount'\]` .* loss of 'amount', .*regression"
+    with pytest.raises(ValueError, match=pattern):
+        model.train_on_batch(x, y, class_weight={"amount": {0: 1.0, 1: 9.0}})
+    model.train_on_batch(x, y, class_weight={"kind": {0: 1.0, 1: 9.0}})
+
+
+def test_labels_are_looked_at_in_every_fit():
+    def loss(y_true, y_pred):
+        return keras.ops.mean(keras.ops.square(y_true - y_pred), axis=-1)
+
+    model = two_kinds(MultiTaskModel, loss)
+    x = np.ones((4, 4), "float32")
+    whole = {"kind": np.arange(4) % 3, "amount": np.ones((4, 1))}
+    others = {**whole, "amount": np.full((4, 1), 0.4)}
+    arguments = {"class_weight": {"amount": {1: 9.0}}, "verbose": 0}
+    for y, passes in ((others, 0), (whole, 1), (others, 0), (whole, 1)):
+        if passes:
+            model.fit(x, y, **arguments)
+            continue
+        with pytest.raises(ValueError, match="'amount' .*4 of 4 are no whole"):
+            model.fit(x, y, **arguments)
+    # Of what has no class weights, labels are what they are.
+    model.fit(x, others, class_weight={"kind": {1: 9.0}}, verbose=0)
+
+
+def test_one_output_that_is_all_keras_does_as_keras_does():
+    x = np.ones((4, 4), "float32")
+    y = np.array([0.2, 1.4, 0.0, 1.0], "float32")[:, None]
+    logs = []
+    for cls in (keras.Model, MultiTaskModel):
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input((4,))
+        model = cls(inputs, layers.Dense(1, name="amount")(inputs))
+        model.compile("sgd", "mse")
+        weights = {0: 1.0, 1: 9.0}
+        logs.append(model.fit(x, y, class_weight=weights, verbose=0).history)
+    assert logs[0] == logs[1]
 
 
 if __name__ == "__main__":

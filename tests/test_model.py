@@ -171,6 +171,14 @@ class TestWhatIsAggregated:
             expected = (0.5 * a[path] + 4.0 * b[path]) / 2
             np.testing.assert_allclose(found[path], expected, atol=1e-6)
 
+    def test_a_stock_model_takes_negative_loss_weights(self):
+        a, b = task_gradients()
+        found = gradients(loss_weights={"a": 1.0, "b": -0.5})
+        assert_close(found, {path: a[path] - 0.5 * b[path] for path in a})
+        variable = keras.Variable(-0.5)
+        found = gradients(loss_weights={"a": 1.0, "b": variable})
+        assert_close(found, {path: a[path] - 0.5 * b[path] for path in a})
+
     @pytest.mark.parametrize("granularity", ["model", "variable"])
     def test_a_method_that_needs_the_rows(self, granularity):
         class Agreement(aggregators.Aggregator):

@@ -125,6 +125,19 @@ def test_outputs_without_names(argument):
         model.fit(X, list(Y.values()), verbose=0, **fitted)
 
 
+@pytest.mark.parametrize("aggregator", ["sum", None])
+@pytest.mark.parametrize("by_name", ["y", "loss", "both"])
+def test_labels_of_outputs_without_names(by_name, aggregator):
+    model = Subclassed(as_list=True)
+    loss = ["mse", "mse"] if by_name == "y" else dict.fromkeys(Y, "mse")
+    model.compile("sgd", loss, aggregator=aggregator)
+    argument = "loss" if by_name == "loss" else "y"
+    pattern = rf"`{argument}` has entries .*no names: return a dict from `call`"
+    with pytest.raises(ValueError, match=pattern):
+        y = list(Y.values()) if by_name == "loss" else Y
+        model.fit(X, y, verbose=0)
+
+
 def test_one_output_without_a_name():
     class One(Subclassed):
         def call(self, inputs):
