@@ -108,8 +108,9 @@ class MultiTaskModel(TrainStep, keras.Model):
     On TensorFlow a logged task loss is the plain mean over batches, as in stock
     Keras: with a small last batch, task losses do not add up to `loss`, which
     counts examples, and early stopping on one is biased. Monitor a metric of
-    the output, or drop the remainder. With `missing_label`, and on JAX, task
-    losses count examples.
+    the output, or drop the remainder; either needs a `mode`, as in
+    `EarlyStopping("val_angle_loss", mode="min")`. With `missing_label`, and on
+    JAX, task losses count examples.
 
     A `compute_loss` of your own may add to what `super().compute_loss` returns;
     what it adds belongs to no task. It may not scale it: use `loss_weights`.

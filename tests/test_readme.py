@@ -56,6 +56,24 @@ def test_before_and_after_train_and_all_else_follows(namespace):
     assert isinstance(namespace["model"].aggregator, namespace["EqualNorms"])
 
 
+def test_advice_on_early_stopping(namespace):
+    for block in blocks("diff"):
+        exec(side(block, "+"), namespace)
+    (advice,) = re.findall(
+        r"`(keras\.callbacks\.EarlyStopping\(.*?\))`", README.read_text()
+    )
+    callback = eval(advice, namespace)
+    fit = {"digit": namespace["digits"], "angle": namespace["angles"]}
+    namespace["model"].fit(
+        namespace["x"],
+        fit,
+        validation_data=(namespace["x"], fit),
+        callbacks=[callback],
+        verbose=0,
+    )
+    assert np.isfinite(callback.best)
+
+
 def test_the_guide_to_sharing_runs():
     namespace = {}
     for block in blocks("python", GUIDE):

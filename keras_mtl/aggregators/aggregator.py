@@ -40,7 +40,7 @@ class Aggregator(Method):
     Args:
         granularity: Over what inner products are taken: `"model"` (all shared
             variables as one vector), `"layer"` or `"variable"` (each on its
-            own).
+            own, for tasks that agree in some and fight in others).
         name: Name of the method; by default the class name in snake case.
 
     Example:
