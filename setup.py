@@ -16,6 +16,8 @@ REQUIRED = [
     # from 3.15 on; the next major version may move them.
     "keras>=3.15,<4",
     "numpy>=2.0",
+    # Looks into files of weights before Keras, which needs it as well.
+    "h5py>=3.14",
     # Flags and logging of the examples and benchmarks.
     "absl-py>=2.0",
     # keras_mtl.datasets; imported only when a data set is asked for.

@@ -20,6 +20,9 @@ from keras_mtl.auxiliary_clones import check_is_cloned
 from keras_mtl.auxiliary_clones import clone_auxiliaries
 from keras_mtl.auxiliary_clones import is_clone_function
 from keras_mtl.auxiliary_clones import waiting_auxiliaries
+from keras_mtl.auxiliary_weights import as_weights_file
+from keras_mtl.auxiliary_weights import lacks_auxiliaries
+from keras_mtl.auxiliary_weights import warn_of_missing
 from keras_mtl.by_output import WITH_LABELS
 from keras_mtl.by_output import check_entries
 from keras_mtl.by_output import check_nested_entries
@@ -663,6 +666,17 @@ class MultiTaskModel(TrainStep, keras.Model):
     def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
         check_legacy_path(self, filepath)
         super().save(filepath, *args, **kwargs)
+
+    @functools.wraps(keras.Model.load_weights)
+    def load_weights(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
+        if self.auxiliaries is None or not lacks_auxiliaries(filepath):
+            super().load_weights(filepath, *args, **kwargs)
+            return
+        skipped = kwargs.pop("objects_to_skip", None) or ()
+        kwargs["objects_to_skip"] = [*skipped, self.auxiliaries]
+        with as_weights_file(filepath) as path:
+            super().load_weights(path, *args, **kwargs)
+        warn_of_missing(self.auxiliaries, filepath)
 
     @functools.wraps(keras.Model.export)
     def export(self, *args: Any, **kwargs: Any) -> Any:

@@ -185,6 +185,7 @@ class TestDistribution:
             "tensorflow",
             "keras",
             "numpy",
+            "h5py",
             "absl-py",
             "tensorflow-datasets",
             "importlib_resources",
