@@ -144,8 +144,10 @@ def check_labels(
         array = array_of_numbers(labels)
     one_hot = array is not None and judged.takes_one_hot(array.shape)
     if judged.is_of_amounts:
-        # Some have a class a row and a squared error.
-        if not one_hot or not _is_one_hot(array, judged, missing_label):
+        # Some have a class a row and a squared error: Brier's score.
+        if one_hot and _is_one_hot(array, judged, missing_label):
+            return
+        if not _are_classes(array, weights, judged, missing_label):
             raise _of_amounts(name, weights, judged)
     elif array is not None and not one_hot:
         _check_whole_numbers(name, array, missing_label)
@@ -159,6 +161,19 @@ def _is_one_hot(
     counts = np.sum(array, axis=judged.class_axis, where=present)
     is_row = np.any(present, axis=judged.class_axis)
     return bool(np.all(are_truths) and np.all(counts[is_row] == 1))
+
+
+def _are_classes(
+    array: np.ndarray | None,
+    weights: dict,
+    judged: Judged,
+    missing_label: float | None,
+) -> bool:
+    """Whether the labels of one column are classes that have weights."""
+    if array is None or judged.shape is None or judged.shape[-1] != 1:
+        return False
+    present = np.isfinite(array) & (array != missing_label)
+    return bool(np.isin(array[present], list(weights)).all())
 
 
 def _check_whole_numbers(
@@ -355,7 +370,8 @@ def _of_amounts(name: str, weights: dict, judged: Judged) -> ValueError:
     return ValueError(
         f"`class_weight['{name}']` is for labels that are classes, but the "
         f"loss of '{name}', {losses[0]!r}, is for regression. (It may be used "
-        "for one-hot labels in an array.) Weigh examples by "
+        "for arrays of labels that are one-hot, or of one column and none but "
+        "classes with weights.) Weigh examples by "
         f"`sample_weight={{'{name}': ...}}`, and the task by `loss_weights`. "
         f"Received: class_weight['{name}']={weights}"
     )

@@ -32,7 +32,8 @@ def refuse_unknown_identifier(error: Exception) -> None:
         return
     kind, name = found.groups()
     module = keras.losses if kind == "loss" else keras.metrics
-    known = [n for n in dir(module) if not n.startswith("_")]
+    others = ("get", "serialize", "deserialize", "Loss", "Metric")
+    known = [n for n in dir(module) if n[0] != "_" and n not in others]
     # Not the class of that name.
     known.append("accuracy")
     hint = did_you_mean(name, known)

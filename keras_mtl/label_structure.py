@@ -26,13 +26,18 @@ def warn_of_sorted_names(labels: Any, outputs: Any) -> None:
         )
 
 
-def refuse_other_structure(labels: Any, output_names: Sequence[str]) -> None:
-    """Raises unless there can be labels for each of several outputs.
+def refuse_other_structure(
+    error: Exception, labels: Any, output_names: Sequence[str]
+) -> None:
+    """Raises if Keras found no labels for each of several outputs.
 
     Args:
+        error: Any error; of others than that nothing is said.
         labels: As `fit` takes them, or their specs.
         output_names: Names of the outputs, in the order of listed labels.
     """
+    if "y_true and y_pred have different structures" not in str(error):
+        return
     if len(output_names) < 2 or labels is None or isinstance(labels, dict):
         return
     listed = isinstance(labels, (list, tuple))

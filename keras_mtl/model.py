@@ -482,7 +482,7 @@ class MultiTaskModel(TrainStep, keras.Model):
             try:
                 refuse_unknown_identifier(error)
                 refuse_string_labels(labels, names)
-                refuse_other_structure(labels, names)
+                refuse_other_structure(error, labels, names)
             except ValueError as explained:
                 raise explained from error
             raise
@@ -503,6 +503,9 @@ class MultiTaskModel(TrainStep, keras.Model):
             weights = arguments.get("sample_weight")
             self._refuse_tasks(self.loss, sample_weight=weights)
         if y is not None and isinstance(arguments.get("sample_weight"), dict):
+            if isinstance(getattr(self, "_outputs_struct", None), dict):
+                # Keras takes listed labels of a dict in this order.
+                y = arguments["y"] = labels_by_output(y, names) or y
             arguments["sample_weight"] = spread(
                 arguments["sample_weight"], y, names
             )

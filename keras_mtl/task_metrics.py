@@ -48,7 +48,9 @@ class TaskMetrics(CompileMetrics):
             check()
         with naming_entries(check):
             super().build(y_true, y_pred)
-        check()
+        # For one output Keras takes any name.
+        if not self.as_stock or len(keras.tree.flatten(y_pred)) > 1:
+            check()
         names = self._names_of_outputs(y_pred)
         self._labelled = [
             self._labelled_metrics(entry, name)

@@ -517,15 +517,25 @@ REGRESSIONS = [
 ]
 
 
-@pytest.mark.parametrize("loss", REGRESSIONS, ids=str)
+@pytest.mark.parametrize("loss", REGRESSIONS, ids=range(len(REGRESSIONS)))
 def test_losses_of_regression_have_no_classes(loss):
     model = two_kinds(MultiTaskModel, loss)
     x = np.ones((4, 4), "float32")
-    y = {"kind": np.arange(4) % 3, "amount": np.ones((4, 1))}
+    y = {"kind": np.arange(4) % 3, "amount": np.full((4, 1), 2.0)}
     pattern = r"`class_weight\['amount'\]` .* loss of 'amount', .*regression"
     with pytest.raises(ValueError, match=pattern):
         model.train_on_batch(x, y, class_weight={"amount": {0: 1.0, 1: 9.0}})
     model.train_on_batch(x, y, class_weight={"kind": {0: 1.0, 1: 9.0}})
+
+
+def test_one_column_may_have_two_classes_and_a_squared_error():
+    model = two_kinds(MultiTaskModel, "mse")
+    x = np.ones((4, 4), "float32")
+    y = {"kind": np.arange(4) % 3, "amount": np.float32([[0], [1], [1], [0]])}
+    model.get_layer("amount").set_weights([np.zeros((3, 1)), np.zeros(1)])
+    weights = {"amount": {0: 1.0, 1: 9.0}}
+    logs = model.train_on_batch(x, y, class_weight=weights, return_dict=True)
+    np.testing.assert_allclose(logs["amount_loss"], 9 * 2 / 4, rtol=1e-6)
 
 
 def test_labels_are_looked_at_in_every_fit():

@@ -80,11 +80,39 @@ def test_other_labels_than_of_each_output(structure, aggregator, y, received):
         model.fit(X, y, verbose=0)
 
 
-def test_what_keras_takes_is_not_looked_at():
-    refuse_other_structure(X, ["one"])
-    refuse_other_structure(None, NAMES)
-    refuse_other_structure(Y, NAMES)
-    refuse_other_structure([X, X], NAMES)
+def test_sample_weights_by_name_beside_listed_labels():
+    model = make_model("dict", names=("a", "b"))
+    weights = {"a": np.zeros(8), "b": np.ones(8)}
+    y = list(Y.values())
+    found = model.train_on_batch(X, y, sample_weight=weights, return_dict=True)
+    assert (found["a_loss"], found["b_loss"]) == (0.0, 1.0)
+
+
+def test_errors_of_others_are_left_alone():
+    class Failing(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            raise RuntimeError("of the user's own")
+
+    class OneArray(MultiTaskModel):
+        def compute_loss(self, x, y, y_pred, *args, **kwargs):
+            y = {name: y[:, i : i + 1] for i, name in enumerate(NAMES)}
+            return super().compute_loss(x, y, y_pred, *args, **kwargs)
+
+    plain = make_model("dict", None)
+    model = OneArray(plain.input, plain.output)
+    model.compile("sgd", dict.fromkeys(NAMES, "mse"), run_eagerly=True)
+    with pytest.raises(RuntimeError, match="of the user's own"):
+        model.fit(X, np.ones((8, 2)), callbacks=[Failing()], verbose=0)
+
+
+def test_of_what_fits_nothing_is_said():
+    error = ValueError("y_true and y_pred have different structures.")
+    refuse_other_structure(error, X, ["one"])
+    refuse_other_structure(error, None, NAMES)
+    refuse_other_structure(error, Y, NAMES)
+    refuse_other_structure(error, [X, X], NAMES)
+    with pytest.raises(ValueError, match="one array of shape"):
+        refuse_other_structure(error, X, NAMES)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from keras import ops
 from keras_mtl.aggregators.aggregator import call_weights
 from keras_mtl.gradients.gram import Column
 from keras_mtl.gradients.gram import group_indices
+from keras_mtl.gradients.gram import largest_unit
 from keras_mtl.gradients.gram import scaled_gram
 from keras_mtl.gradients.gram import tasks_of
 from keras_mtl.gradients.gram import total
@@ -122,7 +123,7 @@ def combine(
         found[v] if v in found else total(column)
         for v, column in enumerate(columns)
     ]
-    unit = ops.max(units)
+    unit = largest_unit(task_grams, units)
     gram = ops.sum(in_units(task_grams, units / unit), axis=0)
     return Combined(gradients, gram, weights, unit)
 

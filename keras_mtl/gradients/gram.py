@@ -20,16 +20,21 @@ Tensor = Any
 # Entries of a row in a chunk, and the most chunks: they are unrolled.
 CHUNK_LENGTH = 16384
 MAX_CHUNKS = 32
-# Entries of a gradient that are looked at for its size, at least: each is read
+# About how many entries of a gradient are looked at for its size: each is read
 # from a place of its own in memory, and a pass over a whole kernel takes as
 # long as the inner products.
 SAMPLE_SIZE = 1024
+LARGEST_SAMPLE = 4096
 # Sizes of gradients between which float32 holds the squares of them, of those
 # 2**-30 times as small, and sums of many: it ends at 2**128 and at 2**-126.
 SMALLEST = 2.0**-32
 LARGEST = 2.0**48
-# The least that `_unit` gives.
-SMALLEST_UNIT = 2.0**-94
+# The least unit: entries that were not looked at may be up to 2**14, however
+# short the others are, and those of 2**-110 still count.
+SMALLEST_UNIT = 2.0**-48
+# The unit where all that was looked at is zero: the others may be anything from
+# 2**-86 to 2**38.
+UNIT_OF_ZEROS = 2.0**-24
 # One gradient a task; `None` where the task does not reach the variable.
 Column = Sequence[Tensor | RowGradient | None]
 
@@ -171,16 +176,19 @@ def scaled_gram(
         # With a unit for all, what replicas have can be added up. The sum of
         # their sizes is one that each of them knows.
         sizes = ops.unstack(add_replicas(ops.stack(sizes)), len(sizes))
-    products: dict[Any, list[tuple[Tensor, Tensor]]] = {}
-    for column, group, size in zip(columns, groups, sizes):
-        # A unit of its own for each variable: with one for a group, no product
-        # could be taken before the backward pass of the last task has ended.
-        unit = _unit(size)
-        product = (column_gram(column, unit), unit)
-        products.setdefault(group, []).append(product)
-    sums = [_sum_of_products(*zip(*found)) for found in products.values()]
+    # A unit of its own for each variable: with one for a group, no product
+    # could be taken before the backward pass of the last task has ended.
+    units = [_unit(size) for size in sizes]
+    products = [column_gram(c, unit) for c, unit in zip(columns, units)]
+    if add_replicas is not None:
+        # Before it is looked for what is zero, which must be so for all.
+        products = ops.unstack(add_replicas(ops.stack(products)), len(sizes))
+    members: dict[Any, list[tuple[Tensor, Tensor]]] = {}
+    for group, product, unit in zip(groups, products, units):
+        members.setdefault(group, []).append((product, unit))
+    sums = [_sum_of_products(*zip(*found)) for found in members.values()]
     grams, units = (ops.stack(values) for values in zip(*sums))
-    return grams if add_replicas is None else add_replicas(grams), units
+    return grams, units
 
 
 def _sum_of_products(
@@ -192,14 +200,25 @@ def _sum_of_products(
         grams: `[T, T]` of each variable, of its gradients over its unit.
         units: Scalars.
     """
+    products, units = ops.stack(grams), ops.stack(units)
+    unit = largest_unit(products, units)
     if len(grams) == 1:
-        return grams[0], units[0]
-    grams, units = ops.stack(grams), ops.stack(units)
-    # Zeros fit into any unit: theirs must not hide what is small in others.
+        return grams[0], unit
+    return ops.sum(in_units(products, units / unit), axis=0), unit
+
+
+def largest_unit(grams: Tensor, units: Tensor) -> Tensor:
+    """The largest unit of what is not zero; one where all is.
+
+    Zeros fit into any unit: theirs must not hide what is small in others.
+
+    Args:
+        grams: `[N, T, T]`, of gradients over the units.
+        units: `[N]`.
+    """
     zero = ops.all(diagonal(grams) == 0, axis=-1)
-    unit = ops.max(ops.where(zero, SMALLEST_UNIT, units))
-    unit = ops.where(ops.all(zero), 1.0, unit)
-    return ops.sum(in_units(grams, units / unit), axis=0), unit
+    largest = ops.max(ops.where(zero, 0.0, units))
+    return ops.where(ops.all(zero), 1.0, largest)
 
 
 def _unit(size: Tensor) -> Tensor:
@@ -210,10 +229,12 @@ def _unit(size: Tensor) -> Tensor:
     """
     # The inverse of the largest power of two would be rounded to zero.
     unit = power_of_two(ops.minimum(size, 2.0**94)) * 2.0**32
-    # Zeros, and what is not finite, have no size.
+    unit = ops.maximum(unit, SMALLEST_UNIT)
+    # What is not finite has no size.
     small = ops.logical_and(size > 0, size <= SMALLEST)
     large = ops.logical_and(size >= LARGEST, ops.isfinite(size))
-    return ops.where(ops.logical_or(small, large), unit, 1.0)
+    unit = ops.where(ops.logical_or(small, large), unit, 1.0)
+    return ops.where(size == 0, UNIT_OF_ZEROS, unit)
 
 
 def _largest_entry(column: Column) -> Tensor:
@@ -241,7 +262,8 @@ def _stride(shape: tuple[int | None, ...]) -> int:
     if None in shape:
         return 1
     width = math.prod(shape[1:])
-    stride = max(1, math.prod(shape) // max(SAMPLE_SIZE, 2 * width))
+    sample = min(max(SAMPLE_SIZE, 2 * width), LARGEST_SAMPLE)
+    stride = max(1, math.prod(shape) // sample)
     while math.gcd(stride, width) > 1:
         stride -= 1
     return stride

@@ -152,6 +152,20 @@ def test_rows_far_shorter_than_the_longest_keep_their_squares(main, auxiliary):
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=atol)
 
 
+def test_groups_of_zeros_hide_no_conflict_of_small_gradients():
+    small = np.float32(1e-20)
+    columns = [
+        [small * np.float32([1, 2]), small * np.float32([-1, -1])],
+        [np.zeros(3, "float32")] * 2,
+    ]
+    found = combine(Sum(granularity="variable"), columns, [0, 1], objectives(2))
+    gram = ops.convert_to_numpy(found.gram)
+    unit = np.float64(ops.convert_to_numpy(found.unit))
+    np.testing.assert_allclose(
+        gram * unit**2, 1e-40 * np.float64([[5, -3], [-3, 2]]), rtol=1e-5
+    )
+
+
 @pytest.mark.parametrize("size", [1e-30, 1e-20, 1e20, 1e30])
 def test_bound_of_the_sum_holds_for_squares_out_of_range(size):
     columns = make_columns(tasks=2, seed=2)

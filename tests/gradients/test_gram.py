@@ -104,6 +104,43 @@ def test_gram_of_replicas_is_added_up_in_one_unit(size):
     )
 
 
+def two_replicas(mine, others):
+    """What the first one finds, with what the second one hands it."""
+    sums = []
+
+    def add(values):
+        if not sums:
+            sizes = [gram._largest_entry(column) for column in others]
+            sums.append(values + ops.stack(sizes))
+            return sums[0]
+        units = [gram._unit(size) for size in ops.unstack(sums[0], len(others))]
+        products = [
+            gram.column_gram(column, unit)
+            for column, unit in zip(others, units)
+        ]
+        return values + ops.stack(products)
+
+    grams, units = gram.scaled_gram(mine, [0] * len(mine), add)
+    return [ops.convert_to_numpy(part)[0] for part in (grams, units)]
+
+
+def test_replicas_that_have_nothing_agree_with_the_others():
+    zeros = [[np.zeros(4, "float32")] * 2] * 2
+    first = [np.float32(1e-12) * g for g in gradients(0, (4,), 2)]
+    second = [np.float32(1e-12) * g for g in gradients(1, (4,), 2)]
+    for mine, others in (
+        (zeros, [first, second]),
+        ([zeros[0], second], [first, zeros[0]]),
+    ):
+        found = two_replicas(mine, others)
+        np.testing.assert_array_equal(found[0], two_replicas(others, mine)[0])
+        assert found[1] == two_replicas(others, mine)[1]
+        rows = np.concatenate([first, second], axis=1).astype("float64")
+        np.testing.assert_allclose(
+            found[0] * np.float64(found[1]) ** 2, rows @ rows.T, rtol=1e-5
+        )
+
+
 @pytest.mark.parametrize("size", [1e-21, 1e20])
 @pytest.mark.parametrize("others", [0.0, 1e-21])
 @pytest.mark.parametrize(
@@ -136,6 +173,40 @@ def test_a_small_sample_leaves_room_for_large_entries():
     )
     np.testing.assert_allclose(found * unit**2, [[1, -1], [-1, 1]], rtol=1e-6)
     assert unit != 1
+
+
+@pytest.mark.parametrize("small", [0.0, 1e-30, 1e-20])
+def test_a_few_large_entries_among_short_ones(small):
+    column = [np.full(1 << 20, small, "float32") for _ in range(2)]
+    for sign, gradient in zip((1, -1), column):
+        gradient[1:20000:1001] = sign
+    (found,), (unit,) = map(
+        ops.convert_to_numpy, gram.scaled_gram([column], [0])
+    )
+    expected = 20 * np.float64([[1, -1], [-1, 1]])
+    np.testing.assert_allclose(found * unit**2, expected, rtol=1e-5)
+
+
+def test_short_entries_between_zeros():
+    sparse = [np.zeros(1 << 16, "float32") for _ in range(2)]
+    for gradient in sparse:
+        gradient[1:20000:1001] = 1e-25
+    columns = [sparse, [np.full(8, 1e-25, "float32")] * 2]
+    (found,), (unit,) = map(
+        ops.convert_to_numpy, gram.scaled_gram(columns, ["a", "a"])
+    )
+    np.testing.assert_allclose(
+        found * np.float64(unit) ** 2, np.full((2, 2), 28e-50), rtol=1e-4
+    )
+
+
+@pytest.mark.parametrize(
+    "shape", [(3, 3, 256, 256), (1, 1, 512, 512), (7, 7, 3, 64), (512, 8, 64)]
+)
+def test_not_all_of_a_large_kernel_is_looked_at(shape):
+    stride = gram._stride(shape)
+    assert np.prod(shape) / stride < 10_000
+    assert np.gcd(stride, shape[-1]) == 1
 
 
 def test_gradients_of_no_rows_have_inner_products_of_zero():
