@@ -503,7 +503,8 @@ class MultiTaskModel(TrainStep, keras.Model):
             weights = arguments.get("sample_weight")
             self._refuse_tasks(self.loss, sample_weight=weights)
         if y is not None and isinstance(arguments.get("sample_weight"), dict):
-            if isinstance(getattr(self, "_outputs_struct", None), dict):
+            outputs = getattr(self, "_outputs_struct", None)
+            if isinstance(y, (list, tuple)) and isinstance(outputs, dict):
                 # Keras takes listed labels of a dict in this order.
                 y = arguments["y"] = labels_by_output(y, names) or y
             arguments["sample_weight"] = spread(
