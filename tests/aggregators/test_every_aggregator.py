@@ -217,7 +217,8 @@ def test_promise(name, prop):
                     raise AssertionError(
                         f"{name}, {prop}, on {matrix!r}: {error}"
                     ) from error
-    if extent != methods.YES:
+    # JAX rounds in another way, and sees fewer sizes: it may break nothing.
+    if extent != methods.YES and not IS_JAX:
         assert broken, f"{name} can promise more: {prop}"
 
 
