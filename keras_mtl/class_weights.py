@@ -153,10 +153,15 @@ def check_labels(
         _check_whole_numbers(name, array, missing_label)
 
 
+def _has_label(array: np.ndarray, missing_label: float | None) -> np.ndarray:
+    # NaN has no class, and weighs 1.
+    return np.isfinite(array) & (array != missing_label)
+
+
 def _is_one_hot(
     array: np.ndarray, judged: Judged, missing_label: float | None
 ) -> bool:
-    present = np.isfinite(array) & (array != missing_label)
+    present = _has_label(array, missing_label)
     are_truths = np.isin(array, (0, 1)) | ~present
     counts = np.sum(array, axis=judged.class_axis, where=present)
     is_row = np.any(present, axis=judged.class_axis)
@@ -172,15 +177,14 @@ def _are_classes(
     """Whether the labels of one column are classes that have weights."""
     if array is None or judged.shape is None or judged.shape[-1] != 1:
         return False
-    present = np.isfinite(array) & (array != missing_label)
+    present = _has_label(array, missing_label)
     return bool(np.isin(array[present], list(weights)).all())
 
 
 def _check_whole_numbers(
     name: str, array: np.ndarray, missing_label: float | None
 ) -> None:
-    # NaN has no class, and weighs 1.
-    present = np.isfinite(array) & (array != missing_label)
+    present = _has_label(array, missing_label)
     values = array[present]
     others = values[~np.isclose(values, np.round(values))]
     if others.size:

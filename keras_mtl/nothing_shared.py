@@ -36,20 +36,17 @@ def accept_frozen(model: keras.Model) -> None:
         frozen = frozen if shared is None else frozen & shared
     if not frozen:
         raise _nothing_shared(model, model._compile_loss)
-    say_frozen(model, shared is not None)
+    model._settings.said_frozen = True
+    _say_frozen(shared is not None)
 
 
-def say_frozen(model: keras.Model, certain: bool = True) -> None:
-    """Says that the heads train alone, once for each `compile`.
+def _say_frozen(certain: bool) -> None:
+    """Says that the heads train alone.
 
     Args:
-        model: The `MultiTaskModel`.
         certain: Whether it is known that what is frozen is shared. Of a
             subclassed model nobody knows what the tasks would reach.
     """
-    if model._settings.said_frozen:
-        return
-    model._settings.said_frozen = True
     found = "All layers that the tasks share are frozen"
     if not certain:
         found = "The tasks share no layer that trains, and some are frozen"

@@ -170,7 +170,8 @@ class TaskLosses(CompileLoss):
             check()
         with naming_entries(check):
             super().build(y_true, y_pred)
-        check()
+        if self.as_stock:
+            check()
         self._outputs = _outputs(y_pred, self.output_names)
         outputs = [entry.name for entry in self._flat_losses]
         if not self.as_stock:

@@ -49,7 +49,7 @@ class TaskMetrics(CompileMetrics):
         with naming_entries(check):
             super().build(y_true, y_pred)
         # For one output Keras takes any name.
-        if not self.as_stock or len(keras.tree.flatten(y_pred)) > 1:
+        if self.as_stock and len(keras.tree.flatten(y_pred)) > 1:
             check()
         names = self._names_of_outputs(y_pred)
         self._labelled = [

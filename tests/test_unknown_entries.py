@@ -153,28 +153,19 @@ def test_one_output_without_a_name():
             model.fit(X, verbose=0, **kwargs)
 
 
-def test_sample_weight_of_an_output_without_labels():
+@pytest.mark.parametrize(
+    "weights",
+    [
+        {"sample_weight": {"right": np.ones(8)}},
+        {"class_weight": {"right": {0: 1.0}}},
+    ],
+    ids=["sample_weight", "class_weight"],
+)
+def test_weights_of_an_output_without_labels(weights):
     model = Subclassed()
     model.compile("sgd", loss={"left": "mse"}, aggregator=None)
     with pytest.raises(ValueError, match=r"\['right'\] that are no outputs wi"):
-        model.fit(
-            X,
-            {"left": Y["left"]},
-            sample_weight={"right": np.ones(8)},
-            verbose=0,
-        )
-
-
-def test_class_weight_of_an_output_without_labels():
-    model = Subclassed()
-    model.compile("sgd", loss={"left": "mse"}, aggregator=None)
-    with pytest.raises(ValueError, match=r"\['right'\] that are no outputs wi"):
-        model.fit(
-            X,
-            {"left": Y["left"]},
-            class_weight={"right": {0: 1.0}},
-            verbose=0,
-        )
+        model.fit(X, {"left": Y["left"]}, **weights, verbose=0)
 
 
 @pytest.mark.parametrize("argument", ["activation", "tasks"])
