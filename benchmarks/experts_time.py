@@ -39,7 +39,7 @@ from benchmarks.expert_networks import IMPLEMENTATIONS
 from benchmarks.expert_networks import PLAIN
 from benchmarks.network import Network
 from benchmarks.step_time import environment
-from keras_mtl.files import write_whole
+from keras_mtl.utils.files import write_whole
 
 # Named unlike the flags of other programs: tests run all in one process.
 _ARCHITECTURES = flags.DEFINE_multi_enum(

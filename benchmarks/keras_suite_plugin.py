@@ -229,10 +229,10 @@ def without_refusal(combine: Callable[..., Any]) -> Callable[..., Any]:
     They are refused otherwise, as there is nothing to aggregate. Most models
     in Keras' tests are such, and would say nothing of the rest of the step.
     """
-    from keras_mtl.gradients.combine import Combined
     from keras_mtl.gradients.gram import tasks_of
     from keras_mtl.gradients.gram import total
-    from keras_mtl.row_gradient import dense
+    from keras_mtl.gradients.sparse import dense
+    from keras_mtl.trainers.combine import Combined
 
     def combine_any(aggregator: Any, columns: list, *rest: Any) -> Any:
         if any(len(tasks_of(column)) > 1 for column in columns):

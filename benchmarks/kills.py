@@ -36,12 +36,12 @@ from keras.optimizers.schedules import ExponentialDecay
 
 import keras_mtl
 from examples import every_method
-from keras_mtl.files import write_whole
-from keras_mtl.method import Method
+from keras_mtl.methods.method import Method
 from keras_mtl.selection import BanditSelection
 from keras_mtl.selection import BetaBandit
 from keras_mtl.selection import MixingRatioSearch
 from keras_mtl.selection import TaskSampler
+from keras_mtl.utils.files import write_whole
 
 _CALLBACK = flags.DEFINE_enum(
     "callback",

@@ -42,7 +42,7 @@ from benchmarks import timing
 from benchmarks.environment import environment
 from benchmarks.keras_steps import PLAIN
 from benchmarks.network import Network
-from keras_mtl.files import write_whole
+from keras_mtl.utils.files import write_whole
 
 # What peers are compared with: they run PCGrad too.
 PEER_BASELINE = "pcgrad"

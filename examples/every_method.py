@@ -9,8 +9,8 @@ from typing import Any
 from typing import NamedTuple
 
 from keras_mtl.aggregators import Aggregator
-from keras_mtl.method import Method
-from keras_mtl.method import snake_case
+from keras_mtl.methods.method import Method
+from keras_mtl.methods.method import snake_case
 from keras_mtl.weightings import Weighting
 
 Arguments = Mapping[str, Mapping[str, Any]]

@@ -12,10 +12,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_mtl.arguments import is_table
-from keras_mtl.files import try_lock
-from keras_mtl.files import unlock
-from keras_mtl.files import write_whole
+from keras_mtl.utils.argument_validation import is_table
+from keras_mtl.utils.files import try_lock
+from keras_mtl.utils.files import unlock
+from keras_mtl.utils.files import write_whole
 
 
 class Batches(keras.utils.PyDataset):

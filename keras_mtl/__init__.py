@@ -11,9 +11,9 @@ from keras_mtl import selection
 from keras_mtl import testing
 from keras_mtl import transfer
 from keras_mtl import weightings
-from keras_mtl.auxiliaries import add_self_auxiliaries
-from keras_mtl.auxiliaries import strip_auxiliaries
-from keras_mtl.auxiliary_branches import add_auxiliary_branches
+from keras_mtl.auxiliaries.auxiliary_branches import add_auxiliary_branches
+from keras_mtl.auxiliaries.self_auxiliaries import add_self_auxiliaries
+from keras_mtl.auxiliaries.self_auxiliaries import strip_auxiliaries
 from keras_mtl.model import MultiTaskModel
 from keras_mtl.version import __version__
 

@@ -5,7 +5,7 @@ import numpy as np
 from keras import layers
 
 from keras_mtl import MultiTaskModel
-from keras_mtl.auxiliaries import add_self_auxiliaries
+from keras_mtl.auxiliaries.self_auxiliaries import add_self_auxiliaries
 
 CROSS_ENTROPY = "sparse_categorical_crossentropy"
 LOSS = {"left": CROSS_ENTROPY, "right": "mse"}

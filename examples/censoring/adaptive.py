@@ -31,7 +31,7 @@ from examples.censoring.restart import Restart
 from examples.censoring.statistics import summarize
 from examples.figures import save_figure
 from examples.figures import styles
-from keras_mtl.files import write_whole
+from keras_mtl.utils.files import write_whole
 
 BETAS = (0.1, 1.0, 10.0, 100.0)
 SEEDS = 10

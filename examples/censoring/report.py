@@ -28,7 +28,7 @@ from examples.censoring.statistics import permutation_p_value
 from examples.censoring.statistics import summarize
 from examples.figures import save_figure
 from examples.figures import styles
-from keras_mtl.files import write_whole
+from keras_mtl.utils.files import write_whole
 
 # A curve: (method, granularity, smoothing); a panel: the auxiliary task.
 Key = tuple[str, str, float]

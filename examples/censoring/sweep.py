@@ -11,10 +11,10 @@ from typing import Any
 
 import keras
 
-from keras_mtl.files import append_row
-from keras_mtl.files import claim
-from keras_mtl.files import read_rows
-from keras_mtl.files import unlock
+from keras_mtl.utils.files import append_row
+from keras_mtl.utils.files import claim
+from keras_mtl.utils.files import read_rows
+from keras_mtl.utils.files import unlock
 
 # The first key of a row.
 CONFIG = "config"

@@ -23,7 +23,7 @@ from examples.censoring import program
 from examples.censoring.methods import Setting
 from examples.figures import save_figure
 from examples.figures import styles
-from keras_mtl.files import write_whole
+from keras_mtl.utils.files import write_whole
 
 STARTS = ((0.0, 2.0), (1.9, 0.9), (-0.3, 0.3), (0.2, 0.2))
 SOLUTION, ATTRACTION = (1.0, 0.0), (2.0, 0.0)

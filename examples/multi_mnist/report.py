@@ -18,7 +18,7 @@ from examples.multi_mnist.results import TITLES
 from examples.multi_mnist.results import Runs
 from examples.multi_mnist.results import accuracy
 from examples.multi_mnist.results import load_runs
-from keras_mtl.files import write_whole
+from keras_mtl.utils.files import write_whole
 
 
 def write_report(output_dir: str | os.PathLike) -> str:

@@ -14,7 +14,7 @@ from examples.runs import read_record
 from examples.selection.train import METHODS
 from examples.selection.train import TASKS
 from examples.selection.train import Config
-from keras_mtl.files import write_whole
+from keras_mtl.utils.files import write_whole
 
 Runs = dict[str, list[dict[str, Any]]]  # by label, in the order of the seeds
 

@@ -7,7 +7,7 @@ from examples.architecture_report import plot
 from examples.architecture_report import table
 from examples.architecture_runs import load_runs
 from examples.text_tasks.model import ARCHITECTURES
-from keras_mtl.files import write_whole
+from keras_mtl.utils.files import write_whole
 
 TITLES = {"clinc": "CLINC", "trec": "TREC"}
 

@@ -18,7 +18,7 @@ from examples.toy import methods
 from examples.toy.problem import PROBLEMS
 from examples.toy.problem import Problem
 from examples.toy.problem import evaluate
-from keras_mtl.files import write_whole
+from keras_mtl.utils.files import write_whole
 
 Tensor = Any
 LEARNING_RATE = 1e-3

@@ -18,7 +18,7 @@ from examples.toy.problem import distance_to_front
 from examples.toy.problem import evaluate
 from examples.toy.problem import pareto_front
 from examples.toy.published import PUBLISHED
-from keras_mtl.files import write_whole
+from keras_mtl.utils.files import write_whole
 
 COLUMNS = 7
 # What counts as on the front, which is 14 long: what looks so in the figure.

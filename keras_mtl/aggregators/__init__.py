@@ -35,7 +35,7 @@ from keras_mtl.aggregators.trimmed_mean import TrimmedMean
 from keras_mtl.aggregators.unweighted_cosine import UnweightedCosine
 from keras_mtl.aggregators.upgrad import UPGrad
 from keras_mtl.aggregators.weighted_cosine import WeightedCosine
-from keras_mtl.registry import Registry
+from keras_mtl.methods.registry import Registry
 
 __all__ = [
     "Aggregator",

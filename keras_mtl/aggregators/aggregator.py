@@ -8,15 +8,15 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_mtl.method import Method
-from keras_mtl.method import keep_if
-from keras_mtl.method import values_of
+from keras_mtl.methods.method import Method
+from keras_mtl.methods.method import keep_if
+from keras_mtl.methods.method import values_of
 from keras_mtl.solvers.absent_tasks import stand_aside
-from keras_mtl.solvers.gram import Tensor
-from keras_mtl.solvers.gram import in_units
-from keras_mtl.solvers.gram import power_of_two
-from keras_mtl.solvers.gram import to_gram
-from keras_mtl.solvers.gram import to_jacobian
+from keras_mtl.solvers.matrices import Tensor
+from keras_mtl.solvers.matrices import in_units
+from keras_mtl.solvers.matrices import power_of_two
+from keras_mtl.solvers.matrices import to_gram
+from keras_mtl.solvers.matrices import to_jacobian
 
 GRANULARITIES = ("model", "layer", "variable")
 # One gradient a task; `None` where the task does not reach the variable.
@@ -94,7 +94,7 @@ class Aggregator(Method):
         return type(self).combine is not Aggregator.combine
 
     @property
-    def takes_row_gradients(self) -> bool:
+    def takes_sparse_gradients(self) -> bool:
         """Whether gradients of embedding tables may come as rows.
 
         They have only the rows that the batch looks up. Inner products and

@@ -5,10 +5,10 @@ from typing import Any
 import keras
 
 from keras_mtl.aggregators.aggregator import Aggregator
-from keras_mtl.arguments import number_from_zero
 from keras_mtl.solvers.conflict_averse import conflict_averse_weights
-from keras_mtl.solvers.gram import Tensor
-from keras_mtl.solvers.gram import to_gram
+from keras_mtl.solvers.matrices import Tensor
+from keras_mtl.solvers.matrices import to_gram
+from keras_mtl.utils.argument_validation import number_from_zero
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")

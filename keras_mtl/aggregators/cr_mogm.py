@@ -8,10 +8,10 @@ from keras import ops
 from keras_mtl.aggregators import slots
 from keras_mtl.aggregators.aggregator import Aggregator
 from keras_mtl.aggregators.aggregator import call_weights
-from keras_mtl.arguments import number_to_one
-from keras_mtl.registry import serialize_method
-from keras_mtl.solvers.gram import Tensor
-from keras_mtl.solvers.gram import to_gram
+from keras_mtl.methods.registry import serialize_method
+from keras_mtl.solvers.matrices import Tensor
+from keras_mtl.solvers.matrices import to_gram
+from keras_mtl.utils.argument_validation import number_to_one
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")

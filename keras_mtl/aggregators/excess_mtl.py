@@ -10,12 +10,12 @@ from keras import ops
 from keras_mtl.aggregators import slots
 from keras_mtl.aggregators.aggregator import Aggregator
 from keras_mtl.aggregators.aggregator import Column
-from keras_mtl.arguments import integer_from
-from keras_mtl.arguments import number_from_zero
-from keras_mtl.solvers.gram import Tensor
-from keras_mtl.solvers.gram import diagonal
-from keras_mtl.solvers.gram import divisor
-from keras_mtl.solvers.gram import to_gram
+from keras_mtl.solvers.matrices import Tensor
+from keras_mtl.solvers.matrices import diagonal
+from keras_mtl.solvers.matrices import divisor
+from keras_mtl.solvers.matrices import to_gram
+from keras_mtl.utils.argument_validation import integer_from
+from keras_mtl.utils.argument_validation import number_from_zero
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")

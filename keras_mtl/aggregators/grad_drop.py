@@ -8,14 +8,14 @@ import numpy as np
 from keras import ops
 
 from keras_mtl.aggregators.aggregator import Aggregator
-from keras_mtl.arguments import boolean
-from keras_mtl.arguments import is_number
-from keras_mtl.arguments import number_above_zero
-from keras_mtl.solvers.gram import Tensor
-from keras_mtl.solvers.gram import divisor
-from keras_mtl.solvers.gram import to_jacobian
+from keras_mtl.solvers.matrices import Tensor
+from keras_mtl.solvers.matrices import divisor
+from keras_mtl.solvers.matrices import to_jacobian
 from keras_mtl.solvers.random_numbers import random_uniforms
 from keras_mtl.solvers.random_numbers import seed_generator
+from keras_mtl.utils.argument_validation import boolean
+from keras_mtl.utils.argument_validation import is_number
+from keras_mtl.utils.argument_validation import number_above_zero
 
 KEEP_PROB_FUNCTIONS = ("linear", "sigmoid")
 

@@ -7,16 +7,16 @@ from keras import ops
 
 from keras_mtl.aggregators import slots
 from keras_mtl.aggregators.aggregator import Aggregator
-from keras_mtl.arguments import number_to_one
 from keras_mtl.solvers.cosines import to_cosines
-from keras_mtl.solvers.gram import Tensor
-from keras_mtl.solvers.gram import diagonal
-from keras_mtl.solvers.gram import divisor
-from keras_mtl.solvers.gram import epsilon_of
-from keras_mtl.solvers.gram import normalize
-from keras_mtl.solvers.gram import to_gram
+from keras_mtl.solvers.matrices import Tensor
+from keras_mtl.solvers.matrices import diagonal
+from keras_mtl.solvers.matrices import divisor
+from keras_mtl.solvers.matrices import epsilon_of
+from keras_mtl.solvers.matrices import normalize
+from keras_mtl.solvers.matrices import to_gram
 from keras_mtl.solvers.random_numbers import random_orders
 from keras_mtl.solvers.random_numbers import seed_generator
+from keras_mtl.utils.argument_validation import number_to_one
 
 # Cosines this close to 1 are rounding, and no vector reaches 1 by adding.
 LARGEST_TARGET = 1 - 1e-6

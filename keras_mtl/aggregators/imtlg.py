@@ -5,9 +5,9 @@ from keras import ops
 
 from keras_mtl.aggregators.aggregator import Aggregator
 from keras_mtl.solvers.cosines import to_cosines
-from keras_mtl.solvers.gram import Tensor
-from keras_mtl.solvers.gram import normalize
-from keras_mtl.solvers.gram import to_gram
+from keras_mtl.solvers.matrices import Tensor
+from keras_mtl.solvers.matrices import normalize
+from keras_mtl.solvers.matrices import to_gram
 from keras_mtl.solvers.pseudo_inverse import pseudo_solve
 from keras_mtl.solvers.symmetric_eigen import tolerance_of
 

@@ -10,15 +10,15 @@ from keras import ops
 from keras_mtl.aggregators.aggregator import GRANULARITIES
 from keras_mtl.aggregators.aggregator import Aggregator
 from keras_mtl.aggregators.aggregator import Column
-from keras_mtl.arguments import number_to_one
-from keras_mtl.main_task import check_main_task
-from keras_mtl.main_task import index_of_main_task
-from keras_mtl.row_gradient import add
-from keras_mtl.row_gradient import apply
-from keras_mtl.row_gradient import entries_of
-from keras_mtl.solvers.gram import Tensor
-from keras_mtl.solvers.gram import to_gram
-from keras_mtl.solvers.gram import to_jacobian
+from keras_mtl.gradients.sparse import add
+from keras_mtl.gradients.sparse import apply
+from keras_mtl.gradients.sparse import entries_of
+from keras_mtl.methods.main_task import check_main_task
+from keras_mtl.methods.main_task import index_of_main_task
+from keras_mtl.solvers.matrices import Tensor
+from keras_mtl.solvers.matrices import to_gram
+from keras_mtl.solvers.matrices import to_jacobian
+from keras_mtl.utils.argument_validation import number_to_one
 
 INITIAL_REFERENCES = ("zeros", "first_gradient")
 SCOPES = ("shared", "all")
@@ -119,7 +119,7 @@ class MainTaskAggregator(Aggregator):
         return self.elementwise
 
     @property
-    def takes_row_gradients(self) -> bool:
+    def takes_sparse_gradients(self) -> bool:
         own_track = type(self).track is not MainTaskAggregator.track
         return not (self.needs_rows or own_track)
 
@@ -300,7 +300,7 @@ class MainTaskAggregator(Aggregator):
         Args:
             gradients: The main task's gradients, unscaled, one for each slot;
                 None leaves its slot alone. A gradient of an embedding table
-                may be a `RowGradient`.
+                may be a `SparseGradient`.
             present: Whether the main task has labels in this batch.
 
         Returns:

@@ -7,11 +7,11 @@ from keras import ops
 
 from keras_mtl.aggregators.aggregator import Aggregator
 from keras_mtl.solvers.absent_tasks import stand_aside
-from keras_mtl.solvers.gram import Tensor
-from keras_mtl.solvers.gram import diagonal
-from keras_mtl.solvers.gram import divisor
-from keras_mtl.solvers.gram import normalize
-from keras_mtl.solvers.gram import to_gram
+from keras_mtl.solvers.matrices import Tensor
+from keras_mtl.solvers.matrices import diagonal
+from keras_mtl.solvers.matrices import divisor
+from keras_mtl.solvers.matrices import normalize
+from keras_mtl.solvers.matrices import to_gram
 from keras_mtl.solvers.min_norm import min_norm_weights
 
 NORMALIZATIONS = ("none", "l2", "loss", "loss+")

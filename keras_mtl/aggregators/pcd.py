@@ -9,16 +9,16 @@ from keras import ops
 
 from keras_mtl.aggregators import slots
 from keras_mtl.aggregators.aggregator import Aggregator
-from keras_mtl.arguments import number_above_zero
-from keras_mtl.arguments import number_to_one
-from keras_mtl.main_task import check_main_task
-from keras_mtl.main_task import index_of_main_task
-from keras_mtl.solvers.gram import Tensor
-from keras_mtl.solvers.gram import diagonal
-from keras_mtl.solvers.gram import divisor
-from keras_mtl.solvers.gram import in_units
-from keras_mtl.solvers.gram import to_gram
+from keras_mtl.methods.main_task import check_main_task
+from keras_mtl.methods.main_task import index_of_main_task
+from keras_mtl.solvers.matrices import Tensor
+from keras_mtl.solvers.matrices import diagonal
+from keras_mtl.solvers.matrices import divisor
+from keras_mtl.solvers.matrices import in_units
+from keras_mtl.solvers.matrices import to_gram
 from keras_mtl.solvers.priority import priority_weights
+from keras_mtl.utils.argument_validation import number_above_zero
+from keras_mtl.utils.argument_validation import number_to_one
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")

@@ -6,15 +6,15 @@ import keras
 from keras import ops
 
 from keras_mtl.aggregators.aggregator import Aggregator
-from keras_mtl.arguments import boolean
-from keras_mtl.solvers.gram import Tensor
-from keras_mtl.solvers.gram import diagonal
-from keras_mtl.solvers.gram import divisor
-from keras_mtl.solvers.gram import normalize
-from keras_mtl.solvers.gram import to_gram
+from keras_mtl.solvers.matrices import Tensor
+from keras_mtl.solvers.matrices import diagonal
+from keras_mtl.solvers.matrices import divisor
+from keras_mtl.solvers.matrices import normalize
+from keras_mtl.solvers.matrices import to_gram
 from keras_mtl.solvers.random_numbers import random_orders
 from keras_mtl.solvers.random_numbers import random_uniforms
 from keras_mtl.solvers.random_numbers import seed_generator
+from keras_mtl.utils.argument_validation import boolean
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")

@@ -6,9 +6,9 @@ import numpy as np
 from keras import ops
 
 from keras_mtl.aggregators.aggregator import Aggregator
-from keras_mtl.arguments import preference_by_task
-from keras_mtl.arguments import spread_over_tasks
-from keras_mtl.solvers.gram import Tensor
+from keras_mtl.solvers.matrices import Tensor
+from keras_mtl.utils.argument_validation import preference_by_task
+from keras_mtl.utils.argument_validation import spread_over_tasks
 
 
 class PreferenceAggregator(Aggregator):

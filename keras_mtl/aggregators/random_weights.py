@@ -6,9 +6,9 @@ import keras
 from keras import ops
 
 from keras_mtl.aggregators.aggregator import Aggregator
-from keras_mtl.solvers.gram import Tensor
-from keras_mtl.solvers.gram import diagonal
-from keras_mtl.solvers.gram import to_gram
+from keras_mtl.solvers.matrices import Tensor
+from keras_mtl.solvers.matrices import diagonal
+from keras_mtl.solvers.matrices import to_gram
 from keras_mtl.solvers.random_numbers import random_normals
 from keras_mtl.solvers.random_numbers import seed_generator
 

@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_mtl.aggregators.aggregator import Column
-from keras_mtl.solvers.gram import Tensor
+from keras_mtl.solvers.matrices import Tensor
 
 
 def make_state(

@@ -7,9 +7,9 @@ import keras
 from keras import ops
 
 from keras_mtl.aggregators.aggregator import Aggregator
-from keras_mtl.arguments import integer_from
-from keras_mtl.solvers.gram import Tensor
-from keras_mtl.solvers.gram import to_jacobian
+from keras_mtl.solvers.matrices import Tensor
+from keras_mtl.solvers.matrices import to_jacobian
+from keras_mtl.utils.argument_validation import integer_from
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")

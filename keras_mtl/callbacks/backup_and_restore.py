@@ -14,14 +14,14 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_mtl.arguments import integer_from
-from keras_mtl.arguments import is_integer
-from keras_mtl.arguments import is_table
-from keras_mtl.arguments import optional_path
-from keras_mtl.files import folder_to_disk
-from keras_mtl.files import make_folder
-from keras_mtl.files import to_disk
-from keras_mtl.files import write_whole
+from keras_mtl.utils.argument_validation import integer_from
+from keras_mtl.utils.argument_validation import is_integer
+from keras_mtl.utils.argument_validation import is_table
+from keras_mtl.utils.argument_validation import optional_path
+from keras_mtl.utils.files import folder_to_disk
+from keras_mtl.utils.files import make_folder
+from keras_mtl.utils.files import to_disk
+from keras_mtl.utils.files import write_whole
 
 # Says which weights belong to which epoch, the last ones first. Not the name
 # that Keras' callback uses: it would take the epoch and find no weights.

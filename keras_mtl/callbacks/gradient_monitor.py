@@ -7,11 +7,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_mtl.arguments import integer_from
 from keras_mtl.callbacks.gradient_history import GradientHistory
 from keras_mtl.callbacks.plot_gradients import plot_gradients
 from keras_mtl.callbacks.scalar_writer import ScalarWriter
 from keras_mtl.callbacks.scalar_writer import check_log_dir
+from keras_mtl.utils.argument_validation import integer_from
 
 
 class GradientMonitor(keras.callbacks.Callback):

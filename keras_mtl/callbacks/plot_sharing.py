@@ -13,7 +13,7 @@ import numpy as np
 
 from keras_mtl.callbacks.sharing_layers import sharing_layers
 from keras_mtl.callbacks.sharing_layers import shows_sharing
-from keras_mtl.layers.sharing_matrix import SharingMatrix
+from keras_mtl.layers.parts.sharing_matrix import SharingMatrix
 
 # More cells than that cannot be read with a number in each.
 MAX_NUMBERED = 12

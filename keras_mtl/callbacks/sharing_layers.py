@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from keras_mtl.layers.sharing_matrix import SharingMatrix
+from keras_mtl.layers.parts.sharing_matrix import SharingMatrix
 
 
 def shows_sharing(layer: Any) -> bool:

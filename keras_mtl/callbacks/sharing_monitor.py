@@ -7,15 +7,15 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
-from keras_mtl.arguments import boolean
-from keras_mtl.arguments import integer_from
 from keras_mtl.callbacks.plot_sharing import plot_sharing
 from keras_mtl.callbacks.scalar_writer import ScalarWriter
 from keras_mtl.callbacks.scalar_writer import check_log_dir
 from keras_mtl.callbacks.sharing_layers import sharing_layers
 from keras_mtl.callbacks.sharing_layers import sharing_matrices
 from keras_mtl.callbacks.sharing_layers import tag_of
-from keras_mtl.layers.sharing_matrix import SharingMatrix
+from keras_mtl.layers.parts.sharing_matrix import SharingMatrix
+from keras_mtl.utils.argument_validation import boolean
+from keras_mtl.utils.argument_validation import integer_from
 
 
 class SharingHistory(NamedTuple):

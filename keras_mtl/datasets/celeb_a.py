@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_mtl.arguments import integer_from
 from keras_mtl.datasets.tfds_arrays import prepared_builder
+from keras_mtl.utils.argument_validation import integer_from
 
 Examples = tuple[np.ndarray, dict[str, np.ndarray]]
 

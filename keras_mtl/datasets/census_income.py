@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from keras_mtl.arguments import integer_from
+from keras_mtl.utils.argument_validation import integer_from
 
 Features = dict[str, np.ndarray]
 Examples = tuple[Features, dict[str, np.ndarray]]

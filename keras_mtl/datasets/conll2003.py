@@ -5,11 +5,11 @@ import dataclasses
 
 import numpy as np
 
-from keras_mtl.arguments import integer_from
 from keras_mtl.datasets.tfds_arrays import load_arrays
 from keras_mtl.datasets.token_ids import PADDING
 from keras_mtl.datasets.token_ids import SPECIAL
 from keras_mtl.datasets.token_ids import UNKNOWN
+from keras_mtl.utils.argument_validation import integer_from
 
 Examples = tuple[np.ndarray, dict[str, np.ndarray]]
 

@@ -4,11 +4,11 @@ import dataclasses
 
 import numpy as np
 
-from keras_mtl.arguments import integer_from
 from keras_mtl.datasets.tfds_arrays import load_arrays
 from keras_mtl.datasets.token_ids import encode
 from keras_mtl.datasets.token_ids import make_vocabulary
 from keras_mtl.datasets.token_ids import tokens
+from keras_mtl.utils.argument_validation import integer_from
 
 Examples = tuple[np.ndarray, dict[str, np.ndarray]]
 Texts = tuple[np.ndarray, dict[str, np.ndarray]]

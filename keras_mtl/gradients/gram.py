@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from keras_mtl.gradients.precision import full_precision
-from keras_mtl.row_gradient import RowGradient
-from keras_mtl.row_gradient import dense
-from keras_mtl.row_gradient import entries_of
-from keras_mtl.solvers.gram import diagonal
-from keras_mtl.solvers.gram import in_units
-from keras_mtl.solvers.gram import power_of_two
+from keras_mtl.backend.precision import full_precision
+from keras_mtl.gradients.sparse import SparseGradient
+from keras_mtl.gradients.sparse import dense
+from keras_mtl.gradients.sparse import entries_of
+from keras_mtl.solvers.matrices import diagonal
+from keras_mtl.solvers.matrices import in_units
+from keras_mtl.solvers.matrices import power_of_two
 
 Tensor = Any
 # Entries of a row in a chunk, and the most chunks: they are unrolled.
@@ -36,7 +36,7 @@ SMALLEST_UNIT = 2.0**-48
 # 2**-86 to 2**38.
 UNIT_OF_ZEROS = 2.0**-24
 # One gradient a task; `None` where the task does not reach the variable.
-Column = Sequence[Tensor | RowGradient | None]
+Column = Sequence[Tensor | SparseGradient | None]
 
 
 def tasks_of(column: Column) -> list[int]:
@@ -79,14 +79,16 @@ def column_gram(column: Column, unit: Tensor | None = None) -> Tensor:
     return _place(gram, tasks, len(column))
 
 
-def _gram(gradients: list[Tensor | RowGradient], unit: Tensor | None) -> Tensor:
+def _gram(
+    gradients: list[Tensor | SparseGradient], unit: Tensor | None
+) -> Tensor:
     tables = [
-        i for i, g in enumerate(gradients) if not isinstance(g, RowGradient)
+        i for i, g in enumerate(gradients) if not isinstance(g, SparseGradient)
     ]
     if len(tables) == len(gradients):
         return _dense_gram(gradients, unit)
     # All have the same rows, and what is not whole is zero elsewhere.
-    rows = next(g.rows for g in gradients if isinstance(g, RowGradient))
+    rows = next(g.rows for g in gradients if isinstance(g, SparseGradient))
     gram = _dense_gram(
         [
             rows.of(ops.cast(g, "float32")) if i in tables else g.values
@@ -242,7 +244,7 @@ def _largest_entry(column: Column) -> Tensor:
     return ops.max(ops.stack([_size(g) for g in column if g is not None]))
 
 
-def _size(gradient: Tensor | RowGradient) -> Tensor:
+def _size(gradient: Tensor | SparseGradient) -> Tensor:
     """About the largest entry, up to what squares leave room for.
 
     Of every so many entries: to look at all takes a tenth of a step.
@@ -269,7 +271,9 @@ def _stride(shape: tuple[int | None, ...]) -> int:
     return stride
 
 
-def norms_of(rows: Sequence[Sequence[Tensor | RowGradient | None]]) -> Tensor:
+def norms_of(
+    rows: Sequence[Sequence[Tensor | SparseGradient | None]],
+) -> Tensor:
     """Norms `[T]` of T gradients, whose squares may leave the range.
 
     Args:
@@ -306,13 +310,13 @@ def weighted_sum(column: Column, weights: Tensor) -> Tensor:
     for t in tasks:
         gradient = column[t]
         # In float32: a weight can be beyond the range of half precision.
-        if isinstance(gradient, RowGradient):
+        if isinstance(gradient, SparseGradient):
             rows.append(weights[t] * ops.cast(gradient.values, weights.dtype))
         else:
             tables.append(weights[t] * ops.cast(gradient, weights.dtype))
     if not rows:
         return ops.cast(sum(tables), column[tasks[0]].dtype)
-    like = next(g for g in column if isinstance(g, RowGradient))
+    like = next(g for g in column if isinstance(g, SparseGradient))
     combined = like.map(lambda _: sum(rows))
     if not tables:
         return combined.dense()

@@ -6,12 +6,12 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_mtl.arguments import integer_from
-from keras_mtl.layers.by_task import check_shapes
-from keras_mtl.layers.by_task import is_sequence_of_many
-from keras_mtl.layers.copies import deserialize_layers
-from keras_mtl.layers.copies import serialize_layers
-from keras_mtl.layers.sub_layers import LateSubLayers
+from keras_mtl.layers.parts.by_task import check_shapes
+from keras_mtl.layers.parts.by_task import is_sequence_of_many
+from keras_mtl.layers.parts.copies import deserialize_layers
+from keras_mtl.layers.parts.copies import serialize_layers
+from keras_mtl.layers.parts.sub_layers import LateSubLayers
+from keras_mtl.utils.argument_validation import integer_from
 
 Tensor = Any
 Shape = tuple[int | None, ...]

@@ -5,16 +5,16 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_mtl.arguments import boolean
-from keras_mtl.arguments import number_above_zero
-from keras_mtl.arguments import number_to_one
-from keras_mtl.layers import by_task
-from keras_mtl.layers.mixing_weights import MixingWeights
-from keras_mtl.layers.mixing_weights import mix_rows
-from keras_mtl.layers.mixing_weights import share_rest
-from keras_mtl.layers.sharing_matrix import SharingMatrix
-from keras_mtl.layers.task_exchange import TaskExchange
-from keras_mtl.layers.task_exchange import check_built
+from keras_mtl.layers.parts import by_task
+from keras_mtl.layers.parts.mixing_weights import MixingWeights
+from keras_mtl.layers.parts.mixing_weights import mix_rows
+from keras_mtl.layers.parts.mixing_weights import share_rest
+from keras_mtl.layers.parts.sharing_matrix import SharingMatrix
+from keras_mtl.layers.parts.task_exchange import TaskExchange
+from keras_mtl.layers.parts.task_exchange import check_built
+from keras_mtl.utils.argument_validation import boolean
+from keras_mtl.utils.argument_validation import number_above_zero
+from keras_mtl.utils.argument_validation import number_to_one
 
 Tensor = Any
 Shape = tuple[int | None, ...]

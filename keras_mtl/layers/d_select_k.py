@@ -7,13 +7,13 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_mtl.arguments import integer_from
-from keras_mtl.arguments import number_above_zero
-from keras_mtl.arguments import number_from_zero
-from keras_mtl.layers.gates import ExpertGate
-from keras_mtl.layers.gates import softmax
-from keras_mtl.layers.masked_mean import masked_mean
-from keras_mtl.layers.sub_layers import LateSubLayers
+from keras_mtl.layers.parts.gates import ExpertGate
+from keras_mtl.layers.parts.gates import softmax
+from keras_mtl.layers.parts.masked_mean import masked_mean
+from keras_mtl.layers.parts.sub_layers import LateSubLayers
+from keras_mtl.utils.argument_validation import integer_from
+from keras_mtl.utils.argument_validation import number_above_zero
+from keras_mtl.utils.argument_validation import number_from_zero
 
 Tensor = Any
 Shape = tuple[int | None, ...]

@@ -6,16 +6,16 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_mtl.arguments import number_to_one
-from keras_mtl.layers import by_task
-from keras_mtl.layers.copies import clone_initializer
-from keras_mtl.layers.masked_mean import masked_mean
-from keras_mtl.layers.mixing_weights import mix
-from keras_mtl.layers.sharing_matrix import SharingMatrix
-from keras_mtl.layers.sub_layers import LateSubLayers
-from keras_mtl.layers.task_exchange import TaskExchange
-from keras_mtl.layers.task_exchange import check_built
-from keras_mtl.layers.task_exchange import masks_of
+from keras_mtl.layers.parts import by_task
+from keras_mtl.layers.parts.copies import clone_initializer
+from keras_mtl.layers.parts.masked_mean import masked_mean
+from keras_mtl.layers.parts.mixing_weights import mix
+from keras_mtl.layers.parts.sharing_matrix import SharingMatrix
+from keras_mtl.layers.parts.sub_layers import LateSubLayers
+from keras_mtl.layers.parts.task_exchange import TaskExchange
+from keras_mtl.layers.parts.task_exchange import check_built
+from keras_mtl.layers.parts.task_exchange import masks_of
+from keras_mtl.utils.argument_validation import number_to_one
 
 Tensor = Any
 Shape = tuple[int | None, ...]

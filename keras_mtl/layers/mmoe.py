@@ -5,11 +5,11 @@ from typing import Any
 
 import keras
 
-from keras_mtl.layers.copies import deserialize_layers
-from keras_mtl.layers.copies import serialize_layers
-from keras_mtl.layers.expert_mixture import SHARED
-from keras_mtl.layers.expert_mixture import ExpertMixture
-from keras_mtl.layers.expert_mixture import make_experts
+from keras_mtl.layers.parts.copies import deserialize_layers
+from keras_mtl.layers.parts.copies import serialize_layers
+from keras_mtl.layers.parts.expert_mixture import SHARED
+from keras_mtl.layers.parts.expert_mixture import ExpertMixture
+from keras_mtl.layers.parts.expert_mixture import make_experts
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")

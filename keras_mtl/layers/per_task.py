@@ -5,15 +5,15 @@ from typing import Any
 
 import keras
 
-from keras_mtl.layers.by_task import check_shapes
-from keras_mtl.layers.by_task import check_tasks
-from keras_mtl.layers.by_task import is_sequence_of_many
-from keras_mtl.layers.by_task import to_list
-from keras_mtl.layers.copies import deserialize_layers
-from keras_mtl.layers.copies import make_layers
-from keras_mtl.layers.copies import serialize_layers
-from keras_mtl.layers.sub_layers import build_layer
-from keras_mtl.layers.sub_layers import takes_mask
+from keras_mtl.layers.parts.by_task import check_shapes
+from keras_mtl.layers.parts.by_task import check_tasks
+from keras_mtl.layers.parts.by_task import is_sequence_of_many
+from keras_mtl.layers.parts.by_task import to_list
+from keras_mtl.layers.parts.copies import deserialize_layers
+from keras_mtl.layers.parts.copies import make_layers
+from keras_mtl.layers.parts.copies import serialize_layers
+from keras_mtl.layers.parts.sub_layers import build_layer
+from keras_mtl.layers.parts.sub_layers import takes_mask
 
 Tensor = Any
 

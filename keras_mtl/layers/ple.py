@@ -6,16 +6,16 @@ from typing import Any
 
 import keras
 
-from keras_mtl.arguments import integer_from
-from keras_mtl.layers.by_task import check_shapes
 from keras_mtl.layers.cgc import make_expert_groups
-from keras_mtl.layers.copies import deserialize_layers
-from keras_mtl.layers.copies import serialize_layers
-from keras_mtl.layers.expert_mixture import SHARED
-from keras_mtl.layers.expert_mixture import ExpertMixture
-from keras_mtl.layers.expert_mixture import check_different
-from keras_mtl.layers.expert_mixture import check_expert_tasks
-from keras_mtl.layers.sharing_matrix import SharingMatrix
+from keras_mtl.layers.parts.by_task import check_shapes
+from keras_mtl.layers.parts.copies import deserialize_layers
+from keras_mtl.layers.parts.copies import serialize_layers
+from keras_mtl.layers.parts.expert_mixture import SHARED
+from keras_mtl.layers.parts.expert_mixture import ExpertMixture
+from keras_mtl.layers.parts.expert_mixture import check_different
+from keras_mtl.layers.parts.expert_mixture import check_expert_tasks
+from keras_mtl.layers.parts.sharing_matrix import SharingMatrix
+from keras_mtl.utils.argument_validation import integer_from
 
 Tensor = Any
 Shape = tuple[int | None, ...]

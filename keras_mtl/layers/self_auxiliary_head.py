@@ -6,11 +6,11 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_mtl.arguments import boolean
-from keras_mtl.arguments import integer_from
-from keras_mtl.arguments import number_above_zero
-from keras_mtl.layers.copies import clone_initializer
-from keras_mtl.layers.sub_layers import LateSubLayers
+from keras_mtl.layers.parts.copies import clone_initializer
+from keras_mtl.layers.parts.sub_layers import LateSubLayers
+from keras_mtl.utils.argument_validation import boolean
+from keras_mtl.utils.argument_validation import integer_from
+from keras_mtl.utils.argument_validation import number_above_zero
 
 Tensor = Any
 Shape = tuple[int | None, ...]

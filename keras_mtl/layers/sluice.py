@@ -6,17 +6,17 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_mtl.arguments import integer_from
-from keras_mtl.arguments import number_above_zero
-from keras_mtl.layers import by_task
-from keras_mtl.layers.copies import clone_initializer
-from keras_mtl.layers.mixing_weights import MixingWeights
-from keras_mtl.layers.mixing_weights import mix
-from keras_mtl.layers.mixing_weights import mix_rows
-from keras_mtl.layers.mixing_weights import share_rest
-from keras_mtl.layers.sharing_matrix import SharingMatrix
-from keras_mtl.layers.task_exchange import TaskExchange
-from keras_mtl.layers.task_exchange import check_built
+from keras_mtl.layers.parts import by_task
+from keras_mtl.layers.parts.copies import clone_initializer
+from keras_mtl.layers.parts.mixing_weights import MixingWeights
+from keras_mtl.layers.parts.mixing_weights import mix
+from keras_mtl.layers.parts.mixing_weights import mix_rows
+from keras_mtl.layers.parts.mixing_weights import share_rest
+from keras_mtl.layers.parts.sharing_matrix import SharingMatrix
+from keras_mtl.layers.parts.task_exchange import TaskExchange
+from keras_mtl.layers.parts.task_exchange import check_built
+from keras_mtl.utils.argument_validation import integer_from
+from keras_mtl.utils.argument_validation import number_above_zero
 
 Tensor = Any
 Shape = tuple[int | None, ...]

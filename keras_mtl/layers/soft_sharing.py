@@ -7,10 +7,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_mtl.arguments import number_from_zero
+from keras_mtl.layers.parts.sharing_matrix import SharingMatrix
+from keras_mtl.layers.parts.task_exchange import check_built
 from keras_mtl.layers.per_task import PerTask
-from keras_mtl.layers.sharing_matrix import SharingMatrix
-from keras_mtl.layers.task_exchange import check_built
+from keras_mtl.utils.argument_validation import number_from_zero
 
 Tensor = Any
 NORMS = ("l2", "trace")

@@ -7,21 +7,21 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_mtl.arguments import boolean
-from keras_mtl.arguments import integer_from
-from keras_mtl.arguments import number_to_one
-from keras_mtl.layers.by_task import check_shapes
-from keras_mtl.layers.by_task import check_tasks
-from keras_mtl.layers.by_task import to_list
-from keras_mtl.layers.copies import clone_initializer
-from keras_mtl.layers.copies import deserialize_layers
-from keras_mtl.layers.copies import make_layers
-from keras_mtl.layers.copies import serialize_layers
-from keras_mtl.layers.masked_mean import mask_of_rank
-from keras_mtl.layers.masked_mean import masked_mean
-from keras_mtl.layers.sharing_matrix import SharingMatrix
-from keras_mtl.layers.sub_layers import LateSubLayers
-from keras_mtl.layers.task_exchange import check_built
+from keras_mtl.layers.parts.by_task import check_shapes
+from keras_mtl.layers.parts.by_task import check_tasks
+from keras_mtl.layers.parts.by_task import to_list
+from keras_mtl.layers.parts.copies import clone_initializer
+from keras_mtl.layers.parts.copies import deserialize_layers
+from keras_mtl.layers.parts.copies import make_layers
+from keras_mtl.layers.parts.copies import serialize_layers
+from keras_mtl.layers.parts.masked_mean import mask_of_rank
+from keras_mtl.layers.parts.masked_mean import masked_mean
+from keras_mtl.layers.parts.sharing_matrix import SharingMatrix
+from keras_mtl.layers.parts.sub_layers import LateSubLayers
+from keras_mtl.layers.parts.task_exchange import check_built
+from keras_mtl.utils.argument_validation import boolean
+from keras_mtl.utils.argument_validation import integer_from
+from keras_mtl.utils.argument_validation import number_to_one
 
 Tensor = Any
 Shape = tuple[int | None, ...]

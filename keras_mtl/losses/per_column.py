@@ -6,10 +6,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_mtl.keras_internals import LossFunctionWrapper
-from keras_mtl.keras_internals import get_keras_mask
-from keras_mtl.keras_internals import set_keras_mask
-from keras_mtl.keras_internals import wrapped_function
+from keras_mtl.utils.keras_internals import LossFunctionWrapper
+from keras_mtl.utils.keras_internals import get_keras_mask
+from keras_mtl.utils.keras_internals import set_keras_mask
+from keras_mtl.utils.keras_internals import wrapped_function
 
 Tensor = Any
 

@@ -6,8 +6,8 @@ from typing import Any
 import keras
 
 from keras_mtl.aggregators.main_task_aggregator import MainTaskAggregator
-from keras_mtl.arguments import number_from_zero
 from keras_mtl.optimizers.censored_update import CensoredUpdate
+from keras_mtl.utils.argument_validation import number_from_zero
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")

@@ -6,8 +6,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_mtl.arguments import integer_from
-from keras_mtl.arguments import number_from_zero
+from keras_mtl.utils.argument_validation import integer_from
+from keras_mtl.utils.argument_validation import number_from_zero
 
 Tensor = Any
 

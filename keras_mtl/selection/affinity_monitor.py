@@ -6,9 +6,9 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
-from keras_mtl.arguments import integer_from
-from keras_mtl.arguments import number_above_zero
 from keras_mtl.selection.lookahead import Lookahead
+from keras_mtl.utils.argument_validation import integer_from
+from keras_mtl.utils.argument_validation import number_above_zero
 
 
 class AffinityHistory(NamedTuple):

@@ -7,20 +7,20 @@ from typing import Any
 
 import keras
 
-from keras_mtl.arguments import boolean
-from keras_mtl.arguments import integer_from
-from keras_mtl.arguments import is_integer
-from keras_mtl.arguments import is_number
-from keras_mtl.arguments import is_table
-from keras_mtl.arguments import one_of
-from keras_mtl.arguments import optional_file
-from keras_mtl.files import try_lock
-from keras_mtl.files import unlock
-from keras_mtl.files import write_whole
 from keras_mtl.selection.beta_bandit import BetaBandit
 from keras_mtl.selection.task_sampler import TaskSampler
-from keras_mtl.symbolic_graph import has_graph
-from keras_mtl.symbolic_graph import symbolic_inputs
+from keras_mtl.utils.argument_validation import boolean
+from keras_mtl.utils.argument_validation import integer_from
+from keras_mtl.utils.argument_validation import is_integer
+from keras_mtl.utils.argument_validation import is_number
+from keras_mtl.utils.argument_validation import is_table
+from keras_mtl.utils.argument_validation import one_of
+from keras_mtl.utils.argument_validation import optional_file
+from keras_mtl.utils.files import try_lock
+from keras_mtl.utils.files import unlock
+from keras_mtl.utils.files import write_whole
+from keras_mtl.utils.graph import has_graph
+from keras_mtl.utils.graph import symbolic_inputs
 
 # States in a file: the process can be killed before the weights are saved, and
 # the next one begins with the epoch before.

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from keras_mtl.arguments import integer_from
-from keras_mtl.arguments import is_number
-from keras_mtl.arguments import is_table
-from keras_mtl.arguments import number_above_zero
-from keras_mtl.arguments import number_to_one
-from keras_mtl.arguments import one_of
+from keras_mtl.utils.argument_validation import integer_from
+from keras_mtl.utils.argument_validation import is_number
+from keras_mtl.utils.argument_validation import is_table
+from keras_mtl.utils.argument_validation import number_above_zero
+from keras_mtl.utils.argument_validation import number_to_one
+from keras_mtl.utils.argument_validation import one_of
 
 Arm = Hashable
 

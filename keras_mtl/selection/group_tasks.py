@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_mtl.arguments import finite_number
-from keras_mtl.arguments import integer_from
+from keras_mtl.utils.argument_validation import finite_number
+from keras_mtl.utils.argument_validation import integer_from
 
 # Time and memory grow with 3 to the power of the number of tasks.
 MAX_TASKS = 13

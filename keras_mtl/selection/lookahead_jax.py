@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 
-from keras_mtl.gradients.jax import _BackwardPasses
+from keras_mtl.backend.jax import _BackwardPasses
 
 Tensor = Any
 

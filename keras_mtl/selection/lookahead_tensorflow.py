@@ -5,7 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_mtl.gradients.tensorflow import _gradients
+from keras_mtl.backend.tensorflow import _gradients
 
 Tensor = Any
 

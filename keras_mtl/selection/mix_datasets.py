@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from keras_mtl.arguments import integer_from
-from keras_mtl.by_output import check_entries
 from keras_mtl.selection.task_labels import TaskLabels
 from keras_mtl.selection.task_labels import common_spec
 from keras_mtl.selection.task_sampler import make_all_task_data
+from keras_mtl.utils.argument_validation import integer_from
+from keras_mtl.utils.by_output import check_entries
 
 
 def ratio_sequence(ratios: Sequence[int]) -> list[int]:

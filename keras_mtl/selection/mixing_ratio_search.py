@@ -13,18 +13,18 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
-from keras_mtl.arguments import integer_from
-from keras_mtl.arguments import is_integer
-from keras_mtl.arguments import number_above_zero
-from keras_mtl.arguments import one_of
-from keras_mtl.arguments import optional_file
-from keras_mtl.files import append_row
-from keras_mtl.files import claim
-from keras_mtl.files import claimed
-from keras_mtl.files import read_rows
-from keras_mtl.files import unlock
 from keras_mtl.selection.gaussian_process import expected_improvement
 from keras_mtl.selection.gaussian_process import fit_gaussian_process
+from keras_mtl.utils.argument_validation import integer_from
+from keras_mtl.utils.argument_validation import is_integer
+from keras_mtl.utils.argument_validation import number_above_zero
+from keras_mtl.utils.argument_validation import one_of
+from keras_mtl.utils.argument_validation import optional_file
+from keras_mtl.utils.files import append_row
+from keras_mtl.utils.files import claim
+from keras_mtl.utils.files import claimed
+from keras_mtl.utils.files import read_rows
+from keras_mtl.utils.files import unlock
 
 # More mixes than these are not all looked at, but so many of them.
 MAX_CANDIDATES = 10_000

@@ -7,8 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_mtl.by_output import check_entries
-from keras_mtl.missing_labels import validate_missing_label
+from keras_mtl.labels.missing_labels import validate_missing_label
+from keras_mtl.utils.by_output import check_entries
 
 Tensor = Any
 

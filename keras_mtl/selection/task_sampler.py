@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from keras_mtl.arguments import integer_from
-from keras_mtl.arguments import one_of
 from keras_mtl.selection.task_data import make_task_data
 from keras_mtl.selection.task_labels import TaskLabels
 from keras_mtl.selection.task_labels import common_spec
+from keras_mtl.utils.argument_validation import integer_from
+from keras_mtl.utils.argument_validation import one_of
 
 
 class TaskSampler:

@@ -1,8 +1,8 @@
 """Small exact solvers that aggregators share, in Keras operations only."""
 
-from keras_mtl.solvers.gram import diagonal
-from keras_mtl.solvers.gram import normalize
-from keras_mtl.solvers.gram import to_gram
+from keras_mtl.solvers.matrices import diagonal
+from keras_mtl.solvers.matrices import normalize
+from keras_mtl.solvers.matrices import to_gram
 from keras_mtl.solvers.min_norm import min_norm_weights
 from keras_mtl.solvers.nonnegative import nonnegative_quadratic
 from keras_mtl.solvers.random_numbers import random_normals

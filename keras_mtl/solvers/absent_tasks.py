@@ -2,8 +2,8 @@
 
 from keras import ops
 
-from keras_mtl.solvers.gram import Tensor
-from keras_mtl.solvers.gram import diagonal
+from keras_mtl.solvers.matrices import Tensor
+from keras_mtl.solvers.matrices import diagonal
 
 
 def stand_aside(gram: Tensor, present: Tensor) -> Tensor:

@@ -4,8 +4,8 @@ from keras import ops
 
 from keras_mtl.solvers.active_set import times
 from keras_mtl.solvers.cosines import to_cosines
-from keras_mtl.solvers.gram import Tensor
-from keras_mtl.solvers.gram import divisor
+from keras_mtl.solvers.matrices import Tensor
+from keras_mtl.solvers.matrices import divisor
 from keras_mtl.solvers.nonnegative import nonnegative_quadratic
 
 

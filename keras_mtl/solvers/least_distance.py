@@ -4,9 +4,9 @@ from keras import ops
 
 from keras_mtl.solvers.active_set import combine
 from keras_mtl.solvers.active_set import dot
-from keras_mtl.solvers.gram import Tensor
-from keras_mtl.solvers.gram import divisor
 from keras_mtl.solvers.least_squares import nonnegative_least_squares
+from keras_mtl.solvers.matrices import Tensor
+from keras_mtl.solvers.matrices import divisor
 
 
 def least_distance(vectors: Tensor, bounds: Tensor, rounding: Tensor) -> Tensor:

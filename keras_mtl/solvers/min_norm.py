@@ -3,9 +3,9 @@
 from keras import ops
 
 from keras_mtl.solvers.cosines import to_cosines
-from keras_mtl.solvers.gram import Tensor
-from keras_mtl.solvers.gram import diagonal
-from keras_mtl.solvers.gram import normalize
+from keras_mtl.solvers.matrices import Tensor
+from keras_mtl.solvers.matrices import diagonal
+from keras_mtl.solvers.matrices import normalize
 from keras_mtl.solvers.nonnegative import nonnegative_quadratic
 
 

@@ -4,9 +4,9 @@ from keras import ops
 
 from keras_mtl.solvers.active_set import times
 from keras_mtl.solvers.elimination import eliminate
-from keras_mtl.solvers.gram import Tensor
-from keras_mtl.solvers.gram import diagonal
-from keras_mtl.solvers.gram import divisor
+from keras_mtl.solvers.matrices import Tensor
+from keras_mtl.solvers.matrices import diagonal
+from keras_mtl.solvers.matrices import divisor
 from keras_mtl.solvers.symmetric_eigen import components
 from keras_mtl.solvers.symmetric_eigen import compose
 from keras_mtl.solvers.symmetric_eigen import symmetric_eigen

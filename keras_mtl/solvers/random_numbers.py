@@ -4,8 +4,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_mtl.arguments import is_integer
-from keras_mtl.solvers.gram import Tensor
+from keras_mtl.solvers.matrices import Tensor
+from keras_mtl.utils.argument_validation import is_integer
 
 
 def seed_generator(seed: int | None) -> keras.random.SeedGenerator:

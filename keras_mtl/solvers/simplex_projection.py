@@ -2,7 +2,7 @@
 
 from keras import ops
 
-from keras_mtl.solvers.gram import Tensor
+from keras_mtl.solvers.matrices import Tensor
 
 
 def simplex_projection(

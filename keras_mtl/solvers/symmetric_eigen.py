@@ -3,9 +3,9 @@
 from keras import ops
 
 from keras_mtl.solvers.cosines import to_cosines
-from keras_mtl.solvers.gram import Tensor
-from keras_mtl.solvers.gram import divisor
-from keras_mtl.solvers.gram import epsilon_of
+from keras_mtl.solvers.matrices import Tensor
+from keras_mtl.solvers.matrices import divisor
+from keras_mtl.solvers.matrices import epsilon_of
 from keras_mtl.solvers.pivoted_cholesky import pivoted_cholesky
 
 MAX_SWEEPS = 20

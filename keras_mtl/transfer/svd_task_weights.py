@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_mtl.arguments import boolean
-from keras_mtl.arguments import is_integer
+from keras_mtl.utils.argument_validation import boolean
+from keras_mtl.utils.argument_validation import is_integer
 
 
 def svd_task_weights(

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from keras_mtl.registry import Registry
+from keras_mtl.methods.registry import Registry
 from keras_mtl.weightings.cosmos import COSMOS
 from keras_mtl.weightings.dynamic_weight_average import DynamicWeightAverage
 from keras_mtl.weightings.famo import FAMO

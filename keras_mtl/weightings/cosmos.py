@@ -5,8 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_mtl.arguments import number_from_zero
-from keras_mtl.solvers.gram import divisor
+from keras_mtl.solvers.matrices import divisor
+from keras_mtl.utils.argument_validation import number_from_zero
 from keras_mtl.weightings.scalarization import Scalarization
 from keras_mtl.weightings.scalarization import of_present
 

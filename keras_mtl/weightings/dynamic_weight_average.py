@@ -5,9 +5,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_mtl.arguments import is_integer
-from keras_mtl.arguments import number_above_zero
-from keras_mtl.solvers.gram import divisor
+from keras_mtl.solvers.matrices import divisor
+from keras_mtl.utils.argument_validation import is_integer
+from keras_mtl.utils.argument_validation import number_above_zero
 from keras_mtl.weightings.weighting import Weighting
 
 Tensor = Any

@@ -5,9 +5,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_mtl.arguments import finite_number
-from keras_mtl.arguments import number_above_zero
-from keras_mtl.method import parameter_dtype
+from keras_mtl.methods.method import parameter_dtype
+from keras_mtl.utils.argument_validation import finite_number
+from keras_mtl.utils.argument_validation import number_above_zero
 from keras_mtl.weightings.weighting import Weighting
 
 Tensor = Any

@@ -6,12 +6,12 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_mtl.arguments import boolean
-from keras_mtl.arguments import integer_from
-from keras_mtl.arguments import number_above_zero
-from keras_mtl.arguments import number_from_zero
-from keras_mtl.main_task import check_main_task
-from keras_mtl.main_task import index_of_main_task
+from keras_mtl.methods.main_task import check_main_task
+from keras_mtl.methods.main_task import index_of_main_task
+from keras_mtl.utils.argument_validation import boolean
+from keras_mtl.utils.argument_validation import integer_from
+from keras_mtl.utils.argument_validation import number_above_zero
+from keras_mtl.utils.argument_validation import number_from_zero
 from keras_mtl.weightings.scale_invariant import ScaleInvariant
 from keras_mtl.weightings.weighting import Weighting
 

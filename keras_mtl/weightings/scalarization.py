@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from keras_mtl.arguments import numbers_by_task
-from keras_mtl.arguments import preference_by_task
-from keras_mtl.arguments import spread_over_tasks
-from keras_mtl.solvers.gram import divisor
+from keras_mtl.solvers.matrices import divisor
+from keras_mtl.utils.argument_validation import numbers_by_task
+from keras_mtl.utils.argument_validation import preference_by_task
+from keras_mtl.utils.argument_validation import spread_over_tasks
 from keras_mtl.weightings.weighting import Weighting
 
 Tensor = Any

@@ -6,9 +6,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_mtl.arguments import number_from_zero
-from keras_mtl.by_output import TASKS
-from keras_mtl.by_output import check_entries
+from keras_mtl.utils.argument_validation import number_from_zero
+from keras_mtl.utils.by_output import TASKS
+from keras_mtl.utils.by_output import check_entries
 from keras_mtl.weightings.weighting import Weighting
 
 Tensor = Any

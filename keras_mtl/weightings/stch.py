@@ -6,9 +6,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_mtl.arguments import number_above_zero
-from keras_mtl.arguments import numbers_by_task
-from keras_mtl.arguments import spread_over_tasks
+from keras_mtl.utils.argument_validation import number_above_zero
+from keras_mtl.utils.argument_validation import numbers_by_task
+from keras_mtl.utils.argument_validation import spread_over_tasks
 from keras_mtl.weightings.scalarization import ReferenceScalarization
 from keras_mtl.weightings.scalarization import constant
 from keras_mtl.weightings.scalarization import of_present

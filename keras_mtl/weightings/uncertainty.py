@@ -6,11 +6,11 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_mtl.arguments import finite_number
-from keras_mtl.arguments import number_above_zero
-from keras_mtl.by_output import TASKS
-from keras_mtl.by_output import check_entries
-from keras_mtl.method import parameter_dtype
+from keras_mtl.methods.method import parameter_dtype
+from keras_mtl.utils.argument_validation import finite_number
+from keras_mtl.utils.argument_validation import number_above_zero
+from keras_mtl.utils.by_output import TASKS
+from keras_mtl.utils.by_output import check_entries
 from keras_mtl.weightings.weighting import Weighting
 
 Tensor = Any

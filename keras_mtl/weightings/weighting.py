@@ -5,7 +5,7 @@ from typing import Any
 
 from keras import ops
 
-from keras_mtl.method import Method
+from keras_mtl.methods.method import Method
 
 Tensor = Any
 # What `update` may ask for by naming it as an argument.

@@ -10,8 +10,8 @@ from keras_mtl import MultiTaskModel
 from keras_mtl import testing
 from keras_mtl.aggregators import Aggregator
 from keras_mtl.aggregators import Sum
-from keras_mtl.gradients.combine import combine
-from keras_mtl.objectives import Objectives
+from keras_mtl.trainers.combine import combine
+from keras_mtl.trainers.objectives import Objectives
 
 ROWS = np.array([[1.0, 2.0], [3.0, -1.0]], "float32")
 LOSSES = np.array([1.0, 2.0], "float32")

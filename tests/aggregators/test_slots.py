@@ -12,8 +12,8 @@ from keras_mtl.aggregators.excess_mtl import ExcessMTL
 from keras_mtl.aggregators.mo_co import MoCo
 from keras_mtl.aggregators.mo_do import MoDo
 from keras_mtl.aggregators.sdm_grad import SDMGrad
-from keras_mtl.gradients.combine import combine
-from keras_mtl.objectives import Objectives
+from keras_mtl.trainers.combine import combine
+from keras_mtl.trainers.objectives import Objectives
 
 SHAPES = [(3, 2), (2,), (4,)]
 # The second variable is not reached by the second task.

@@ -8,7 +8,7 @@ import pytest
 from keras_mtl.callbacks import plot_sharing
 from keras_mtl.callbacks.plot_sharing import _draw
 from keras_mtl.layers import TaskAttention
-from keras_mtl.layers.sharing_matrix import SharingMatrix
+from keras_mtl.layers.parts.sharing_matrix import SharingMatrix
 
 pytest.importorskip("matplotlib")
 

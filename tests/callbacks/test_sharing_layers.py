@@ -6,7 +6,7 @@ from keras_mtl.callbacks.sharing_layers import sharing_layers
 from keras_mtl.callbacks.sharing_layers import sharing_matrices
 from keras_mtl.callbacks.sharing_layers import shows_sharing
 from keras_mtl.callbacks.sharing_layers import tag_of
-from keras_mtl.layers.sharing_matrix import SharingMatrix
+from keras_mtl.layers.parts.sharing_matrix import SharingMatrix
 
 
 class Shares(keras.layers.Layer):

@@ -6,7 +6,7 @@ import tensorflow as tf
 from keras_mtl import MultiTaskModel
 from keras_mtl.callbacks import SharingMonitor
 from keras_mtl.layers import TaskAttention
-from keras_mtl.layers.sharing_matrix import SharingMatrix
+from keras_mtl.layers.parts.sharing_matrix import SharingMatrix
 
 TASKS = ["left", "right"]
 X = np.random.default_rng(0).normal(size=(8, 3)).astype("float32")

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
-from keras_mtl.keras_internals import get_keras_mask
+from keras_mtl.utils.keras_internals import get_keras_mask
 
 Tensor = Any
 

@@ -5,8 +5,8 @@ import pytest
 from keras import ops
 
 from keras_mtl.gradients import gram
-from keras_mtl.row_gradient import RowGradient
-from keras_mtl.row_gradient import Rows
+from keras_mtl.gradients.sparse import Rows
+from keras_mtl.gradients.sparse import SparseGradient
 
 
 class Variable:
@@ -72,7 +72,7 @@ def test_gram_in_units_of_gradients_whose_squares_are_out_of_range(size):
 def test_gram_in_units_of_rows_of_a_table():
     rows = Rows(np.array([2, 0]), np.array([True, True]), 5)
     column = [
-        RowGradient(rows, np.float32(1e-20) * g, "float32")
+        SparseGradient(rows, np.float32(1e-20) * g, "float32")
         for g in gradients(0, (2, 3), 2)
     ]
     (found,), (unit,) = map(

@@ -8,7 +8,7 @@ from keras import layers
 from keras_mtl import MultiTaskModel
 from keras_mtl import add_self_auxiliaries
 from keras_mtl.losses import PerColumn
-from keras_mtl.task_losses import TaskLosses
+from keras_mtl.trainers.task_losses import TaskLosses
 
 QUICK = {"run_eagerly": True}
 ROWS, COLUMNS = 8, 3

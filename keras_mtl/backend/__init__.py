@@ -1,0 +1,1 @@
+"""All that differs from one backend of Keras to another."""

@@ -1,0 +1,1 @@
+"""What a batch brings beside inputs: labels, their weights, their absence."""

@@ -1,0 +1,1 @@
+"""What aggregators and weightings have in common."""

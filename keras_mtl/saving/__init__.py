@@ -1,0 +1,1 @@
+"""What files and clones of a model hold."""

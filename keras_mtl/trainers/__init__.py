@@ -1,0 +1,1 @@
+"""What `fit` does with a batch, from losses to one gradient."""

@@ -1,0 +1,310 @@
+"""T gradients of every variable into one, by an aggregator."""
+
+import inspect
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Any
+from typing import NamedTuple
+
+import numpy as np
+from keras import ops
+
+from keras_mtl.aggregators.aggregator import call_weights
+from keras_mtl.gradients.gram import Column
+from keras_mtl.gradients.gram import group_indices
+from keras_mtl.gradients.gram import largest_unit
+from keras_mtl.gradients.gram import scaled_gram
+from keras_mtl.gradients.gram import tasks_of
+from keras_mtl.gradients.gram import total
+from keras_mtl.gradients.gram import weighted_sum
+from keras_mtl.gradients.sparse import Slices
+from keras_mtl.gradients.sparse import SparseGradient
+from keras_mtl.gradients.sparse import apply
+from keras_mtl.gradients.sparse import dense
+from keras_mtl.gradients.sparse import to_sparse_gradients
+from keras_mtl.solvers.matrices import in_units
+from keras_mtl.trainers.objectives import Objectives
+
+Tensor = Any
+
+
+class Combined(NamedTuple):
+    """One gradient a variable, and what was found on the way.
+
+    Attributes:
+        gradients: In the order of the variables; `None` where no task reaches.
+        gram: Inner products `[T, T]` of the gradients over `unit`, over the
+            variables of its scope.
+        weights: Task weights `[T]`, the mean over the groups.
+        unit: Scalar in which the squares of gradients are in range.
+    """
+
+    gradients: list[Tensor | None]
+    gram: Tensor
+    weights: Tensor
+    unit: Tensor
+
+
+def combine(
+    aggregator: Any,
+    columns: Sequence[Column],
+    groups: Sequence[Any],
+    objectives: Objectives,
+    reduce_gram: Callable[[Tensor], Tensor] | None = None,
+) -> Combined:
+    """Combines the task gradients of shared variables.
+
+    A variable that one task alone reaches keeps that task's gradient: an
+    aggregator arbitrates between tasks, and there is nothing to arbitrate. If
+    the scope of the aggregator is "all", the other gradients are zeros there.
+
+    Args:
+        aggregator: The `Aggregator`.
+        columns: For each variable its T task gradients.
+        groups: For each variable the group it belongs to.
+        objectives: Task losses, for methods that look at them; the factor
+            that loss scaling put on all gradients (the aggregator sees them
+            without it, the result has it); which tasks take part.
+        reduce_gram: Sums a tensor over replicas, when gradients are local.
+    """
+    shared = [
+        v for v, column in enumerate(columns) if len(tasks_of(column)) > 1
+    ]
+    num_tasks = len(columns[0]) if columns else 0
+    if not shared:
+        raise ValueError(
+            "No variable is reached by two or more tasks, so there is nothing "
+            "to aggregate. Give `loss` two tasks or more that share layers "
+            "which are trainable, or compile with `aggregator=None`. "
+            f"Received: {num_tasks} task(s)"
+        )
+    if aggregator.scope == "all":
+        shared = [v for v, column in enumerate(columns) if tasks_of(column)]
+    dtypes = [_dtype_of(columns[v]) for v in shared]
+    scale = objectives.scale
+    to_rows = (
+        to_sparse_gradients if aggregator.takes_sparse_gradients else _to_dense
+    )
+    columns = [
+        to_rows(column) if v in shared else _to_dense(column)
+        for v, column in enumerate(columns)
+    ]
+    if aggregator.tracks_rows:
+        _track(aggregator, columns, shared, objectives)
+
+    shared_columns = [columns[v] for v in shared]
+    shared_groups = [groups[v] for v in shared]
+    grams, units = scaled_gram(shared_columns, shared_groups, reduce_gram)
+    if aggregator.has_group_state:
+        places = _places_of_all(groups, shared_groups)
+        grams = _of_all(grams, 0, groups, shared_groups)
+        units = _of_all(units, 1, groups, shared_groups)
+    else:
+        places = group_indices(shared_groups)
+    units = units / scale
+    task_grams = grams[:, :num_tasks, :num_tasks]
+    if aggregator.needs_rows:
+        combined = _combine_rows(
+            aggregator, shared_columns, shared_groups, objectives
+        )
+        weights = ops.full((num_tasks,), float("nan"))
+    else:
+        group_weights = _weights(aggregator, grams, units, objectives)
+        combined = [
+            weighted_sum(column, group_weights[place])
+            for column, place in zip(shared_columns, places)
+        ]
+        used = [group_weights[place] for place in dict.fromkeys(places)]
+        weights = ops.mean(ops.stack(used), axis=0)[:num_tasks]
+
+    # What is tracked, and rows of tables, are in float32, whatever the
+    # variables are in: TensorFlow could not add another gradient to them.
+    combined = [ops.cast(g, dtype) for g, dtype in zip(combined, dtypes)]
+    found = dict(zip(shared, combined))
+    gradients = [
+        found[v] if v in found else total(column)
+        for v, column in enumerate(columns)
+    ]
+    unit = largest_unit(task_grams, units)
+    gram = ops.sum(in_units(task_grams, units / unit), axis=0)
+    return Combined(gradients, gram, weights, unit)
+
+
+def _track(
+    aggregator: Any,
+    columns: list[list],
+    shared: list[int],
+    objectives: Objectives,
+) -> None:
+    """Puts in place of the task gradients the rows that a method tracks.
+
+    They are tracked without the loss scale, which changes as training goes.
+    """
+    scale = objectives.scale
+    unscaled = [[None] * len(column) for column in columns]
+    for v in shared:
+        unscaled[v] = [
+            None if g is None else apply(lambda g: _to_float32(g) / scale, g)
+            for g in columns[v]
+        ]
+    tracked = aggregator.track(
+        unscaled, losses=objectives.losses, present=objectives.present
+    )
+    for v in shared:
+        columns[v] = [
+            None if row is None else apply(lambda row: row * scale, row)
+            for row in tracked[v]
+        ]
+
+
+def _to_float32(tensor: Tensor) -> Tensor:
+    return ops.cast(tensor, "float32")
+
+
+def _dtype_of(column: Column) -> Any:
+    """The type of the gradients of one variable."""
+    gradient = column[tasks_of(column)[0]]
+    is_tensor = not isinstance(gradient, (Slices, SparseGradient))
+    return (gradient if is_tensor else gradient.values).dtype
+
+
+def _to_dense(column: Column) -> list[Tensor | None]:
+    return [dense(gradient) for gradient in column]
+
+
+def _of_all(
+    values: Tensor,
+    other: float,
+    groups: Sequence[Any],
+    shared_groups: Sequence[Any],
+) -> Tensor:
+    """Values of all groups: state has a slot for each.
+
+    Args:
+        values: `[G, ...]`, of the groups with shared variables.
+        other: What stands for those of groups without.
+        groups: Of all variables.
+        shared_groups: Of the shared variables.
+    """
+    found = list(dict.fromkeys(shared_groups))
+    fill = ops.full_like(values[0], other)
+    return ops.stack(
+        [
+            values[found.index(group)] if group in found else fill
+            for group in dict.fromkeys(groups)
+        ]
+    )
+
+
+def _places_of_all(
+    groups: Sequence[Any], shared_groups: Sequence[Any]
+) -> list[int]:
+    """Where in `_of_all` the group of each shared variable is."""
+    order = list(dict.fromkeys(groups))
+    return [order.index(group) for group in shared_groups]
+
+
+def _weights(
+    aggregator: Any, grams: Tensor, units: Tensor, objectives: Objectives
+) -> Tensor:
+    """Weights `[G, R]` of the rows, which are those of the tasks at first."""
+    function = aggregator.weights
+    if aggregator.tracks_rows:
+        function = aggregator.tracked_weights
+    if not aggregator.scale_free:
+        grams, units = in_units(grams, units), None
+    weights = call_weights(
+        function, grams, objectives.losses, objectives.present, units
+    )
+    if tuple(getattr(weights, "shape", ())) != tuple(grams.shape[:-1]):
+        raise ValueError(
+            f"`{type(aggregator).__name__}.weights(gram)` should return one "
+            "weight a task, shape [..., T], for a gram of shape [..., T, T]; "
+            "leading axes are layers or variables. Received: weights of shape "
+            f"{getattr(weights, 'shape', weights)} for a gram of shape "
+            f"{tuple(grams.shape)}"
+        )
+    return weights
+
+
+def _combine_rows(
+    aggregator: Any,
+    columns: Sequence[Column],
+    groups: Sequence[Any],
+    objectives: Objectives,
+) -> list[Tensor]:
+    """Hands the Jacobian `[T, n]` of each group to the aggregator."""
+    if aggregator.elementwise:
+        return [_combine_reaching(aggregator, c, objectives) for c in columns]
+    combined: list[Tensor | None] = [None] * len(columns)
+    for group in dict.fromkeys(groups):
+        members = [v for v, other in enumerate(groups) if other == group]
+        group_columns = [columns[v] for v in members]
+        tasks = range(len(group_columns[0]))
+        parts = _combine_group(aggregator, group_columns, objectives, tasks)
+        for v, part in zip(members, parts):
+            combined[v] = part
+    return combined
+
+
+def _combine_reaching(
+    aggregator: Any, column: Column, objectives: Objectives
+) -> Tensor:
+    """Combines the gradients of the tasks that reach one variable."""
+    tasks = tasks_of(column)
+    column = [column[t] for t in tasks]
+    return _combine_group(aggregator, [column], objectives, tasks)[0]
+
+
+def _combine_group(
+    aggregator: Any,
+    columns: Sequence[Column],
+    objectives: Objectives,
+    tasks: Sequence[int],
+) -> list[Tensor]:
+    """The combined gradients of the variables of one group.
+
+    Args:
+        aggregator: A method that needs the rows.
+        columns: The gradients of each variable.
+        objectives: Task losses, and the factor on all gradients.
+        tasks: The task of each row.
+    """
+    wanted = inspect.signature(aggregator.combine).parameters
+    kwargs: dict[str, Any] = {}
+    if "tasks" in wanted:
+        kwargs["tasks"] = list(tasks)
+    if "losses" in wanted:
+        losses = ops.convert_to_tensor(objectives.losses)
+        kwargs["losses"] = ops.take(losses, list(tasks), axis=0)
+    scale = objectives.scale
+    rows = [_dense_rows(column) for column in columns]
+    jacobian = rows[0] if len(rows) == 1 else ops.concatenate(rows, axis=1)
+    jacobian = jacobian / scale
+    vector = aggregator.combine(jacobian, **kwargs)
+    if tuple(vector.shape) != (jacobian.shape[1],):
+        raise ValueError(
+            f"`{type(aggregator).__name__}.combine(jacobian)` should "
+            "return one gradient, shape [n], for a jacobian of shape "
+            f"[T, n]. Received: shape {tuple(vector.shape)} for a jacobian "
+            f"of shape {tuple(jacobian.shape)}"
+        )
+    vector = vector * scale
+    parts = [vector]
+    if len(rows) > 1:
+        ends = np.cumsum([row.shape[1] for row in rows])[:-1]
+        parts = ops.split(vector, ends.tolist())
+    likes = [column[tasks_of(column)[0]] for column in columns]
+    return [
+        ops.cast(ops.reshape(part, ops.shape(like)), like.dtype)
+        for part, like in zip(parts, likes)
+    ]
+
+
+def _dense_rows(column: Column) -> Tensor:
+    """The gradients of one variable as `[T, n]`, zeros for `None`."""
+    like = column[tasks_of(column)[0]]
+    rows = [ops.zeros_like(like) if g is None else g for g in column]
+    return ops.stack(
+        [ops.reshape(ops.cast(row, "float32"), (-1,)) for row in rows]
+    )

@@ -1,0 +1,1 @@
+"""What knows Keras, and no task."""
