@@ -55,8 +55,9 @@ class Outcome(NamedTuple):
         state: Those that are not trained (moving averages).
         logs: For each step `loss`, `losses` (of the tasks of `loss`) and
             `conflict`.
-        borderline: Whether half precision was near its largest number, where
-            rounding decides whether a step is skipped.
+        borderline: Whether rounding decides on what has no middle: half
+            precision near its largest number on whether a step is skipped, or
+            a method on the rank of gradients.
     """
 
     values: dict[str, Array]
@@ -133,7 +134,10 @@ class SlowTraining:
             for v in untrained(self.lower, self.upper)
             if "seed" not in v.path
         }
-        return Outcome(self.values, state, logs, self.borderline)
+        borderline = self.borderline or any(
+            method.borderline for method in self.methods.values()
+        )
+        return Outcome(self.values, state, logs, borderline)
 
     def _load(self) -> None:
         for variable, path in zip(self.variables, self.paths):
