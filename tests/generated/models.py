@@ -144,14 +144,11 @@ class Parts:
         return found if self.case.structure == "list" else found[0]
 
     def all(self) -> list[layers.Layer]:
-        optional = [self.pool, self.branch]
-        return [
-            self.first,
-            *self.trunk,
-            *(layer for layer in optional if layer is not None),
-            self.shared,
-            *self.heads.values(),
-        ]
+        # As a batch meets them: methods that draw random numbers draw in the
+        # order of the layers, in the slow training as well.
+        found = [self.first, *self.trunk, self.pool, self.shared, self.branch]
+        found += self.heads.values()
+        return [layer for layer in found if layer is not None]
 
 
 def _dense(name: str, **kwargs: Any) -> layers.Layer:
