@@ -1,5 +1,6 @@
 """Files are whole after kills and on full disks, and shared without harm."""
 
+import contextlib
 import errno
 import json
 import os
@@ -21,7 +22,7 @@ from keras_mtl.utils.files import read_rows
 from keras_mtl.utils.files import replacing
 from keras_mtl.utils.files import write_whole
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 KEY = "config"
 ROWS = [{KEY: {"seed": seed}, "loss": seed / 3} for seed in range(4)]
 NAMES = ["rows.jsonl", "my runs.jsonl", "läufe – 1.jsonl", "a'b\"c[*].jsonl"]
@@ -65,18 +66,20 @@ def lines(rows):
     return "".join(f"{json.dumps(row)}\n" for row in rows)
 
 
-@pytest.fixture
-def full_disk():
-    """No file of this process can be longer than so many bytes."""
+@contextlib.contextmanager
+def full_disk(size):
+    """No file of this process can be longer than so many bytes.
+
+    Nor can that which pytest's own output goes to, hence not for a whole test.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-
-    def limit(size):
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-
-    yield limit
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, handler)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
 class TestWriteWhole:
@@ -88,11 +91,10 @@ class TestWriteWhole:
         assert path.read_text(encoding="utf-8") == "äöü – 2"
         assert names(path.parent) == [name]
 
-    def test_a_full_disk_leaves_the_old_file(self, tmp_path, full_disk):
+    def test_a_full_disk_leaves_the_old_file(self, tmp_path):
         path = tmp_path / "state.json"
         write_whole(path, "old")
-        full_disk(2000)
-        with pytest.raises(OSError, match="state.json'"):
+        with full_disk(2000), pytest.raises(OSError, match="state.json'"):
             write_whole(path, "new" * 10_000)
         assert path.read_text() == "old"
         assert names(tmp_path) == ["state.json"]
@@ -231,14 +233,13 @@ class TestRows:
         (tmp_path / "empty.jsonl").touch()
         assert read_rows(tmp_path / "empty.jsonl", KEY) == []
 
-    def test_a_full_disk_leaves_whole_lines(self, tmp_path, full_disk):
+    def test_a_full_disk_leaves_whole_lines(self, tmp_path):
         path = tmp_path / "rows.jsonl"
         append_row(path, ROWS[0])
-        full_disk(path.stat().st_size + 20)
-        with pytest.raises(OSError, match="rows.jsonl'"):
+        room = path.stat().st_size + 20
+        with full_disk(room), pytest.raises(OSError, match="rows.jsonl'"):
             append_row(path, ROWS[1])
         assert path.read_text() == lines(ROWS[:1])
-        full_disk(resource.getrlimit(resource.RLIMIT_FSIZE)[1])
         append_row(path, ROWS[2])
         assert read_rows(path, KEY) == [ROWS[0], ROWS[2]]
         assert names(tmp_path) == ["rows.jsonl"]
