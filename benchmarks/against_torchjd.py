@@ -29,6 +29,7 @@ from benchmarks.torchjd_methods import PAIRS
 from benchmarks.torchjd_methods import SMALLEST
 from benchmarks.torchjd_methods import jacobian
 from keras_mtl import testing
+from keras_mtl.methods import GradientSpec
 from tests.golden import make_golden as exact
 
 _MATRICES = flags.DEFINE_integer(
@@ -102,8 +103,9 @@ def our_updates(name: str, matrices: list[np.ndarray]) -> list[np.ndarray]:
     for rows in matrices:
         if len(rows) not in functions:
             method = PAIRS[name].ours(len(rows))
-            method.build_groups((), len(rows))
-            combine = testing.compiled(method.combine, method.variables)
+            spec = GradientSpec(len(rows), (), (rows.shape[1:],))
+            method.build(spec)
+            combine = testing.compiled(method, method.variables)
             functions[len(rows)] = (combine, method)
         combine, method = functions[len(rows)]
         before = [ops.convert_to_numpy(v) for v in method.variables]

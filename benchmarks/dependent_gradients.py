@@ -33,7 +33,8 @@ from keras import ops
 
 from benchmarks.environment import environment
 from keras_mtl import testing
-from keras_mtl.aggregators.aggregator import call_weights
+from keras_mtl.methods import GradientSpec
+from keras_mtl.methods import StepInfo
 from tests.aggregators import methods as promises
 
 _JACOBIANS = flags.DEFINE_integer(
@@ -154,12 +155,14 @@ def weights_of(
     """float64 `[count, T]`: the first weights of each Jacobian."""
     count, size = rows.shape[:2]
     method = entry.make(size)
-    method.build([f"task_{t}" for t in range(size)])
-    method.build_groups((count,), size)
-    losses = np.ones(size, "float32")
+    names = tuple(f"task_{t}" for t in range(size))
+    method.build(GradientSpec(size, (count,), (rows.shape[2:],), names))
+    step = StepInfo(losses=np.ones(size, "float32"))
 
     def run(gram):
-        return call_weights(method.weights, gram, losses)
+        if method.transforms:
+            return method.weights(gram)
+        return method.update(gram, step)
 
     grams = rows @ rows.swapaxes(-1, -2)
     run = testing.compiled(run, method.variables, jit_compile=jit_compile)

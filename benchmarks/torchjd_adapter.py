@@ -16,6 +16,8 @@ from keras import ops
 
 from keras_mtl import aggregators
 from keras_mtl import testing
+from keras_mtl.methods import GradientSpec
+from keras_mtl.methods import StepInfo
 
 # Key of our method in the dictionary of a module of TorchJD. There PyTorch does
 # not look for parameters.
@@ -168,8 +170,9 @@ def _held(module: Any, made: aggregators.Aggregator) -> Any:
 def _of_gram(make: Callable) -> Callable[[Any, np.ndarray], Any]:
     def forward(module: Any, gram: np.ndarray) -> Any:
         made = make(module, len(gram))
-        if made.has_group_state or made.variables:
-            return _held(module, made).weights(gram)
+        made.build_for(gram)
+        if made.variables:
+            return _held(module, made).update(gram)
         return _compiled(made, gram.shape)(ops.convert_to_tensor(gram))
 
     return forward
@@ -195,7 +198,7 @@ def _of_matrix(make: Callable) -> Callable[[Any, np.ndarray], Any]:
 
 def _of_rows(make: Callable) -> Callable[[Any, np.ndarray], Any]:
     def forward(module: Any, matrix: np.ndarray) -> Any:
-        return make(module, len(matrix)).combine(matrix)
+        return make(module, len(matrix))(matrix)
 
     return forward
 
@@ -225,7 +228,7 @@ def _cr_mogm(module: Any, stat: np.ndarray) -> Any:
         vars(module)[_HELD] = (config, made)
         method = made
     method.aggregator.stat = torch.from_numpy(stat)
-    return method.weights(stat @ stat.T)
+    return method.update(stat @ stat.T)
 
 
 def _excess_mtl(module: Any, matrix: np.ndarray) -> Any:
@@ -236,15 +239,15 @@ def _excess_mtl(module: Any, matrix: np.ndarray) -> Any:
     config = {**made.get_config(), "shape": matrix.shape}
     if found != config:
         method = made
-        method.build_rows([matrix.shape[1:]], len(matrix))
+        method.build(GradientSpec(len(matrix), (), (matrix.shape[1:],)))
         vars(module)[_HELD] = (config, method)
     rows = np.array(
         [
             ops.convert_to_numpy(row)
-            for row in method.track([list(matrix)], None)[0]
+            for row in method.transform([list(matrix)], StepInfo())[0]
         ]
     )
-    weights = method.tracked_weights(rows @ rows.T)[: len(matrix)]
+    weights = method.update(rows @ rows.T)[: len(matrix)]
     # TorchJD's sum to one.
     return ops.convert_to_numpy(weights)
 

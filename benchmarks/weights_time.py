@@ -35,6 +35,7 @@ from benchmarks.torchjd_methods import PAIRS
 from benchmarks.torchjd_methods import SMALLEST
 from benchmarks.torchjd_methods import jacobian
 from keras_mtl import testing
+from keras_mtl.methods import GradientSpec
 
 _TASKS = flags.DEFINE_list("num_tasks", ["2", "8", "32"], "Numbers of tasks.")
 _BATCHES = flags.DEFINE_list("batches", ["1", "100"], "Numbers of matrices.")
@@ -58,11 +59,11 @@ def our_call(
 ) -> Callable[[], Any]:
     """The compiled weights of all matrices, waited for."""
     method = PAIRS[name].ours(grams.shape[-1])
-    method.build_groups(grams.shape[:-2], grams.shape[-1])
+    method.build(GradientSpec(grams.shape[-1], grams.shape[:-2]))
 
     def turn(_: Any, gram: Any) -> Any:
         # Too little to change anything, but the next turn has to wait.
-        return gram * (1 + 1e-30 * ops.sum(method.weights(gram)))
+        return gram * (1 + 1e-30 * ops.sum(method.update(gram)))
 
     def run(gram: Any) -> Any:
         if method.variables:
@@ -71,7 +72,7 @@ def our_call(
                 gram = turn(index, gram)
         else:
             gram = ops.fori_loop(1, repeats, turn, gram)
-        return method.weights(gram)
+        return method.update(gram)
 
     weights = testing.compiled(run, method.variables)
     tensor = ops.convert_to_tensor(grams)

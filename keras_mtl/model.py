@@ -35,7 +35,7 @@ from keras_mtl.labels.missing_labels import validate_missing_label
 from keras_mtl.labels.string_labels import labels_given
 from keras_mtl.labels.string_labels import refuse_string_labels
 from keras_mtl.labels.whole_labels import WholeLabels
-from keras_mtl.methods.method import Method
+from keras_mtl.methods.gradient_spec import GradientSpec
 from keras_mtl.methods.registry import serialize_method
 from keras_mtl.saving.auxiliary_clones import check_is_cloned
 from keras_mtl.saving.auxiliary_clones import clone_auxiliaries
@@ -950,7 +950,7 @@ class MultiTaskModel(TrainStep, keras.Model):
             return
         if self._observes("losses_after"):
             observed["losses_after"] = self._losses_after(*batch)
-        self.weighting.update(objectives.seen, **observed)
+        self.weighting.update(objectives.seen, weightings.Observed(**observed))
 
     def _keep_state_of_step(
         self, objectives: Objectives, gradients: list[Tensor | None]
@@ -1127,8 +1127,8 @@ class MultiTaskModel(TrainStep, keras.Model):
                 "tasks of `loss`, but `loss` is None. Give a loss for each "
                 "task."
             )
-        looks_at_losses = weighting is not None and weighting.looks_at_losses
-        if looks_at_losses and num_replicas() > 1:
+        reads = () if weighting is None else weighting.reads
+        if reads and num_replicas() > 1:
             raise ValueError(
                 f"{type(weighting).__name__} needs the losses of the whole "
                 "batch, which a replica of `tf.distribute` does not have. Use "
@@ -1151,7 +1151,7 @@ class MultiTaskModel(TrainStep, keras.Model):
                 'with `scope="all"` looks at heads too. Received: '
                 f"{aggregator!r}"
             )
-        if aggregator.tracks_rows:
+        if aggregator.transforms:
             raise ValueError(
                 f"`representation` and {aggregator!r} exclude each other: it "
                 "remembers gradients from step to step, but at a "
@@ -1171,9 +1171,8 @@ class MultiTaskModel(TrainStep, keras.Model):
                 "model."
             )
         method._owner = weakref.ref(self)
-        for part in vars(method).values():
-            if isinstance(part, Method):
-                self._claim(part)
+        for part in method.methods:
+            self._claim(part)
 
     def _build_methods_early(
         self, loss: Any, loss_weights: Any, output_names: Any
@@ -1237,11 +1236,14 @@ class MultiTaskModel(TrainStep, keras.Model):
         # Also what is loaded: assigned in the traced step, it would be
         # assigned again in every step.
         with lifted():
+            if settings.aggregator is not None:
+                spec = self._gradient_spec(tuple(task_names))
+                # Compiled anew, layers may have been frozen or thawed.
+                settings.aggregator.build(spec, replace=True)
+            if settings.weighting is not None:
+                settings.weighting.build(task_names)
             for method in (settings.aggregator, settings.weighting):
-                if method is not None:
-                    method.build(task_names)
-                    self._claim(method)
-            self._build_aggregator(len(task_names))
+                self._claim(method)
             self._make_training_metrics(task_names)
             self.method_state.hold(
                 aggregator=settings.aggregator, weighting=settings.weighting
@@ -1259,21 +1261,15 @@ class MultiTaskModel(TrainStep, keras.Model):
                 f"{list(task_names)}. Compile it anew to begin with these."
             )
 
-    def _build_aggregator(self, num_tasks: int) -> None:
-        """Makes what the aggregator remembers of gradients."""
-        aggregator = self.aggregator
-        if aggregator is None:
-            return
+    def _gradient_spec(self, task_names: tuple[str, ...]) -> GradientSpec:
+        """What the aggregator must know of gradients to make its state."""
         variables = self._model_variables()
         groups = [0]
         if self._representation is None:
-            groups = group_variables(variables, aggregator.granularity)
-        shapes = [v.shape for v in variables]
-        group_shape = (len(set(groups)),)
-        # Compiled anew, layers may have been frozen or thawed.
-        aggregator.forget_others(shapes, group_shape, num_tasks)
-        aggregator.build_rows(shapes, num_tasks)
-        aggregator.build_groups(group_shape, num_tasks)
+            groups = group_variables(variables, self.aggregator.granularity)
+        shapes = tuple(v.shape for v in variables)
+        num_groups = len(set(groups))
+        return GradientSpec(len(task_names), (num_groups,), shapes, task_names)
 
     def _symbolic_build(
         self, iterator: Any = None, data_batch: Any = None

@@ -176,7 +176,9 @@ def own_aggregator_with_too_few_weights():
 @mistake("`OneTooFew.combine(jacobian)` should return one gradient")
 def own_aggregator_with_too_short_a_gradient():
     class OneTooFew(aggregators.Aggregator):
-        def combine(self, jacobian):
+        sees = "gradients"
+
+        def combine(self, jacobian, step):
             return keras.ops.sum(jacobian, axis=0)[1:]
 
     fit(aggregator=OneTooFew())

@@ -184,7 +184,9 @@ class TestWhatIsAggregated:
         class Agreement(aggregators.Aggregator):
             """Keeps the coordinates in which all tasks have one sign."""
 
-            def combine(self, jacobian):
+            sees = "gradients"
+
+            def combine(self, jacobian, step):
                 signs = ops.abs(ops.sum(ops.sign(jacobian), axis=0))
                 agreed = ops.cast(signs == jacobian.shape[0], jacobian.dtype)
                 return agreed * ops.sum(jacobian, axis=0)

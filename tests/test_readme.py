@@ -1,4 +1,4 @@
-"""The code in README.md and in the guide to sharing runs as it stands."""
+"""The code in README.md and other pages runs as it stands."""
 
 import re
 from pathlib import Path
@@ -13,6 +13,7 @@ import keras_mtl
 ROOT = Path(__file__).absolute().parent.parent
 README = ROOT / "README.md"
 GUIDE = ROOT / "docs" / "sharing.md"
+CONTRIBUTING = ROOT / "CONTRIBUTING.md"
 
 
 def blocks(language, page=README):
@@ -81,10 +82,37 @@ def test_the_guide_to_sharing_runs():
     assert set(namespace["bandit"].mean_utilities) == {"price", "rent"}
 
 
+def test_the_method_with_state_trains_and_is_saved(tmp_path):
+    (block,) = blocks("python", CONTRIBUTING)
+    namespace = {"keras": keras, "keras_mtl": keras_mtl}
+    exec(block, namespace)
+    method = namespace["SteadyNorms"](decay=0.5)
+    # The average of 1 and 3 is 2.
+    update = method(np.diag([3.0, 1.0]).astype("float32"))
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(update), [1.5, 1.0])
+    inputs = keras.Input((3,))
+    shared = keras.layers.Dense(2)(inputs)
+    outputs = {t: keras.layers.Dense(1, name=t)(shared) for t in "ab"}
+    model = keras_mtl.MultiTaskModel(inputs, outputs)
+    aggregator = namespace["SteadyNorms"](decay=0.5, granularity="layer")
+    model.compile("sgd", loss=dict.fromkeys("ab", "mse"), aggregator=aggregator)
+    x = np.random.default_rng(0).normal(size=(8, 3)).astype("float32")
+    model.fit(x, dict.fromkeys("ab", x[:, :1]), verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    norms = keras.ops.convert_to_numpy(model.aggregator.norms)
+    assert norms.shape == (3, 2) and (norms != 1).any()
+    np.testing.assert_array_equal(
+        keras.ops.convert_to_numpy(loaded.aggregator.norms), norms
+    )
+
+
 @pytest.mark.skipif(
     not (ROOT / "setup.py").exists(), reason="reads the whole checkout"
 )
-@pytest.mark.parametrize("page", [README, GUIDE], ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page", [README, GUIDE, CONTRIBUTING], ids=lambda page: page.name
+)
 def test_links_lead_somewhere(page):
     text = page.read_text(encoding="utf-8")
     targets = re.findall(r"\]\(([^)#]+)\)", text)

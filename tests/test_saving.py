@@ -35,13 +35,17 @@ class Alternating(aggregators.Aggregator):
     def __init__(self, strength: float = 1.0, **kwargs: Any):
         super().__init__(**kwargs)
         self.strength = strength
-        self.turn = keras.Variable(0, dtype="int32", trainable=False)
+        self.turn = self.add_state("turn", dtype="int32")
 
     def weights(self, gram):
         size = gram.shape[-1]
         chosen = ops.one_hot(self.turn % size, size, dtype=gram.dtype)
-        self.turn.assign(self.turn + 1)
         return self.strength * chosen * ops.ones_like(gram[..., 0])
+
+    def update(self, gram, step):
+        weights = super().update(gram, step)
+        self.turn.assign(self.turn + 1)
+        return weights
 
     def get_config(self):
         return {**super().get_config(), "strength": self.strength}

@@ -1,6 +1,5 @@
 """What each aggregator makes of two gradients in the plane."""
 
-import inspect
 from typing import Any
 from typing import NamedTuple
 
@@ -10,6 +9,8 @@ import numpy as np
 import keras_mtl
 from examples import every_method
 from keras_mtl.aggregators import Aggregator
+from keras_mtl.methods import GradientSpec
+from keras_mtl.methods.method import seeds_of
 
 TASKS = ("1", "2")
 # By name of the figure: the gradients of task 1 and task 2.
@@ -59,13 +60,11 @@ def compute(
         steps: How often.
     """
     build(aggregator)
-    wanted = inspect.signature(aggregator.combine).parameters
-    more = (LOSSES,) if "losses" in wanted else ()
     # Without XLA, which takes longer to compile than the steps take to run.
     combine = keras_mtl.testing.compiled(
-        aggregator.combine, aggregator.variables, jit_compile=False
+        aggregator, aggregator.variables, jit_compile=False
     )
-    arguments = [keras.ops.convert_to_tensor(a) for a in (jacobian, *more)]
+    arguments = [keras.ops.convert_to_tensor(a) for a in (jacobian, LOSSES)]
     points = [
         keras.ops.convert_to_numpy(combine(*arguments)) for _ in range(steps)
     ]
@@ -76,13 +75,9 @@ def compute(
 
 def build(aggregator: Aggregator) -> None:
     """Makes the state of an aggregator, as a compiled function cannot."""
-    aggregator.build(TASKS)
-    aggregator.build_rows([(2,)], len(TASKS))
-    aggregator.build_groups((), len(TASKS))
+    aggregator.build(GradientSpec(len(TASKS), (), ((2,),), TASKS))
 
 
 def is_random(method: Any) -> bool:
     """Whether a method draws, and does nothing else from step to step."""
-    held = list(vars(method).values())
-    draws = any(isinstance(v, keras.random.SeedGenerator) for v in held)
-    return draws and len(method.variables) == 1
+    return len(seeds_of(method)) == len(method.variables) == 1

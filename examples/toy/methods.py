@@ -1,6 +1,5 @@
 """How each method of keras_mtl makes one update of two gradients."""
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +8,9 @@ from keras import ops
 import keras_mtl
 from examples import every_method
 from keras_mtl.aggregators import Aggregator
+from keras_mtl.methods import GradientSpec
+from keras_mtl.methods import StepInfo
+from keras_mtl.weightings import Observed
 from keras_mtl.weightings import Weighting
 
 Tensor = Any
@@ -51,31 +53,25 @@ class Aggregation:
 
     def __init__(self, make: Callable[[], Aggregator], num_starts: int):
         first = make()
-        losses = inspect.signature(first.weights).parameters.get("losses")
-        self.batched = not (
-            first.needs_rows
-            or first.tracks_rows
-            # By default a method does without them.
-            or (losses is not None and losses.default is losses.empty)
-        )
+        self.batched = first.sees == "gram" and not first.transforms
         others = 0 if self.batched else num_starts - 1
         self.aggregators = [first, *(make() for _ in range(others))]
         group_shape = (num_starts,) if self.batched else ()
+        spec = GradientSpec(len(TASKS), group_shape, ((2,),), TASKS)
         for aggregator in self.aggregators:
-            aggregator.build(TASKS)
-            aggregator.build_rows([(2,)], len(TASKS))
-            aggregator.build_groups(group_shape, len(TASKS))
+            aggregator.build(spec)
         self.variables = [v for a in self.aggregators for v in a.variables]
 
     def update(self, losses: Tensor, gradients: Tensor) -> Tensor:
         """One update `[S, 2]` of losses `[S, T]` and gradients `[S, T, 2]`."""
         if self.batched:
             gram = ops.matmul(gradients, ops.swapaxes(gradients, -1, -2))
-            weights = self.aggregators[0].weights(gram)
+            step = StepInfo(losses=losses, task_names=TASKS)
+            weights = self.aggregators[0].update(gram, step)
             return ops.sum(weights[..., None] * gradients, axis=-2)
         return ops.stack(
             [
-                _combine(aggregator, gradients[s], losses[s])
+                aggregator(gradients[s], losses=losses[s])
                 for s, aggregator in enumerate(self.aggregators)
             ]
         )
@@ -85,12 +81,6 @@ class Aggregation:
     ) -> None:
         """Nothing: an aggregator has seen all it wants to."""
         del losses, losses_after, gradients
-
-
-def _combine(aggregator: Aggregator, gradients: Any, losses: Any) -> Tensor:
-    if "losses" in inspect.signature(aggregator.combine).parameters:
-        return aggregator.combine(gradients, losses=losses)
-    return aggregator.combine(gradients)
 
 
 class Weighted:
@@ -130,7 +120,7 @@ class Weighted:
         }
         for s, weighting in enumerate(self.weightings):
             wanted = {name: seen[name][s] for name in weighting.observes}
-            weighting.update(losses[s], **wanted)
+            weighting.update(losses[s], Observed(**wanted))
 
 
 def start(

@@ -4,6 +4,7 @@ from typing import Any
 
 from keras_mtl.aggregators.aggregator import Aggregator
 from keras_mtl.aggregators.aligned_mtl import AlignedMTL
+from keras_mtl.aggregators.averaged import Averaged
 from keras_mtl.aggregators.cagrad import CAGrad
 from keras_mtl.aggregators.con_fig import ConFIG
 from keras_mtl.aggregators.constant import Constant
@@ -36,81 +37,13 @@ from keras_mtl.aggregators.unweighted_cosine import UnweightedCosine
 from keras_mtl.aggregators.upgrad import UPGrad
 from keras_mtl.aggregators.weighted_cosine import WeightedCosine
 from keras_mtl.methods.registry import Registry
+from keras_mtl.methods.registry import public_classes
 
-__all__ = [
-    "Aggregator",
-    "AlignedMTL",
-    "CAGrad",
-    "CRMOGM",
-    "ConFIG",
-    "Constant",
-    "DBMTL",
-    "DoubleSampling",
-    "DualProj",
-    "ExcessMTL",
-    "FairGrad",
-    "GradDrop",
-    "GradVac",
-    "IMTLG",
-    "Krum",
-    "MGDA",
-    "MainTaskAggregator",
-    "Mean",
-    "MoCo",
-    "MoDo",
-    "NashMTL",
-    "Orthogonal",
-    "PCD",
-    "PCGrad",
-    "PreferenceAggregator",
-    "Projection",
-    "Random",
-    "SDMGrad",
-    "Sum",
-    "TrimmedMean",
-    "UPGrad",
-    "UnweightedCosine",
-    "WeightedCosine",
-    "deserialize",
-    "get",
-    "serialize",
-]
-
-_REGISTRY = Registry(
-    "aggregator",
-    Aggregator,
-    [
-        Sum,
-        Mean,
-        Constant,
-        Random,
-        PCGrad,
-        GradVac,
-        MGDA,
-        CAGrad,
-        IMTLG,
-        NashMTL,
-        FairGrad,
-        AlignedMTL,
-        UPGrad,
-        DualProj,
-        ConFIG,
-        Krum,
-        CRMOGM,
-        GradDrop,
-        TrimmedMean,
-        DBMTL,
-        MoCo,
-        MoDo,
-        SDMGrad,
-        ExcessMTL,
-        PCD,
-        Projection,
-        UnweightedCosine,
-        WeightedCosine,
-        Orthogonal,
-    ],
-)
+# An import above is all that makes a method one of the package.
+_CLASSES = public_classes(globals(), Aggregator)
+_REGISTRY = Registry("aggregator", Aggregator, _CLASSES)
+__all__ = ["deserialize", "get", "serialize"]
+__all__ += [cls.__name__ for cls in _CLASSES]
 
 
 def get(identifier: Any) -> Aggregator | None:

@@ -1,16 +1,17 @@
 """Base of the methods that turn T task gradients into one."""
 
-import inspect
-from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
+from keras_mtl.methods.gradient_spec import GradientSpec
 from keras_mtl.methods.method import Method
+from keras_mtl.methods.method import all_finite
 from keras_mtl.methods.method import keep_if
 from keras_mtl.methods.method import values_of
+from keras_mtl.methods.step_info import StepInfo
 from keras_mtl.solvers.absent_tasks import stand_aside
 from keras_mtl.solvers.matrices import Tensor
 from keras_mtl.solvers.matrices import in_units
@@ -19,8 +20,10 @@ from keras_mtl.solvers.matrices import to_gram
 from keras_mtl.solvers.matrices import to_jacobian
 
 GRANULARITIES = ("model", "layer", "variable")
+SEES = ("gram", "gradients", "entries")
 # One gradient a task; `None` where the task does not reach the variable.
 Column = Sequence[Tensor | None]
+ALONE = StepInfo()
 
 
 class Aggregator(Method):
@@ -29,13 +32,31 @@ class Aggregator(Method):
     Subclass it with `weights(gram)`: most methods return a combination of the
     task gradients whose weights depend on their inner products alone. The
     model then computes the T x T Gram matrix, asks for the weights, and never
-    builds the T x n matrix of gradients. A method that needs the gradients
-    themselves overrides `combine(jacobian)` instead, at that cost.
+    builds the T x n matrix of gradients.
 
-    A method may remember. What it remembers of the inner products it makes in
-    `create_group_state` (weights of the step before, target similarities);
-    what has the size of the gradients, in `create_row_state`, and then it also
-    implements `track`.
+    What a method wants beyond that it declares, as attributes of its class:
+
+    - `sees`: `"gram"` (default); `"gradients"`, if it needs the gradients
+      themselves: it implements `combine(jacobian, step)` in place of weights,
+      at that cost; or `"entries"`, if `combine` treats every column of the
+      Jacobian on its own: then it is called variable by variable, with the
+      tasks that reach the variable, and the matrix of all gradients is never
+      built.
+    - `transforms`: whether it implements `transform(gradients, step)`, which
+      puts others in place of the task gradients before inner products are
+      taken: averages, a reference.
+    - `scale_free`: whether inner products may be those of gradients that were
+      divided by a common factor, where float32 does not hold their own. Then
+      the factor changes nothing, or `update` looks at `step.unit`.
+    - `takes_zero_gradients`: whether a task without labels in the batch may
+      appear with its zero gradient. By default it appears as a long gradient
+      orthogonal to all others, so that it takes no part.
+    - `scope`: `"shared"` (default), the variables that two tasks or more
+      reach, or `"all"`.
+
+    A method may remember. What it remembers it makes in `create_state` with
+    `add_state` and `add_slots`, and moves in `update(gram, step)`, which is
+    called once a step.
 
     Args:
         granularity: Over what inner products are taken: `"model"` (all shared
@@ -54,19 +75,14 @@ class Aggregator(Method):
     >>> model.compile("adam", loss=losses, aggregator=EqualNorms())
     """
 
-    # Whether `combine` treats every column of the Jacobian on its own. Then it
-    # is called variable by variable, with the tasks that reach the variable,
-    # and the matrix of all gradients is never built.
-    elementwise = False
-    # Whether `weights` may be handed inner products of gradients that were
-    # divided by a common factor, where float32 does not hold their own. Then
-    # the factor changes nothing, or the method names `unit` and gets it.
+    sees = "gram"
+    transforms = False
     scale_free = False
-    # The variables it acts on: those of two tasks or more, or `"all"`.
+    takes_zero_gradients = False
     scope = "shared"
     # What `granularity` may be.
     granularities: tuple[str, ...] = GRANULARITIES
-    # What to do where a method that tracks rows cannot: for error messages.
+    # What to do where `transform` cannot be had: for error messages.
     forgetting_hint = ""
 
     def __init__(self, granularity: str = "model", name: str | None = None):
@@ -76,22 +92,33 @@ class Aggregator(Method):
                 f"`granularity` must be one of {list(self.granularities)}. "
                 f"Received: granularity={granularity!r}"
             )
-        cls = type(self)
-        if cls.weights is Aggregator.weights and not self.needs_rows:
-            raise TypeError(
-                f"{cls.__name__} must override `weights(self, gram)` (task "
-                "weights [..., T] from inner products [..., T, T]) or, if it "
-                "needs the gradients themselves, `combine(self, jacobian)` "
-                "(one gradient [n] from task gradients [T, n])."
-            )
         self.granularity = granularity
-        self._group_shape: tuple[int, ...] | None = None
-        self._row_shapes: list[tuple[int, ...]] | None = None
+        # What state was made for, and the names of what was made.
+        self._spec: GradientSpec | None = None
+        self._made: list[str] = []
+        self._check_declarations()
 
-    @property
-    def needs_rows(self) -> bool:
-        """Whether the method needs the gradients and not just the Gram."""
-        return type(self).combine is not Aggregator.combine
+    def _check_declarations(self) -> None:
+        """Raises if a hook is overridden that no declaration speaks of."""
+        cls = type(self)
+        own = {
+            hook
+            for hook in ("weights", "update", "combine", "transform")
+            if getattr(cls, hook) is not getattr(Aggregator, hook)
+        }
+        # Where it depends on arguments, it is a property, which knows.
+        if isinstance(cls.sees, str):
+            _check_sees(cls, own)
+        if cls.transforms is False and "transform" in own:
+            raise TypeError(
+                f"{cls.__name__} overrides `transform`, which nobody would "
+                "call. Declare `transforms = True`."
+            )
+        if cls.transforms is True and "transform" not in own:
+            raise TypeError(
+                f"{cls.__name__} declares `transforms = True`, so it must "
+                "override `transform(self, gradients, step)`."
+            )
 
     @property
     def takes_sparse_gradients(self) -> bool:
@@ -100,10 +127,162 @@ class Aggregator(Method):
         They have only the rows that the batch looks up. Inner products and
         sums of them the model takes itself.
         """
-        return not (self.needs_rows or self.tracks_rows)
+        return self.sees == "gram" and not self.transforms
+
+    @property
+    def remembers(self) -> bool:
+        """Whether there is state that was made for tasks and gradients."""
+        return bool(self._made)
+
+    @property
+    def sees_all_groups(self) -> bool:
+        """Whether `update` sees also the groups that share nothing.
+
+        Their Gram matrices are zero. It does where there is state beside
+        slots, of its own or of a method that it uses: it may have a place for
+        each group.
+        """
+        parts = (m for m in self.methods if isinstance(m, Aggregator))
+        return not self._slots.issuperset(self._made) or any(
+            part.sees_all_groups for part in parts
+        )
+
+    # -- life ----------------------------------------------------------------
+
+    def build(
+        self, spec: GradientSpec | Sequence[str], replace: bool = False
+    ) -> None:
+        """Makes the state, once; the model calls it.
+
+        Args:
+            spec: The `GradientSpec` of the model. Or names of the tasks alone,
+                in the order of `loss`: outside of a model, state is then made
+                by the first call.
+            replace: Whether to begin anew if there is state for other
+                gradients, as where layers were frozen or thawed.
+
+        Raises:
+            ValueError: If the method serves other tasks, or has state for
+                other gradients.
+        """
+        if not isinstance(spec, GradientSpec):
+            self._take_tasks(tuple(spec))
+            return
+        if spec.task_names is not None:
+            self._take_tasks(tuple(spec.task_names))
+        shapes = None
+        if self.transforms and spec.shapes is not None:
+            shapes = tuple(tuple(shape) for shape in spec.shapes)
+        spec = GradientSpec(
+            spec.num_tasks, tuple(spec.group_shape), shapes, self.task_names
+        )
+        if self._spec is None or self._spec[:3] != spec[:3]:
+            self._make_state(spec, replace)
+
+    def _take_tasks(self, task_names: tuple[str, ...]) -> None:
+        if self._task_names == task_names:
+            return
+        self._refuse_other_tasks(task_names)
+        self.check_tasks(task_names)
+        self._task_names = task_names
+
+    def _make_state(self, spec: GradientSpec, replace: bool) -> None:
+        if self._made and not (replace or self._lacks_shapes(spec)):
+            raise ValueError(
+                f"This {type(self).__name__} remembers something of other "
+                f"gradients: {_described(self._spec)}. Make a new instance for "
+                f"each model or granularity. Received: {_described(spec)}"
+            )
+        with self._making():
+            for name in self._made:
+                del self._held[name]
+                self._slots.discard(name)
+            kept = set(self._held)
+            self.create_state(spec)
+        self._made = [name for name in self._held if name not in kept]
+        self._spec = spec
+
+    def _lacks_shapes(self, spec: GradientSpec) -> bool:
+        """Whether state was made for Gram matrices before there were others."""
+        return self._spec.shapes is None and self._spec[:2] == spec[:2]
+
+    def build_for(self, gram: Tensor) -> None:
+        """Makes the state for Gram matrices such as this, outside of a model.
+
+        A method that reads its state begins `weights` and `update` with it.
+
+        Args:
+            gram: Float tensor or NumPy array `[..., T, T]`.
+
+        Raises:
+            ValueError: If there is state for other Gram matrices.
+        """
+        gram = to_gram(gram)
+        shapes = None if self._spec is None else self._spec.shapes
+        self.build(GradientSpec(gram.shape[-1], gram.shape[:-2], shapes))
+
+    def check_tasks(self, task_names: tuple[str, ...]) -> None:
+        """Hook for subclasses: raises if arguments do not fit the tasks."""
+        del task_names
+
+    def create_state(self, spec: GradientSpec) -> None:
+        """Hook for subclasses: makes all state, by `add_state` and its like.
+
+        Args:
+            spec: Number and names of the tasks; leading axes `group_shape` of
+                the Gram matrices, which state of theirs has, too; and shapes
+                of the variables for methods that transform their gradients.
+        """
+        del spec
+
+    def add_slots(
+        self,
+        name: str,
+        shapes: Sequence[tuple[int, ...]] | None,
+        rows: int | None = None,
+    ) -> list[keras.Variable]:
+        """Makes zeros like the gradients of each variable.
+
+        Args:
+            name: What precedes their places in their names: `"averages"` makes
+                `"averages.0"`, `"averages.1"`, ...
+            shapes: Of the variables: `spec.shapes`.
+            rows: So many for each variable, as a leading axis; None for one
+                without.
+        """
+        lead = () if rows is None else (rows,)
+        slots = []
+        for index, shape in enumerate(shapes or ()):
+            self._slots.add(f"{name}.{index}")
+            slots.append(self.add_state(f"{name}.{index}", (*lead, *shape)))
+        return slots
+
+    # -- one step ------------------------------------------------------------
+
+    def transform(
+        self, gradients: Sequence[Column], step: StepInfo
+    ) -> list[Column]:
+        """Hook: from task gradients to the rows whose inner products count.
+
+        Called once in every step of a method that says `transforms = True`.
+        The rows may be others than the gradients, and more: `update` then sees
+        the inner products of them all and returns a weight for each.
+
+        Args:
+            gradients: For each variable its T task gradients, float32; `None`
+                where a task does not reach it, and nothing but `None` where
+                less than two do.
+            step: Losses, and who is present.
+
+        Returns:
+            For each variable its R >= T rows, those of the tasks first.
+        """
+        raise NotImplementedError
 
     def weights(self, gram: Tensor) -> Tensor:
         """Task weights from the inner products of the task gradients.
+
+        It may read what the method remembers, and moves nothing.
 
         Args:
             gram: Float tensor or NumPy array `[..., T, T]`, the inner products
@@ -113,25 +292,53 @@ class Aggregator(Method):
         Returns:
             Float tensor `[..., T]`; the update is the sum of the task
             gradients times these.
-
-        A subclass may name two more arguments, and the model passes them:
-        `losses`, the losses `[T]` of the tasks, and `present`, booleans `[T]`
-        that are false for a task without labels in the batch, or `None`.
-        Without `present` such a task appears as a long gradient orthogonal to
-        all others, so that it takes no part.
-
-        If the class says `scale_free = True`, the inner products may be those
-        of gradients divided by a common factor, one for each problem, where
-        float32 does not hold the gradients' own: weights that depend on the
-        factor ask for it as `unit`, a float tensor `[...]`, or `None` for one.
         """
+        hint = "" if self.sees == "gram" else ": it works on the gradients"
         raise NotImplementedError(
-            f"{type(self).__name__} has no task weights: it works on the "
-            "gradients themselves. Call `combine(jacobian)`."
+            f"{type(self).__name__} has no task weights{hint}. Call the "
+            "aggregator itself: `aggregator(jacobian)`."
         )
 
-    def combine(self, jacobian: Tensor, losses: Tensor | None = None) -> Tensor:
-        """One gradient from the task gradients.
+    def update(self, gram: Tensor, step: StepInfo = ALONE) -> Tensor:
+        """Task weights of one step; called once in each.
+
+        Override it to look at more than inner products, or to remember. The
+        default hides tasks without labels, as `takes_zero_gradients` says, and
+        calls `weights`.
+
+        Args:
+            gram: Float tensor `[..., R, R]`, the inner products of the rows
+                that `transform` returned; of the T task gradients without it.
+            step: Losses, who is present, and the unit of the gradients.
+
+        Returns:
+            Float tensor `[..., R]`.
+        """
+        if step.present is not None and not self.takes_zero_gradients:
+            gram = stand_aside(gram, step.present)
+        return self.weights(gram)
+
+    def combine(self, jacobian: Tensor, step: StepInfo = ALONE) -> Tensor:
+        """Hook: one gradient from the gradients themselves.
+
+        For methods that see `"gradients"` or `"entries"`.
+
+        Args:
+            jacobian: Float tensor `[T, n]`, a task a row.
+            step: Losses, who is present, and which tasks the rows belong to.
+
+        Returns:
+            Float tensor `[n]`.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} works on inner products. Call the "
+            "aggregator itself: `aggregator(jacobian)`."
+        )
+
+    def __call__(
+        self, jacobian: Tensor, losses: Tensor | None = None
+    ) -> Tensor:
+        """One gradient from task gradients, outside of a model.
 
         A method that remembers takes it as the next step of one sequence.
 
@@ -142,177 +349,67 @@ class Aggregator(Method):
 
         Returns:
             Float tensor `[n]`.
-
-        A subclass that overrides it may leave `losses` out. If it names
-        `losses`, the model passes those of the tasks in the rows.
         """
         jacobian = to_jacobian(jacobian)
         num_tasks, size = jacobian.shape
-        weights = self.weights
-        if self.tracks_rows:
-            self.build_rows([(size,)], num_tasks)
-            variables = list(self.variables)
-            held = values_of(variables)
-            columns = self.track([ops.unstack(jacobian)], losses=losses)
-            jacobian = ops.stack(columns[0])
-            weights = self.tracked_weights
+        self.build(GradientSpec(num_tasks, (), ((size,),), self.task_names))
+        variables = self.variables
+        before = values_of(variables)
+        step = StepInfo(losses=losses, task_names=self.task_names)
+        if self.transforms:
+            rows = self.transform([ops.unstack(jacobian, num_tasks)], step)[0]
+            jacobian = ops.stack(rows)
+        if self.sees == "gram":
+            update = self._weighted(jacobian, step)
+        else:
+            update = self.combine(jacobian, step)
+        if variables:
+            # In a model the trainer does so. Here state would stay NaN.
+            taken = ops.all(ops.isfinite(update))
+            keep_if(
+                ops.logical_and(taken, all_finite(variables)), variables, before
+            )
+        return update
+
+    def _weighted(self, jacobian: Tensor, step: StepInfo) -> Tensor:
         gram, unit = _scaled_gram(jacobian)
         if not self.scale_free:
             gram, unit = in_units(gram, unit), None
-        factors = call_weights(weights, gram, losses, unit=unit)
-        update = ops.matmul(ops.cast(factors, jacobian.dtype), jacobian)
-        if self.tracks_rows:
-            # In a model the trainer does so. Here state would stay NaN.
-            keep_if(ops.all(ops.isfinite(update)), variables, held)
-        return update
-
-    def forget_others(
-        self,
-        shapes: Sequence[tuple[int, ...]],
-        group_shape: Sequence[int],
-        num_tasks: int,
-    ) -> None:
-        """Drops what is remembered of other variables than these.
-
-        The model calls it when it is compiled anew, maybe with layers frozen
-        or thawed.
-
-        Args:
-            shapes, num_tasks: As for `build_rows`.
-            group_shape: As for `build_groups`.
-        """
-        if self._row_shapes != [tuple(shape) for shape in shapes]:
-            self._row_shapes = None
-        if self._group_shape != (*group_shape, num_tasks):
-            self._group_shape = None
-        for part in vars(self).values():
-            if isinstance(part, Aggregator):
-                part.forget_others(shapes, group_shape, num_tasks)
-
-    # -- memory of the inner products -----------------------------------------
-
-    @property
-    def has_group_state(self) -> bool:
-        """Whether the method remembers something of each Gram matrix."""
-        return (
-            type(self).create_group_state is not Aggregator.create_group_state
-        )
-
-    def build_groups(self, group_shape: Sequence[int], num_tasks: int) -> None:
-        """Makes the state that belongs to Gram matrices, once.
-
-        The model calls it with the number of layers or variables. Without a
-        model, `weights` calls it with the leading axes of its first argument.
-
-        Args:
-            group_shape: Leading axes of the Gram matrices.
-            num_tasks: Number of tasks T.
-
-        Raises:
-            ValueError: If state for other Gram matrices exists.
-        """
-        if not self.has_group_state:
-            return
-        group_shape = (*group_shape, num_tasks)
-        if self._group_shape is None:
-            self.create_group_state(group_shape[:-1], num_tasks)
-            self._group_shape = group_shape
-        elif self._group_shape != group_shape:
-            raise ValueError(
-                f"This {type(self).__name__} remembers something of Gram "
-                f"matrices of shape {_square(self._group_shape)}, of another "
-                "model or granularity. Make a new instance for each. Received: "
-                f"matrices of shape {_square(group_shape)}"
-            )
-
-    def create_group_state(
-        self, group_shape: tuple[int, ...], num_tasks: int
-    ) -> None:
-        """Hook for subclasses: makes state for each Gram matrix.
-
-        `weights` then starts with `self.build_groups(gram.shape[:-2], T)`, and
-        its `gram` always has the leading axes `group_shape`.
-        """
-
-    # -- memory of the gradients ----------------------------------------------
-
-    @property
-    def tracks_rows(self) -> bool:
-        """Whether the method remembers gradients from step to step."""
-        return type(self).track is not Aggregator.track
-
-    def build_rows(
-        self, shapes: Sequence[tuple[int, ...]], num_tasks: int
-    ) -> None:
-        """Makes the state that has the size of the gradients, once.
-
-        Args:
-            shapes: Shapes of the variables.
-            num_tasks: Number of tasks T.
-
-        Raises:
-            ValueError: If state for other shapes exists.
-        """
-        if not self.tracks_rows:
-            return
-        shapes = [tuple(shape) for shape in shapes]
-        if self._row_shapes is None:
-            self.create_row_state(shapes, num_tasks)
-            self._row_shapes = shapes
-        elif self._row_shapes != shapes:
-            raise ValueError(
-                f"This {type(self).__name__} remembers gradients of other "
-                f"variables, of shapes {self._row_shapes}. Make a new instance "
-                f"for each model. Received: shapes={shapes}"
-            )
-
-    def create_row_state(
-        self, shapes: list[tuple[int, ...]], num_tasks: int
-    ) -> None:
-        """Hook for subclasses: makes state for each variable."""
-
-    def track(
-        self,
-        columns: Sequence[Column],
-        losses: Tensor | None,
-        present: Tensor | None = None,
-    ) -> list[Column]:
-        """Hook for subclasses: from task gradients to the rows to combine.
-
-        Called once in every step, before inner products are taken. The rows
-        may be others than the gradients, and more: `tracked_weights` sees the
-        inner products of them all and returns a weight for each.
-
-        It need not look for gradients that are not finite: what it remembers
-        of a step that is skipped is undone.
-
-        Args:
-            columns: For each variable of `build_rows` its T task gradients,
-                float32; `None` where a task does not reach it, and nothing but
-                `None` where less than two do.
-            losses: Float tensor `[T]`, the losses of the tasks; `None` where
-                the caller has none.
-            present: Boolean tensor `[T]`, false for a task without labels in
-                this batch; `None` if all have some.
-
-        Returns:
-            For each variable its R >= T rows, those of the tasks first.
-        """
-        raise NotImplementedError
-
-    def tracked_weights(self, gram: Tensor) -> Tensor:
-        """Weights of the rows that `track` returned.
-
-        Args:
-            gram: Float tensor `[..., R, R]`.
-
-        Returns:
-            Float tensor `[..., R]`.
-        """
-        return self.weights(gram)
+        factors = self.update(gram, step._replace(unit=unit))
+        return ops.matmul(ops.cast(factors, jacobian.dtype), jacobian)
 
     def get_config(self) -> dict[str, Any]:
         return {"granularity": self.granularity, **super().get_config()}
+
+
+def _check_sees(cls: type[Aggregator], own: set[str]) -> None:
+    """Raises unless the hooks are those of what a method sees."""
+    if cls.sees not in SEES:
+        raise ValueError(
+            f"`{cls.__name__}.sees` must be one of {list(SEES)}. Received: "
+            f"sees={cls.sees!r}"
+        )
+    if cls.sees != "gram":
+        if "combine" not in own:
+            raise TypeError(
+                f"{cls.__name__} declares `sees = {cls.sees!r}`, so it must "
+                "override `combine(self, jacobian, step)`."
+            )
+        return
+    if "combine" in own:
+        raise TypeError(
+            f"{cls.__name__} overrides `combine`, which nobody would call. "
+            'Declare `sees = "gradients"`, or `sees = "entries"` if it treats '
+            "every column of the Jacobian on its own."
+        )
+    if not own & {"weights", "update"}:
+        raise TypeError(
+            f"{cls.__name__} must override `weights(self, gram)` (task weights "
+            "[..., T] from inner products [..., T, T]) or, if it needs the "
+            'gradients themselves, declare `sees = "gradients"` and override '
+            "`combine(self, jacobian, step)` (one gradient [n] from task "
+            "gradients [T, n])."
+        )
 
 
 def _scaled_gram(jacobian: Tensor) -> tuple[Tensor, Tensor]:
@@ -324,36 +421,9 @@ def _scaled_gram(jacobian: Tensor) -> tuple[Tensor, Tensor]:
     return to_gram(ops.matmul(rows, ops.transpose(rows))), unit
 
 
-def call_weights(
-    weights: Callable[..., Tensor],
-    gram: Tensor,
-    losses: Tensor | None = None,
-    present: Tensor | None = None,
-    unit: Tensor | None = None,
-) -> Tensor:
-    """Calls `weights` or `tracked_weights` with the arguments that it names.
-
-    Where it does not ask who is present, absent tasks stand aside.
-
-    Args:
-        weights: The method.
-        gram: Float tensor `[..., T, T]`.
-        losses: Float tensor `[T]`, or None.
-        present: Boolean tensor `[T]`, or None.
-        unit: Float tensor `[...]`, what the gradients were divided by before
-            inner products were taken; None for one. For methods that are
-            `scale_free`.
-    """
-    wanted = inspect.signature(weights).parameters
-    kwargs = {"losses": losses} if "losses" in wanted else {}
-    if "unit" in wanted:
-        kwargs["unit"] = unit
-    if "present" in wanted:
-        kwargs["present"] = present
-    elif present is not None:
-        gram = stand_aside(gram, present)
-    return weights(gram, **kwargs)
-
-
-def _square(shape: tuple[int, ...]) -> tuple[int, ...]:
-    return (*shape, shape[-1])
+def _described(spec: GradientSpec) -> str:
+    square = (*spec.group_shape, spec.num_tasks, spec.num_tasks)
+    text = f"Gram matrices of shape {square}"
+    if spec.shapes:
+        text += f" of variables of shapes {list(spec.shapes)}"
+    return text

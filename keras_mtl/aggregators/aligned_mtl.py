@@ -62,6 +62,7 @@ class AlignedMTL(PreferenceAggregator):
     """
 
     scale_free = True
+    takes_zero_gradients = True
 
     def __init__(
         self,
@@ -80,18 +81,15 @@ class AlignedMTL(PreferenceAggregator):
             )
         self.scale_mode = scale_mode
 
-    def weights(self, gram: Tensor, present: Tensor | None = None) -> Tensor:
+    def weights(self, gram: Tensor) -> Tensor:
         """Task weights.
 
         Args:
             gram: Float tensor or NumPy array `[..., T, T]`.
-            present: Unused: the zero gradients of tasks without labels take no
-                part.
 
         Returns:
             Float tensor `[..., T]`.
         """
-        del present
         gram = normalize(to_gram(gram))
         preference = self.preference_of(gram, default=1.0)
         values, vectors = symmetric_eigen(gram)

@@ -51,6 +51,7 @@ class CAGrad(Aggregator):
     """
 
     scale_free = True
+    takes_zero_gradients = True
 
     def __init__(
         self,
@@ -61,18 +62,15 @@ class CAGrad(Aggregator):
         super().__init__(granularity=granularity, name=name)
         self.c = number_from_zero("c", c)
 
-    def weights(self, gram: Tensor, present: Tensor | None = None) -> Tensor:
+    def weights(self, gram: Tensor) -> Tensor:
         """Task weights.
 
         Args:
             gram: Float tensor or NumPy array `[..., T, T]`.
-            present: Unused: the zero gradients of tasks without labels count in
-                the mean only.
 
         Returns:
             Float tensor `[..., T]`, each at least 1 / T.
         """
-        del present
         return conflict_averse_weights(to_gram(gram), self.c)
 
     def get_config(self) -> dict[str, Any]:

@@ -52,19 +52,17 @@ class ConFIG(PreferenceAggregator):
     """
 
     scale_free = True
+    takes_zero_gradients = True
 
-    def weights(self, gram: Tensor, present: Tensor | None = None) -> Tensor:
+    def weights(self, gram: Tensor) -> Tensor:
         """Task weights.
 
         Args:
             gram: Float tensor or NumPy array `[..., T, T]`.
-            present: Unused: the zero gradients of tasks without labels take no
-                part.
 
         Returns:
             Float tensor `[..., T]`.
         """
-        del present
         gram = normalize(to_gram(gram))
         preference = self.preference_of(gram, default=1.0)
         cosines, lengths = to_cosines(gram)

@@ -42,7 +42,7 @@ class Constant(Aggregator):
         super().__init__(granularity=granularity, name=name)
         self.constants = _numbers(weights)
 
-    def create_state(self, task_names: tuple[str, ...]) -> None:
+    def check_tasks(self, task_names: tuple[str, ...]) -> None:
         """Checks that there is a weight for each task."""
         self._check_number(len(task_names))
 

@@ -5,10 +5,11 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_mtl.aggregators import slots
+from keras_mtl.aggregators.aggregator import ALONE
 from keras_mtl.aggregators.aggregator import Aggregator
-from keras_mtl.aggregators.aggregator import call_weights
+from keras_mtl.methods.gradient_spec import GradientSpec
 from keras_mtl.methods.registry import serialize_method
+from keras_mtl.methods.step_info import StepInfo
 from keras_mtl.solvers.matrices import Tensor
 from keras_mtl.solvers.matrices import to_gram
 from keras_mtl.utils.argument_validation import number_to_one
@@ -29,8 +30,7 @@ class CRMOGM(Aggregator):
     the other method: weights that sum to one still do. Its guarantees hold
     only on the average: the update may conflict with a gradient of this step.
 
-    The weight of a task without labels in the batch stays as it is, and all of
-    them do in a step whose gradients are not finite.
+    The weight of a task without labels in the batch stays as it is.
 
     Args:
         aggregator: The other method, an `Aggregator` or its name; one that
@@ -44,9 +44,9 @@ class CRMOGM(Aggregator):
     Example:
 
     >>> smooth = keras_mtl.aggregators.CRMOGM("mgda", decay=0.5)
-    >>> smooth.weights([[1., 0.], [0., 1.]])
+    >>> smooth.update([[1., 0.], [0., 1.]])
     [0.5 0.5]
-    >>> smooth.weights([[1., 0.], [0., 4.]])
+    >>> smooth.update([[1., 0.], [0., 4.]])
     [0.65 0.35]
 
     Reference:
@@ -62,70 +62,68 @@ class CRMOGM(Aggregator):
         decay: float = 0.9,
         name: str | None = None,
     ):
-        inner = _get(aggregator)
+        inner = rule_of(aggregator)
         super().__init__(granularity=inner.granularity, name=name)
-        self.aggregator = inner
+        self.aggregator = self.add_method("aggregator", inner)
         self.decay = number_to_one("decay", decay, one=False)
-        self.averages: keras.Variable | None = None
-        self.seen: keras.Variable | None = None
 
     @property
     def scale_free(self) -> bool:
         """Whether the other method is."""
         return self.aggregator.scale_free
 
-    def create_state(self, task_names: tuple[str, ...]) -> None:
+    @property
+    def scope(self) -> str:
+        """That of the other method."""
+        return self.aggregator.scope
+
+    def check_tasks(self, task_names: tuple[str, ...]) -> None:
         """Tells the other method the tasks."""
         self.aggregator.build(task_names)
 
-    def create_group_state(
-        self, group_shape: tuple[int, ...], num_tasks: int
-    ) -> None:
+    def create_state(self, spec: GradientSpec) -> None:
         """Makes the averages `[..., T]`, and what the other method needs."""
-        self.aggregator.build_groups(group_shape, num_tasks)
-        shape = (*group_shape, num_tasks)
-        self.averages = slots.make_state("averages", shape)
-        self.seen = slots.make_state("seen", shape)
+        self.aggregator.build(spec, replace=True)
+        shape = (*spec.group_shape, spec.num_tasks)
+        self.averages = self.add_state("averages", shape)
+        self.seen = self.add_state("seen", shape)
 
-    def weights(
-        self,
-        gram: Tensor,
-        losses: Tensor | None = None,
-        present: Tensor | None = None,
-        unit: Tensor | None = None,
-    ) -> Tensor:
-        """Task weights; each call is a step of the average.
+    def weights(self, gram: Tensor) -> Tensor:
+        """What a step with these inner products would give; it takes none.
 
         Args:
             gram: Float tensor or NumPy array `[..., T, T]`.
-            losses: Float tensor or NumPy array `[T]`, for methods that look at
-                them.
-            present: Booleans `[T]`, false for a task without labels in the
-                batch; None if all have some.
-            unit: Float tensor `[...]`, what the gradients were divided by
-                before inner products were taken; None for one.
 
         Returns:
             Float tensor `[..., T]`.
         """
         gram = to_gram(gram)
-        self.build_groups(gram.shape[:-2], gram.shape[-1])
-        new = ops.convert_to_tensor(
-            call_weights(self.aggregator.weights, gram, losses, present, unit)
-        )
+        self.build_for(gram)
+        return self._averaged(self.aggregator.weights(gram), None)
+
+    def update(self, gram: Tensor, step: StepInfo = ALONE) -> Tensor:
+        gram = to_gram(gram)
+        self.build_for(gram)
+        new = self.aggregator.update(gram, step)
+        average = self._averaged(new, step.present)
+        moves = True if step.present is None else step.present
+        old = ops.convert_to_tensor(self.averages)
+        stored = ops.cast(average, self.averages.dtype)
+        self.averages.assign(ops.where(moves, stored, old))
+        seen = ops.logical_or(self.seen > 0.5, moves)
+        self.seen.assign(ops.cast(seen, self.seen.dtype))
+        return average
+
+    def _averaged(self, new: Tensor, present: Tensor | None) -> Tensor:
+        """The averages after a step; those of absent tasks stay."""
+        new = ops.convert_to_tensor(new)
         old = ops.cast(self.averages, new.dtype)
         seen = self.seen > 0.5
         average = self.decay * old + (1 - self.decay) * new
         average = ops.where(seen, average, new)
-        moves = ops.all(ops.isfinite(new))
-        if present is not None:
-            here = ops.cast(present, "bool")
-            average = ops.where(seen & ~here, old, average)
-            moves = moves & here
-        stored = ops.where(moves, average, old)
-        self.averages.assign(ops.cast(stored, self.averages.dtype))
-        self.seen.assign(ops.cast(seen | moves, self.seen.dtype))
-        return average
+        if present is None:
+            return average
+        return ops.where(seen & ~ops.cast(present, "bool"), old, average)
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
@@ -134,7 +132,12 @@ class CRMOGM(Aggregator):
         return {"aggregator": inner, "decay": self.decay, **config}
 
 
-def _get(identifier: Any) -> Aggregator:
+def rule_of(identifier: Any) -> Aggregator:
+    """The method that a user named, if inner products are all it needs.
+
+    Raises:
+        ValueError: If it is none, or works on the gradients themselves.
+    """
     # The package that knows all names imports this module.
     from keras_mtl import aggregators
 
@@ -144,9 +147,9 @@ def _get(identifier: Any) -> Aggregator:
             "`aggregator` must be an Aggregator or its name. Received: "
             "aggregator=None"
         )
-    if aggregator.needs_rows or aggregator.tracks_rows:
-        needs = "remembers" if aggregator.tracks_rows else "works on"
-        hint = aggregator.forgetting_hint if aggregator.tracks_rows else ""
+    if aggregator.sees != "gram" or aggregator.transforms:
+        needs = "remembers" if aggregator.transforms else "works on"
+        hint = aggregator.forgetting_hint if aggregator.transforms else ""
         raise ValueError(
             "`aggregator` must be a method that computes task weights from "
             f"inner products alone; {type(aggregator).__name__} {needs} the "

@@ -7,8 +7,11 @@ import keras
 from keras import ops
 
 from keras_mtl.aggregators import slots
+from keras_mtl.aggregators.aggregator import ALONE
 from keras_mtl.aggregators.aggregator import Aggregator
 from keras_mtl.aggregators.aggregator import Column
+from keras_mtl.methods.gradient_spec import GradientSpec
+from keras_mtl.methods.step_info import StepInfo
 from keras_mtl.solvers.matrices import Tensor
 from keras_mtl.solvers.matrices import diagonal
 from keras_mtl.solvers.matrices import divisor
@@ -77,71 +80,60 @@ class DBMTL(Aggregator):
         # At 1 no gradient would ever count.
         self.beta = number_to_one("beta", beta, one=False)
         self.beta_sigma = number_from_zero("beta_sigma", beta_sigma)
-        self.averages: list[keras.Variable] = []
 
     @property
-    def tracks_rows(self) -> bool:
-        """Whether there are averages, which are state."""
+    def transforms(self) -> bool:
+        """Whether there are averages, in place of the gradients."""
         return self.beta > 0
 
-    def create_row_state(
-        self, shapes: list[tuple[int, ...]], num_tasks: int
-    ) -> None:
+    def create_state(self, spec: GradientSpec) -> None:
         """Makes the averages, and counts of the steps they have seen."""
-        self.averages = slots.make_slots("average", shapes, num_tasks)
-        self.steps = slots.make_state("steps", (num_tasks,))
+        if self.transforms:
+            self.averages = self.add_slots(
+                "averages", spec.shapes, spec.num_tasks
+            )
+            self.steps = self.add_state("steps", (spec.num_tasks,))
 
-    def track(
-        self,
-        columns: Sequence[Column],
-        losses: Tensor | None,
-        present: Tensor | None = None,
+    def transform(
+        self, gradients: Sequence[Column], step: StepInfo
     ) -> list[Column]:
         """Moves the averages, and puts them in place of the gradients."""
-        learning = slots.taking_part(present, len(columns[0]))
+        learning = slots.taking_part(step.present, len(gradients[0]))
         steps = self.steps + ops.cast(learning, "float32")
         keep = self.beta / ops.maximum(steps, 1.0) ** self.beta_sigma
-        factors = (1.0 - keep) / _sizes(losses, "float32")
-        tracked = []
-        for slot, column in zip(self.averages, columns):
-            held = slots.held_rows(slot, column)
-            rows = [
-                None
-                if g is None
-                else keep[t] * held[t] + factors[t] * ops.cast(g, slot.dtype)
-                for t, g in enumerate(column)
-            ]
-            slots.store_rows(slot, rows, learning)
-            tracked.append(rows)
+        gain = (1.0 - keep) / _sizes(step.losses, "float32")
         self.steps.assign(steps)
-        return tracked
+        return slots.move_averages(
+            self.averages,
+            gradients,
+            lambda t, held, g: keep[t] * held + gain[t] * g,
+            learning,
+        )
 
-    def weights(
-        self,
-        gram: Tensor,
-        losses: Tensor | None = None,
-        present: Tensor | None = None,
-    ) -> Tensor:
-        """Task weights without averages, as with `beta=0`.
+    def weights(self, gram: Tensor, losses: Tensor | None = None) -> Tensor:
+        """Task weights.
 
         Args:
             gram: Float tensor or NumPy array `[..., T, T]`.
             losses: Float tensor or NumPy array `[T]`, the losses of the tasks
-                without `loss_weights`.
-            present: Booleans `[T]`, false for a task without labels in this
-                batch; None if all have some.
+                without `loss_weights`. None says that the inner products are
+                those of the averages, which are of log losses already.
 
         Returns:
             Float tensor `[..., T]`, nonnegative.
         """
         gram = to_gram(gram)
-        return _equal_lengths(gram, _sizes(losses, gram.dtype), present)
+        sizes = ops.ones_like(diagonal(gram))
+        if losses is not None or not self.transforms:
+            sizes = _sizes(losses, gram.dtype)
+        return _equal_lengths(gram, sizes, None)
 
-    def tracked_weights(
-        self, gram: Tensor, present: Tensor | None = None
-    ) -> Tensor:
+    def update(self, gram: Tensor, step: StepInfo = ALONE) -> Tensor:
         gram = to_gram(gram)
-        return _equal_lengths(gram, ops.ones_like(diagonal(gram)), present)
+        sizes = ops.ones_like(diagonal(gram))
+        if not self.transforms:
+            sizes = _sizes(step.losses, gram.dtype)
+        return _equal_lengths(gram, sizes, step.present)
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -156,7 +148,7 @@ def _sizes(losses: Tensor | None, dtype: str) -> Tensor:
     if losses is None:
         raise ValueError(
             "DBMTL divides by the losses: call `weights(gram, losses)` or "
-            "`combine(jacobian, losses)`. Received: losses=None"
+            "`aggregator(jacobian, losses)`. Received: losses=None"
         )
     return ops.abs(ops.cast(ops.convert_to_tensor(losses), dtype)) + 1e-8
 

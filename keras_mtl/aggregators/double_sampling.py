@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 
-import keras
 from keras import ops
 
 from keras_mtl.aggregators import slots
+from keras_mtl.aggregators.aggregator import ALONE
 from keras_mtl.aggregators.aggregator import Aggregator
 from keras_mtl.aggregators.aggregator import Column
+from keras_mtl.methods.gradient_spec import GradientSpec
+from keras_mtl.methods.step_info import StepInfo
 from keras_mtl.solvers.matrices import Tensor
 from keras_mtl.solvers.matrices import diagonal
 from keras_mtl.solvers.matrices import to_gram
@@ -46,11 +48,8 @@ class DoubleSampling(Aggregator):
         name: Name of the method.
     """
 
+    transforms = True
     forgetting_hint = "Use `MGDA`, which needs one batch."
-
-    def __init__(self, granularity: str = "model", name: str | None = None):
-        super().__init__(granularity=granularity, name=name)
-        self.previous: list[keras.Variable] = []
 
     def moved_weights(
         self, held: Tensor, products: Tensor, norms: Tensor, learning: Tensor
@@ -77,69 +76,63 @@ class DoubleSampling(Aggregator):
         """Hook for subclasses: weights `[..., T]` of the update."""
         return held
 
-    def create_row_state(
-        self, shapes: list[tuple[int, ...]], num_tasks: int
-    ) -> None:
-        """Makes room for the last gradients, and counts how many there were."""
-        self.previous = slots.make_slots("previous", shapes, num_tasks)
-        self.steps = slots.make_state("steps", (num_tasks,))
-
-    def create_group_state(
-        self, group_shape: tuple[int, ...], num_tasks: int
-    ) -> None:
-        """Makes the weights."""
-        self.task_weights = slots.make_state(
-            "task_weights", (*group_shape, num_tasks), 1 / num_tasks
+    def create_state(self, spec: GradientSpec) -> None:
+        """Makes weights, and room for the last gradients and their count."""
+        num_tasks = spec.num_tasks
+        self.previous = self.add_slots("previous", spec.shapes, num_tasks)
+        self.steps = self.add_state("steps", (num_tasks,))
+        self.task_weights = self.add_state(
+            "task_weights", (*spec.group_shape, num_tasks), 1 / num_tasks
         )
 
-    def track(
-        self,
-        columns: Sequence[Column],
-        losses: Tensor | None,
-        present: Tensor | None = None,
+    def transform(
+        self, gradients: Sequence[Column], step: StepInfo
     ) -> list[Column]:
         """Appends the gradients of the step before, and keeps these."""
-        del losses
-        learning = slots.taking_part(present, len(columns[0]))
-        tracked = []
-        for slot, column in zip(self.previous, columns):
-            gradients = [
+        learning = slots.taking_part(step.present, len(gradients[0]))
+        rows = []
+        for slot, column in zip(self.previous, gradients, strict=True):
+            column = [
                 None if g is None else ops.cast(g, slot.dtype) for g in column
             ]
-            tracked.append([*gradients, *slots.held_rows(slot, column)])
-            slots.store_rows(slot, gradients, learning)
+            rows.append([*column, *slots.held_rows(slot, column)])
+            slots.store_rows(slot, column, learning)
         self.steps.assign(self.steps + ops.cast(learning, "float32"))
-        return tracked
+        return rows
 
-    def weights(self, gram: Tensor, present: Tensor | None = None) -> Tensor:
-        """Task weights where gradients have no noise; each call is a step.
-
-        One Gram matrix of full-batch gradients takes the place of the products
-        of two batches. Of the gradients of a batch it is biased: training does
-        not come here.
+    def weights(self, gram: Tensor) -> Tensor:
+        """The weights of the next update, whatever its gradients are.
 
         Args:
             gram: Float tensor or NumPy array `[..., T, T]`.
-            present: Booleans `[T]`, false for a task without labels in this
-                batch; None if all have some.
 
         Returns:
-            Float tensor `[..., T]`: the weights before they move.
+            Float tensor `[..., T]`.
         """
         gram = to_gram(gram)
-        present = slots.taking_part(present, gram.shape[-1])
-        norms = ops.sqrt(diagonal(gram))
-        return self._step(gram, gram, norms, present, present)
+        self.build_for(gram)
+        everyone = slots.taking_part(None, gram.shape[-1])
+        return self._update_weights(gram, everyone)
 
-    def tracked_weights(
-        self, gram: Tensor, present: Tensor | None = None
-    ) -> Tensor:
-        """Weights of the gradients, and zeros for those of the step before."""
+    def update(self, gram: Tensor, step: StepInfo = ALONE) -> Tensor:
+        """Weights of the gradients, and zeros for those of the step before.
+
+        Outside of a model it also takes one Gram matrix of full-batch
+        gradients, which have no noise, in the place of the products of two
+        batches: `[..., T, T]`. Of the gradients of a batch it is biased.
+        """
         gram = to_gram(gram)
-        num_tasks = gram.shape[-1] // 2
-        present = slots.taking_part(present, num_tasks)
+        if self._spec is None:
+            self.build_for(gram)
+        num_tasks = self.task_weights.shape[-1]
+        present = slots.taking_part(step.present, num_tasks)
+        if gram.shape[-1] == num_tasks:
+            self.build_for(gram)
+            return self._moved(
+                gram, gram, ops.sqrt(diagonal(gram)), present, present
+            )
         norms = ops.sqrt(ops.sqrt(diagonal(gram)))
-        weights = self._step(
+        weights = self._moved(
             gram,
             gram[..., num_tasks:, :num_tasks],
             norms[..., :num_tasks] * norms[..., num_tasks:],
@@ -149,7 +142,7 @@ class DoubleSampling(Aggregator):
         )
         return ops.concatenate([weights, ops.zeros_like(weights)], axis=-1)
 
-    def _step(
+    def _moved(
         self,
         gram: Tensor,
         products: Tensor,
@@ -157,9 +150,14 @@ class DoubleSampling(Aggregator):
         present: Tensor,
         learning: Tensor,
     ) -> Tensor:
-        self.build_groups(gram.shape[:-2], norms.shape[-1])
+        """Moves the weights, and returns those from before for the update."""
+        weights = self._update_weights(gram, present)
         held = ops.cast(self.task_weights, gram.dtype)
         moved = self.moved_weights(held, products, norms, learning)
-        slots.store_finite(self.task_weights, moved, gram)
+        self.task_weights.assign(ops.cast(moved, self.task_weights.dtype))
+        return weights
+
+    def _update_weights(self, gram: Tensor, present: Tensor) -> Tensor:
+        held = ops.cast(self.task_weights, gram.dtype)
         weights = ops.where(present, self.update_weights(held), 0.0)
         return slots.nan_like(weights, gram)

@@ -55,19 +55,17 @@ class DualProj(PreferenceAggregator):
     """
 
     scale_free = True
+    takes_zero_gradients = True
 
-    def weights(self, gram: Tensor, present: Tensor | None = None) -> Tensor:
+    def weights(self, gram: Tensor) -> Tensor:
         """Task weights.
 
         Args:
             gram: Float tensor or NumPy array `[..., T, T]`.
-            present: Unused: the zero gradients of tasks without labels take no
-                part.
 
         Returns:
             Float tensor `[..., T]`, nowhere below the preference.
         """
-        del present
         gram = normalize(to_gram(gram))
         preference = self.preference_of(gram, default=1 / gram.shape[-1])
         return dual_cone_weights(gram, preference)

@@ -8,14 +8,19 @@ import numpy as np
 from keras import ops
 
 from keras_mtl.aggregators import slots
+from keras_mtl.aggregators.aggregator import ALONE
 from keras_mtl.aggregators.aggregator import Aggregator
 from keras_mtl.aggregators.aggregator import Column
+from keras_mtl.methods.gradient_spec import GradientSpec
+from keras_mtl.methods.step_info import StepInfo
 from keras_mtl.solvers.matrices import Tensor
 from keras_mtl.solvers.matrices import diagonal
 from keras_mtl.solvers.matrices import divisor
 from keras_mtl.solvers.matrices import to_gram
 from keras_mtl.utils.argument_validation import integer_from
 from keras_mtl.utils.argument_validation import number_from_zero
+
+LARGEST = np.finfo("float32").max
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
@@ -64,6 +69,7 @@ class ExcessMTL(Aggregator):
         https://arxiv.org/abs/2402.02009), He et al. 2024
     """
 
+    transforms = True
     forgetting_hint = "Leave `representation` out."
 
     def __init__(
@@ -76,74 +82,55 @@ class ExcessMTL(Aggregator):
         super().__init__(granularity=granularity, name=name)
         self.eta = number_from_zero("eta", eta)
         self.warmup_steps = integer_from(1, "warmup_steps", warmup_steps)
-        self.squares: list[keras.Variable] = []
 
-    def create_row_state(
-        self, shapes: list[tuple[int, ...]], num_tasks: int
-    ) -> None:
-        """Makes the sums of squares."""
-        self.squares = slots.make_slots("squares", shapes, num_tasks)
-
-    def create_group_state(
-        self, group_shape: tuple[int, ...], num_tasks: int
-    ) -> None:
-        """Makes the weights, the first risks and counts for their means."""
-        shape = (*group_shape, num_tasks)
-        self.log_weights = slots.make_state(
-            "log_weights", shape, -np.log(num_tasks)
+    def create_state(self, spec: GradientSpec) -> None:
+        """Makes sums of squares, weights, first risks and counts for these."""
+        shape = (*spec.group_shape, spec.num_tasks)
+        self.squares = self.add_slots("squares", spec.shapes, spec.num_tasks)
+        self.log_weights = self.add_state(
+            "log_weights", shape, -np.log(spec.num_tasks)
         )
-        self.first_risks = slots.make_state("first_risks", shape)
-        self.steps = slots.make_state("steps", shape)
+        self.first_risks = self.add_state("first_risks", shape)
+        self.steps = self.add_state("steps", shape)
 
-    def track(
-        self,
-        columns: Sequence[Column],
-        losses: Tensor | None,
-        present: Tensor | None = None,
+    def transform(
+        self, gradients: Sequence[Column], step: StepInfo
     ) -> list[Column]:
         """Appends g / (S + 1e-7)^(1/4), whose squared norm is the risk."""
-        del losses
-        sums = []
-        for slot, column in zip(self.squares, columns):
+        learning = slots.taking_part(step.present, len(gradients[0]))
+        rows = []
+        for slot, column in zip(self.squares, gradients, strict=True):
             held = slots.held_rows(slot, column)
-            sums.append(
-                [
-                    None
-                    if g is None
-                    else held[t] + ops.square(ops.cast(g, slot.dtype))
-                    for t, g in enumerate(column)
-                ]
-            )
-        # Squares are finite only if gradients are, and these overflow first.
-        learning = slots.learning_tasks(sums, present)
-        tracked = []
-        for slot, column, rows in zip(self.squares, columns, sums):
-            slots.store_rows(slot, rows, learning)
-            gradients = [
+            column = [
                 None if g is None else ops.cast(g, slot.dtype) for g in column
             ]
-            scaled = [
-                None if g is None else g / ops.sqrt(ops.sqrt(row + 1e-7))
-                for g, row in zip(gradients, rows)
+            sums = [
+                # A sum that float32 does not hold would stay infinite.
+                None
+                if g is None
+                else ops.minimum(held[t] + ops.square(g), LARGEST)
+                for t, g in enumerate(column)
             ]
-            tracked.append([*gradients, *scaled])
-        return tracked
+            slots.store_rows(slot, sums, learning)
+            scaled = [
+                None if g is None else g / ops.sqrt(ops.sqrt(s + 1e-7))
+                for g, s in zip(column, sums, strict=True)
+            ]
+            rows.append([*column, *scaled])
+        return rows
 
     def weights(self, gram: Tensor) -> Tensor:
         """Not to be had: a Gram matrix does not hold the excess risks."""
         raise NotImplementedError(
             "ExcessMTL needs the squares of the gradients, coordinate by "
-            "coordinate. Call `combine(jacobian)`."
+            "coordinate. Call the aggregator itself: `aggregator(jacobian)`."
         )
 
-    def tracked_weights(
-        self, gram: Tensor, present: Tensor | None = None
-    ) -> Tensor:
+    def update(self, gram: Tensor, step: StepInfo = ALONE) -> Tensor:
         """Weights of the gradients, and zeros for the rows of the risks."""
         gram = to_gram(gram)
         num_tasks = gram.shape[-1] // 2
-        self.build_groups(gram.shape[:-2], num_tasks)
-        present = slots.taking_part(present, num_tasks)
+        present = slots.taking_part(step.present, num_tasks)
         risks = diagonal(gram)[..., num_tasks:]
         steps = ops.cast(self.steps, gram.dtype)
         counted = ops.logical_and(present, risks > 0)
@@ -152,9 +139,12 @@ class ExcessMTL(Aggregator):
         warm = ops.logical_and(counted, steps > self.warmup_steps)
         growth = self.eta * risks / divisor(first)
         moved = self._multiplied(ops.where(warm, growth, 0.0), present)
-        slots.store_finite(self.steps, steps, gram)
-        slots.store_finite(self.first_risks, first, gram)
-        slots.store_finite(self.log_weights, moved, gram)
+        for variable, value in (
+            (self.steps, steps),
+            (self.first_risks, first),
+            (self.log_weights, moved),
+        ):
+            variable.assign(ops.cast(value, variable.dtype))
         weights = ops.where(present, ops.exp(moved), 0.0)
         weights = ops.concatenate([weights, ops.zeros_like(weights)], axis=-1)
         return slots.nan_like(weights, gram)

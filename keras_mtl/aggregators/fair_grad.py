@@ -5,7 +5,9 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_mtl.aggregators.aggregator import ALONE
 from keras_mtl.aggregators.aggregator import Aggregator
+from keras_mtl.methods.step_info import StepInfo
 from keras_mtl.solvers.bargaining import bargaining_weights
 from keras_mtl.solvers.matrices import Tensor
 from keras_mtl.solvers.matrices import diagonal
@@ -58,6 +60,7 @@ class FairGrad(Aggregator):
     """
 
     scale_free = True
+    takes_zero_gradients = True
 
     def __init__(
         self,
@@ -68,25 +71,21 @@ class FairGrad(Aggregator):
         super().__init__(granularity=granularity, name=name)
         self.alpha = number_from_zero("alpha", alpha)
 
-    def weights(
-        self,
-        gram: Tensor,
-        present: Tensor | None = None,
-        unit: Tensor | None = None,
-    ) -> Tensor:
+    def weights(self, gram: Tensor) -> Tensor:
         """Task weights.
 
         Args:
             gram: Float tensor or NumPy array `[..., T, T]`.
-            present: Unused: the zero gradients of tasks without labels take no
-                part.
-            unit: Float tensor `[...]`, what the gradients were divided by
-                before inner products were taken; None for one.
 
         Returns:
             Float tensor `[..., T]`, positive but for zero gradients.
         """
-        del present
+        return self._weights(gram, None)
+
+    def update(self, gram: Tensor, step: StepInfo = ALONE) -> Tensor:
+        return self._weights(gram, step.unit)
+
+    def _weights(self, gram: Tensor, unit: Tensor | None) -> Tensor:
         gram = to_gram(gram)
         if self.alpha == 0:
             return ops.ones_like(diagonal(gram))

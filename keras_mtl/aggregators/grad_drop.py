@@ -7,12 +7,13 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_mtl.aggregators.aggregator import ALONE
 from keras_mtl.aggregators.aggregator import Aggregator
+from keras_mtl.methods.step_info import StepInfo
 from keras_mtl.solvers.matrices import Tensor
 from keras_mtl.solvers.matrices import divisor
 from keras_mtl.solvers.matrices import to_jacobian
 from keras_mtl.solvers.random_numbers import random_uniforms
-from keras_mtl.solvers.random_numbers import seed_generator
 from keras_mtl.utils.argument_validation import boolean
 from keras_mtl.utils.argument_validation import is_number
 from keras_mtl.utils.argument_validation import number_above_zero
@@ -62,7 +63,7 @@ class GradDrop(Aggregator):
 
     Example:
 
-    >>> keras_mtl.aggregators.GradDrop(seed=0).combine(
+    >>> keras_mtl.aggregators.GradDrop(seed=0)(
     ...     [[-4., 1., 1.], [6., 1., 1.]])
     [6. 2. 2.]
 
@@ -72,7 +73,7 @@ class GradDrop(Aggregator):
         Dropout](https://arxiv.org/abs/2010.06808), Chen et al. 2020
     """
 
-    elementwise = True
+    sees = "entries"
 
     def __init__(
         self,
@@ -99,9 +100,9 @@ class GradDrop(Aggregator):
         )
         self.leak = _shares(leak)
         self.seed = seed
-        self.seed_generator = seed_generator(seed)
+        self.seed_generator = self.add_seed("seed_generator", seed)
 
-    def create_state(self, task_names: tuple[str, ...]) -> None:
+    def check_tasks(self, task_names: tuple[str, ...]) -> None:
         """Checks that `leak` fits the tasks."""
         if isinstance(self.leak, list) and len(self.leak) != len(task_names):
             raise ValueError(
@@ -109,26 +110,19 @@ class GradDrop(Aggregator):
                 f"{list(task_names)}. Received: leak={self.leak}"
             )
 
-    def combine(
-        self,
-        jacobian: Tensor,
-        losses: Tensor | None = None,
-        tasks: Sequence[int] | None = None,
-    ) -> Tensor:
+    def combine(self, jacobian: Tensor, step: StepInfo = ALONE) -> Tensor:
         """One gradient from the task gradients; each call draws anew.
 
         Args:
             jacobian: Float tensor or NumPy array `[T, n]`, a task a row.
-            losses: Unused.
-            tasks: Indices of the tasks that the rows belong to; None for all
-                in their order. It matters if `leak` differs between tasks.
+            step: Which tasks the rows belong to; it matters if `leak` differs
+                between tasks.
 
         Returns:
             Float tensor `[n]`.
         """
-        del losses
         jacobian = to_jacobian(jacobian)
-        leak = self._row_leaks(jacobian.shape[0], tasks)
+        leak = self._row_leaks(jacobian.shape[0], step.tasks)
         leak = ops.convert_to_tensor(leak, dtype=jacobian.dtype)
         # Not of the static shape: a representation has one row an example.
         size = ops.shape(jacobian)[1]

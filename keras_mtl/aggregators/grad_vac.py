@@ -6,7 +6,10 @@ import keras
 from keras import ops
 
 from keras_mtl.aggregators import slots
+from keras_mtl.aggregators.aggregator import ALONE
 from keras_mtl.aggregators.aggregator import Aggregator
+from keras_mtl.methods.gradient_spec import GradientSpec
+from keras_mtl.methods.step_info import StepInfo
 from keras_mtl.solvers.cosines import to_cosines
 from keras_mtl.solvers.matrices import Tensor
 from keras_mtl.solvers.matrices import diagonal
@@ -15,7 +18,6 @@ from keras_mtl.solvers.matrices import epsilon_of
 from keras_mtl.solvers.matrices import normalize
 from keras_mtl.solvers.matrices import to_gram
 from keras_mtl.solvers.random_numbers import random_orders
-from keras_mtl.solvers.random_numbers import seed_generator
 from keras_mtl.utils.argument_validation import number_to_one
 
 # Cosines this close to 1 are rounding, and no vector reaches 1 by adding.
@@ -40,11 +42,10 @@ class GradVac(Aggregator):
     gradients (as published; there is no 1 / T).
 
     A zero gradient conflicts with nothing, and targets of pairs with it stay;
-    so do those of tasks without labels in the batch, and all of them in a step
-    whose gradients are not finite. To reach a target near one, much of g_j is
-    needed: weights grow with 1 / sqrt(1 - t^2), and t counts as 1 - 1e-6 at
-    most. Of exactly opposed gradients rounding is left over; its cosines are
-    not learnt.
+    so do those of tasks without labels in the batch. To reach a target near
+    one, much of g_j is needed: weights grow with 1 / sqrt(1 - t^2), and t
+    counts as 1 - 1e-6 at most. Of exactly opposed gradients rounding is left
+    over; its cosines are not learnt.
 
     Args:
         beta: Share of the new cosine in its target, from 0 (the targets stay
@@ -82,44 +83,46 @@ class GradVac(Aggregator):
         super().__init__(granularity=granularity, name=name)
         self.beta = number_to_one("beta", beta)
         self.seed = seed
-        self.seed_generator = seed_generator(seed)
-        self.targets: keras.Variable | None = None
+        self.seed_generator = self.add_seed("seed_generator", seed)
 
-    def create_group_state(
-        self, group_shape: tuple[int, ...], num_tasks: int
-    ) -> None:
+    def create_state(self, spec: GradientSpec) -> None:
         """Makes the target cosines, `[..., T, T]`."""
-        self.targets = slots.make_state(
-            "targets", (*group_shape, num_tasks, num_tasks)
+        size = spec.num_tasks
+        self.targets = self.add_state(
+            "targets", (*spec.group_shape, size, size)
         )
 
-    def weights(self, gram: Tensor, present: Tensor | None = None) -> Tensor:
-        """Task weights; each call draws new orders and moves the targets.
+    def weights(self, gram: Tensor) -> Tensor:
+        """What a step with these inner products would give; it takes none.
 
         Args:
             gram: Float tensor or NumPy array `[..., T, T]`. All matrices of
                 one call share their orders.
-            present: Booleans `[T]`, false for a task without labels in the
-                batch; None if all have some.
 
         Returns:
             Float tensor `[..., T]`.
         """
+        return self._raised(to_gram(gram))[0]
+
+    def update(self, gram: Tensor, step: StepInfo = ALONE) -> Tensor:
         gram = to_gram(gram)
-        size = gram.shape[-1]
-        self.build_groups(gram.shape[:-2], size)
-        finite = ops.all(ops.isfinite(gram), axis=(-2, -1))
-        if present is not None:
-            here = ops.cast(present, gram.dtype)
+        if step.present is not None:
+            here = ops.cast(step.present, gram.dtype)
             gram = gram * here[:, None] * here
-        orders = random_orders(self.seed_generator.next(), size)
+        weights, surprise = self._raised(gram)
+        moved = ops.cast(self.targets, gram.dtype) + self.beta * surprise
+        self.targets.assign(ops.cast(moved, self.targets.dtype))
+        self.seed_generator.next()
+        return weights
+
+    def _raised(self, gram: Tensor) -> tuple[Tensor, Tensor]:
+        """Weights, and how far each cosine is above its target."""
+        self.build_for(gram)
+        key = ops.convert_to_tensor(self.seed_generator.state)
+        orders = random_orders(key, gram.shape[-1])
         targets = ops.cast(self.targets, gram.dtype)
         weights, surprise = raise_cosines(normalize(gram), targets, orders)
-        # A step that is not finite will be skipped, and leaves no trace.
-        moved = targets + self.beta * surprise
-        moved = ops.where(ops.all(finite), moved, targets)
-        self.targets.assign(ops.cast(moved, self.targets.dtype))
-        return ops.where(finite[..., None], weights, float("nan"))
+        return slots.nan_like(weights, gram), surprise
 
     def get_config(self) -> dict[str, Any]:
         return {"beta": self.beta, "seed": self.seed, **super().get_config()}

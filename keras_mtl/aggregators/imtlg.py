@@ -48,19 +48,17 @@ class IMTLG(Aggregator):
     """
 
     scale_free = True
+    takes_zero_gradients = True
 
-    def weights(self, gram: Tensor, present: Tensor | None = None) -> Tensor:
+    def weights(self, gram: Tensor) -> Tensor:
         """Task weights.
 
         Args:
             gram: Float tensor or NumPy array `[..., T, T]`.
-            present: Unused: the zero gradients of tasks without labels take no
-                part.
 
         Returns:
             Float tensor `[..., T]`, summing to one, or zeros.
         """
-        del present
         cosines, lengths = to_cosines(normalize(to_gram(gram)))
         solution, _ = pseudo_solve(cosines, ops.ones_like(lengths))
         # From the shortest gradient on, so that nothing leaves the range.

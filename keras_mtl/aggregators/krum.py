@@ -63,7 +63,7 @@ class Krum(Aggregator):
         self.num_byzantine = integer_from(0, "num_byzantine", num_byzantine)
         self.num_selected = integer_from(1, "num_selected", num_selected)
 
-    def create_state(self, task_names: tuple[str, ...]) -> None:
+    def check_tasks(self, task_names: tuple[str, ...]) -> None:
         """Checks that there are enough tasks."""
         self._check_number(len(task_names))
 

@@ -7,14 +7,17 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_mtl.aggregators.aggregator import ALONE
 from keras_mtl.aggregators.aggregator import GRANULARITIES
 from keras_mtl.aggregators.aggregator import Aggregator
 from keras_mtl.aggregators.aggregator import Column
 from keras_mtl.gradients.sparse import add
 from keras_mtl.gradients.sparse import apply
-from keras_mtl.gradients.sparse import entries_of
+from keras_mtl.methods.gradient_spec import GradientSpec
 from keras_mtl.methods.main_task import check_main_task
 from keras_mtl.methods.main_task import index_of_main_task
+from keras_mtl.methods.step_info import StepInfo
+from keras_mtl.solvers.absent_tasks import stand_aside
 from keras_mtl.solvers.matrices import Tensor
 from keras_mtl.solvers.matrices import to_gram
 from keras_mtl.solvers.matrices import to_jacobian
@@ -92,7 +95,7 @@ class MainTaskAggregator(Aggregator):
         # Whether there was a main gradient yet, where that matters.
         self.started: keras.Variable | None = None
 
-    def create_state(self, task_names: tuple[str, ...]) -> None:
+    def check_tasks(self, task_names: tuple[str, ...]) -> None:
         """Checks that the main task is one of the tasks."""
         index_of_main_task(self.main_task, task_names)
 
@@ -110,21 +113,20 @@ class MainTaskAggregator(Aggregator):
         return index_of_main_task(self.main_task, self.task_names)
 
     @property
-    def elementwise(self) -> bool:
-        """Whether each entry of a variable is a problem of its own."""
-        return self.granularity == "parameter"
-
-    @property
-    def needs_rows(self) -> bool:
-        return self.elementwise
+    def sees(self) -> str:
+        """Entries, where each of a variable is a problem of its own."""
+        return "entries" if self.granularity == "parameter" else "gram"
 
     @property
     def takes_sparse_gradients(self) -> bool:
-        own_track = type(self).track is not MainTaskAggregator.track
-        return not (self.needs_rows or own_track)
+        """Whether gradients may be rows of tables, as `transform` takes them.
+
+        A subclass whose own `transform` does not overrides this, too.
+        """
+        return self.sees == "gram"
 
     @property
-    def tracks_rows(self) -> bool:
+    def transforms(self) -> bool:
         """Whether the reference is a moving average, which is state."""
         return self.smoothing < 1
 
@@ -146,35 +148,29 @@ class MainTaskAggregator(Aggregator):
         hit = ops.one_hot(main, size, dtype=weights.dtype)
         return weights[..., :-1] + weights[..., -1:] * hit
 
-    def combine(
-        self,
-        jacobian: Tensor,
-        losses: Tensor | None = None,
-        tasks: Sequence[int] | None = None,
-    ) -> Tensor:
-        """One gradient from the task gradients.
+    def update(self, gram: Tensor, step: StepInfo = ALONE) -> Tensor:
+        """Weights of the gradients and of the reference, if there is one."""
+        if not self.transforms:
+            return super().update(gram, step)
+        if step.present is not None:
+            gram = stand_aside(gram, step.present)
+        return self.reference_weights(gram)
 
-        With `smoothing` below 1, it is the next step of one sequence.
+    def combine(self, jacobian: Tensor, step: StepInfo = ALONE) -> Tensor:
+        """One gradient, each entry on its own.
 
         Args:
-            jacobian: Float tensor or NumPy array `[T, n]`, a task a row.
-            losses: Unused.
-            tasks: For the model: the indices of the rows, of which the last is
-                the reference where that is a moving average.
+            jacobian: Float tensor `[T, n]`, a task a row; the last one is the
+                reference where that is a moving average.
+            step: Which tasks the rows belong to.
 
         Returns:
             Float tensor `[n]`.
         """
-        if not self.elementwise:
-            return super().combine(jacobian, losses)
-        jacobian = to_jacobian(jacobian)
-        rows = ops.unstack(jacobian)
-        if tasks is not None:
-            rows = self._all_rows(rows, tasks)
-        elif self.tracks_rows:
-            self.build_rows([rows[0].shape], len(rows))
-            rows = self.track([rows], losses=None)[0]
-        if not self.tracks_rows:
+        rows = ops.unstack(to_jacobian(jacobian))
+        if step.tasks is not None:
+            rows = self._all_rows(rows, step.tasks)
+        if not self.transforms:
             rows = [*rows, rows[self._main_index_of(len(rows))]]
         factors, entries = self.entry_weights(rows)
         return ops.sum(factors * entries, axis=-1)
@@ -197,7 +193,7 @@ class MainTaskAggregator(Aggregator):
         self, rows: list[Tensor], tasks: Sequence[int]
     ) -> list[Tensor]:
         """Zeros for the tasks that do not reach a variable."""
-        size = len(self.task_names) + self.tracks_rows
+        size = len(self.task_names) + self.transforms
         zero = ops.zeros_like(rows[0])
         found = dict(zip(tasks, rows))
         return [found.get(index, zero) for index in range(size)]
@@ -250,51 +246,37 @@ class MainTaskAggregator(Aggregator):
         total = ops.sum(reference * mask, axis=-1, keepdims=True)
         return auxiliary * mask + main + total * last
 
-    def create_row_state(
-        self, shapes: list[tuple[int, ...]], num_tasks: int
-    ) -> None:
+    def create_state(self, spec: GradientSpec) -> None:
         """Makes the moving average, one zero slot for each variable."""
-        del num_tasks
-        self.reference = [
-            keras.Variable(
-                np.zeros(shape, "float32"),
-                trainable=False,
-                dtype="float32",
-                name=f"reference_{index}",
-            )
-            for index, shape in enumerate(shapes)
-        ]
-        if self.initial_reference == "first_gradient":
-            self.started = keras.Variable(
-                False, trainable=False, dtype="bool", name="reference_started"
-            )
+        if self.transforms:
+            self.make_reference(spec.shapes)
 
-    def track(
-        self,
-        columns: Sequence[Column],
-        losses: Tensor | None,
-        present: Tensor | None = None,
+    def make_reference(self, shapes: Sequence[tuple[int, ...]] | None) -> None:
+        """Makes the moving average for variables of these shapes."""
+        self.reference = self.add_slots("reference", shapes)
+        if self.initial_reference == "first_gradient":
+            self.started = self.add_state("started", dtype="bool")
+
+    def transform(
+        self, gradients: Sequence[Column], step: StepInfo
     ) -> list[Column]:
         """Adds the moving average of the main gradient as one more row."""
-        del losses
         main = self.main_index
         averages = self.update_reference(
-            [column[main] for column in columns],
-            True if present is None else present[main],
+            [column[main] for column in gradients],
+            True if step.present is None else step.present[main],
         )
-        return [[*column, row] for column, row in zip(columns, averages)]
-
-    def tracked_weights(self, gram: Tensor) -> Tensor:
-        return self.reference_weights(gram)
+        return [
+            [*column, row]
+            for column, row in zip(gradients, averages, strict=True)
+        ]
 
     def update_reference(
         self, gradients: Sequence[Tensor], present: Tensor | bool = True
     ) -> list[Tensor]:
         """Moves the average towards the main task's gradients.
 
-        If any entry is not finite (a loss scale that is too large) no slot
-        moves: the step will be skipped, and the average would never recover.
-        Nor does one move in a batch without labels of the main task: what is
+        None moves in a batch without labels of the main task: what is
         remembered serves as the reference of the others.
 
         Args:
@@ -309,13 +291,10 @@ class MainTaskAggregator(Aggregator):
         if len(gradients) != len(self.reference):
             raise ValueError(
                 "`gradients` must have an entry for each slot of the moving "
-                f"average, {len(self.reference)}; `build_rows` makes "
-                f"them. Received: {len(gradients)} gradients"
+                f"average, {len(self.reference)}; `build` makes them. "
+                f"Received: {len(gradients)} gradients"
             )
-        given = [g for g in gradients if g is not None]
-        finite = [ops.all(ops.isfinite(entries_of(g))) for g in given]
-        finite = ops.all(ops.stack(finite)) if finite else True
-        moves = ops.logical_and(finite, present)
+        moves = ops.cast(present, "bool")
         share = self._share(moves)
 
         def portion(entries: Tensor) -> Tensor:

@@ -5,7 +5,9 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_mtl.aggregators.aggregator import ALONE
 from keras_mtl.aggregators.aggregator import Aggregator
+from keras_mtl.methods.step_info import StepInfo
 from keras_mtl.solvers.absent_tasks import stand_aside
 from keras_mtl.solvers.matrices import Tensor
 from keras_mtl.solvers.matrices import diagonal
@@ -67,25 +69,25 @@ class MGDA(Aggregator):
             )
         self.normalization = normalization
 
-    def weights(
-        self,
-        gram: Tensor,
-        losses: Tensor | None = None,
-        present: Tensor | None = None,
-    ) -> Tensor:
+    def weights(self, gram: Tensor, losses: Tensor | None = None) -> Tensor:
         """Task weights.
 
         Args:
             gram: Float tensor or NumPy array `[..., T, T]`.
             losses: Float tensor or NumPy array `[T]`, the losses of the tasks
                 without `loss_weights`. `"loss"` and `"loss+"` need it.
-            present: Booleans `[T]`, false for a task without labels in this
-                batch, whose zero gradient would be the shortest; None if all
-                have some.
 
         Returns:
             Float tensor `[..., T]`, nonnegative, summing to one.
         """
+        return self._weights(gram, losses, None)
+
+    def update(self, gram: Tensor, step: StepInfo = ALONE) -> Tensor:
+        return self._weights(gram, step.losses, step.present)
+
+    def _weights(
+        self, gram: Tensor, losses: Tensor | None, present: Tensor | None
+    ) -> Tensor:
         gram = normalize(to_gram(gram))
         sizes = ops.ones_like(diagonal(gram))
         if self.normalization in ("loss", "loss+"):
@@ -94,6 +96,8 @@ class MGDA(Aggregator):
             sizes = sizes * divisor(ops.sqrt(diagonal(gram)))
         gram = gram / sizes[..., :, None] / sizes[..., None, :]
         if present is not None:
+            # Of lengths that are normalized already: a zero gradient would be
+            # the shortest.
             gram = stand_aside(gram, present)
         return min_norm_weights(gram)
 

@@ -7,9 +7,12 @@ import keras
 from keras import ops
 
 from keras_mtl.aggregators import slots
+from keras_mtl.aggregators.aggregator import ALONE
 from keras_mtl.aggregators.aggregator import Aggregator
 from keras_mtl.aggregators.aggregator import Column
 from keras_mtl.gradients.gram import norms_of
+from keras_mtl.methods.gradient_spec import GradientSpec
+from keras_mtl.methods.step_info import StepInfo
 from keras_mtl.solvers.matrices import Tensor
 from keras_mtl.solvers.matrices import divisor
 from keras_mtl.solvers.matrices import to_gram
@@ -80,6 +83,7 @@ class MoCo(Aggregator):
         https://arxiv.org/abs/2210.12624), Fernando et al. 2023
     """
 
+    transforms = True
     forgetting_hint = "Use `MGDA`, which MoCo approaches."
 
     def __init__(
@@ -107,83 +111,75 @@ class MoCo(Aggregator):
             )
         self.scale_to_losses = boolean("scale_to_losses", scale_to_losses)
         self.simplex = simplex
-        self.averages: list[keras.Variable] = []
 
-    def create_row_state(
-        self, shapes: list[tuple[int, ...]], num_tasks: int
-    ) -> None:
-        """Makes the averages, and counts of the steps they have seen."""
-        self.averages = slots.make_slots("average", shapes, num_tasks)
-        self.steps = slots.make_state("steps", (num_tasks,))
-
-    def create_group_state(
-        self, group_shape: tuple[int, ...], num_tasks: int
-    ) -> None:
-        """Makes the weights, and a count of their steps."""
-        self.task_weights = slots.make_state(
-            "task_weights", (*group_shape, num_tasks), 1 / num_tasks
+    def create_state(self, spec: GradientSpec) -> None:
+        """Makes averages and weights, and counts of the steps of both."""
+        num_tasks = spec.num_tasks
+        self.averages = self.add_slots("averages", spec.shapes, num_tasks)
+        self.steps = self.add_state("steps", (num_tasks,))
+        self.task_weights = self.add_state(
+            "task_weights", (*spec.group_shape, num_tasks), 1 / num_tasks
         )
-        self.weight_steps = slots.make_state("weight_steps", ())
+        self.weight_steps = self.add_state("weight_steps")
 
-    def track(
-        self,
-        columns: Sequence[Column],
-        losses: Tensor | None,
-        present: Tensor | None = None,
+    def transform(
+        self, gradients: Sequence[Column], step: StepInfo
     ) -> list[Column]:
         """Moves the averages, and puts them in place of the gradients."""
-        learning = slots.taking_part(present, len(columns[0]))
+        learning = slots.taking_part(step.present, len(gradients[0]))
         steps = self.steps + ops.cast(learning, "float32")
         rates = self.beta / ops.maximum(steps, 1.0) ** self.beta_sigma
-        factors = self._factors(columns, losses)
-        tracked = []
-        for slot, column in zip(self.averages, columns):
-            held = slots.held_rows(slot, column)
-            rows = [
-                None
-                if g is None
-                else held[t]
-                + rates[t] * (factors[t] * ops.cast(g, slot.dtype) - held[t])
-                for t, g in enumerate(column)
-            ]
-            slots.store_rows(slot, rows, learning)
-            tracked.append(rows)
+        factors = self._factors(gradients, step.losses)
         self.steps.assign(steps)
-        return tracked
+        return slots.move_averages(
+            self.averages,
+            gradients,
+            lambda t, held, g: held + rates[t] * (factors[t] * g - held),
+            learning,
+        )
 
     def _factors(
         self, columns: Sequence[Column], losses: Tensor | None
-    ) -> list[Tensor | float]:
-        """What each task's gradient is multiplied by before it is tracked."""
-        num_tasks = len(columns[0])
+    ) -> Sequence[Tensor | float]:
+        """What each task's gradient is multiplied by before it is averaged."""
         if not self.scale_to_losses:
-            return [1.0] * num_tasks
+            return [1.0] * len(columns[0])
         if losses is None:
             raise ValueError(
                 "MoCo with scale_to_losses=True multiplies by the losses: call "
-                "`combine(jacobian, losses)`. Received: losses=None"
+                "`aggregator(jacobian, losses)`. Received: losses=None"
             )
         losses = ops.cast(ops.convert_to_tensor(losses), "float32")
         norms = norms_of(list(zip(*columns)))
-        return ops.unstack(losses / divisor(norms), num_tasks)
+        return losses / divisor(norms)
 
-    def weights(self, gram: Tensor, present: Tensor | None = None) -> Tensor:
-        """Task weights; each call is a step.
+    def weights(self, gram: Tensor) -> Tensor:
+        """What a step with these inner products would give; it takes none.
 
         Args:
             gram: Float tensor or NumPy array `[..., T, T]`, inner products of
                 the averages. (In training they take the gradients' place.)
-            present: Booleans `[T]`, false for a task without labels in this
-                batch; None if all have some.
 
         Returns:
-            Float tensor `[..., T]`, nonnegative, summing to one with what
-            belongs to tasks that are not present.
+            Float tensor `[..., T]`, nonnegative, summing to one.
         """
+        return self._moved(to_gram(gram), None)
+
+    def update(self, gram: Tensor, step: StepInfo = ALONE) -> Tensor:
+        """Moves the weights, which sum to one with those of absent tasks."""
         gram = to_gram(gram)
-        num_tasks = gram.shape[-1]
-        self.build_groups(gram.shape[:-2], num_tasks)
-        present = slots.taking_part(present, num_tasks)
+        moved = self._moved(gram, step.present)
+        present = slots.taking_part(step.present, gram.shape[-1])
+        held = ops.cast(self.task_weights, gram.dtype)
+        stored = ops.where(present, moved, held)
+        self.task_weights.assign(ops.cast(stored, self.task_weights.dtype))
+        self.weight_steps.assign(self.weight_steps + 1.0)
+        return moved
+
+    def _moved(self, gram: Tensor, present: Tensor | None) -> Tensor:
+        """The weights after a step, zero for absent tasks."""
+        self.build_for(gram)
+        present = slots.taking_part(present, gram.shape[-1])
         held = ops.cast(self.task_weights, gram.dtype)
         part = ops.where(present, held, 0.0)
         steps = self.weight_steps + 1.0
@@ -192,10 +188,6 @@ class MoCo(Aggregator):
         moved = self._onto_simplex(
             part - rate * slopes, slots.share_of(present, held), present
         )
-        slots.store_finite(
-            self.task_weights, ops.where(present, moved, held), gram
-        )
-        slots.store_finite(self.weight_steps, steps, gram)
         return slots.nan_like(moved, gram)
 
     def _onto_simplex(
@@ -206,11 +198,6 @@ class MoCo(Aggregator):
         values = ops.where(present, values, -float("inf"))
         shares = ops.where(present, ops.softmax(values, axis=-1), 0.0)
         return total * shares
-
-    def tracked_weights(
-        self, gram: Tensor, present: Tensor | None = None
-    ) -> Tensor:
-        return self.weights(gram, present)
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -5,7 +5,9 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_mtl.aggregators.aggregator import ALONE
 from keras_mtl.aggregators.aggregator import Aggregator
+from keras_mtl.methods.step_info import StepInfo
 from keras_mtl.solvers.bargaining import bargaining_weights
 from keras_mtl.solvers.cosines import to_cosines
 from keras_mtl.solvers.matrices import Tensor
@@ -53,6 +55,7 @@ class NashMTL(Aggregator):
     """
 
     scale_free = True
+    takes_zero_gradients = True
 
     def __init__(
         self,
@@ -65,25 +68,21 @@ class NashMTL(Aggregator):
             max_norm = number_above_zero("max_norm", max_norm)
         self.max_norm = max_norm
 
-    def weights(
-        self,
-        gram: Tensor,
-        present: Tensor | None = None,
-        unit: Tensor | None = None,
-    ) -> Tensor:
+    def weights(self, gram: Tensor) -> Tensor:
         """Task weights.
 
         Args:
             gram: Float tensor or NumPy array `[..., T, T]`.
-            present: Unused: the zero gradients of tasks without labels take no
-                part.
-            unit: Float tensor `[...]`, what the gradients were divided by
-                before inner products were taken; None for one.
 
         Returns:
             Float tensor `[..., T]`, positive but for zero gradients.
         """
-        del present
+        return self._weights(gram, None)
+
+    def update(self, gram: Tensor, step: StepInfo = ALONE) -> Tensor:
+        return self._weights(gram, step.unit)
+
+    def _weights(self, gram: Tensor, unit: Tensor | None) -> Tensor:
         gram = to_gram(gram)
         weights = bargaining_weights(gram, unit=unit)
         if self.max_norm is None:

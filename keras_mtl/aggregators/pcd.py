@@ -8,9 +8,12 @@ import numpy as np
 from keras import ops
 
 from keras_mtl.aggregators import slots
+from keras_mtl.aggregators.aggregator import ALONE
 from keras_mtl.aggregators.aggregator import Aggregator
+from keras_mtl.methods.gradient_spec import GradientSpec
 from keras_mtl.methods.main_task import check_main_task
 from keras_mtl.methods.main_task import index_of_main_task
+from keras_mtl.methods.step_info import StepInfo
 from keras_mtl.solvers.matrices import Tensor
 from keras_mtl.solvers.matrices import diagonal
 from keras_mtl.solvers.matrices import divisor
@@ -94,44 +97,42 @@ class PCD(Aggregator):
         self.tau = number_to_one("tau", tau)
         self.beta = number_to_one("beta", beta, one=False)
         self.epsilon = number_above_zero("epsilon", epsilon)
-        self.squares: keras.Variable | None = None
-        self.steps: keras.Variable | None = None
 
-    def create_state(self, task_names: tuple[str, ...]) -> None:
+    def check_tasks(self, task_names: tuple[str, ...]) -> None:
         """Checks that the main task is one of the tasks."""
         index_of_main_task(self.main_task, task_names)
 
-    def create_group_state(
-        self, group_shape: tuple[int, ...], num_tasks: int
-    ) -> None:
+    def create_state(self, spec: GradientSpec) -> None:
         """Makes the mean squares `[..., T]` and the steps they are of."""
-        shape = (*group_shape, num_tasks)
-        self.squares = slots.make_state("squares", shape)
-        self.steps = slots.make_state("steps", shape)
+        shape = (*spec.group_shape, spec.num_tasks)
+        self.squares = self.add_state("squares", shape)
+        self.steps = self.add_state("steps", shape)
 
-    def weights(
-        self,
-        gram: Tensor,
-        present: Tensor | None = None,
-        unit: Tensor | None = None,
-    ) -> Tensor:
-        """Task weights; each call is a step of the mean squares.
+    def weights(self, gram: Tensor) -> Tensor:
+        """What a step with these inner products would give; it takes none.
 
         Args:
             gram: Float tensor or NumPy array `[..., T, T]`.
-            present: Booleans `[T]`, false for a task without labels in the
-                batch, whose mean square stays as it is; None if all have some.
-            unit: Float tensor `[...]`, what the gradients were divided by
-                before inner products were taken; None for one.
 
         Returns:
             Float tensor `[..., T]`.
         """
         gram = to_gram(gram)
+        return self._constrained(gram, *self._moved_squares(gram, ALONE))
+
+    def update(self, gram: Tensor, step: StepInfo = ALONE) -> Tensor:
+        """Moves the mean squares but those of tasks without labels."""
+        gram = to_gram(gram)
+        squares, steps = self._moved_squares(gram, step)
+        self.squares.assign(squares)
+        self.steps.assign(steps)
+        return self._constrained(gram, squares, steps)
+
+    def _constrained(
+        self, gram: Tensor, squares: Tensor, steps: Tensor
+    ) -> Tensor:
         size = gram.shape[-1]
-        self.build_groups(gram.shape[:-2], size)
-        scales = self._scales(in_units(gram, unit), present)
-        scales = ops.cast(scales, gram.dtype)
+        scales = ops.cast(self._scales(squares, steps), gram.dtype)
         scaled = gram * scales[..., :, None] * scales[..., None, :]
         main = self._index(size)
         order = np.array([main, *(t for t in range(size) if t != main)])
@@ -155,16 +156,19 @@ class PCD(Aggregator):
             self.check_built()
         return index_of_main_task(self.main_task, list(names))
 
-    def _scales(self, gram: Tensor, present: Tensor | None) -> Tensor:
-        """One over the root mean squares, after they have moved."""
-        new = ops.cast(diagonal(gram), "float32")
-        moves = slots.taking_part(present, gram.shape[-1])
-        moves = ops.logical_and(moves, ops.all(ops.isfinite(gram)))
+    def _moved_squares(
+        self, gram: Tensor, step: StepInfo
+    ) -> tuple[Tensor, Tensor]:
+        """The mean squares after a step, and the steps they are of."""
+        self.build_for(gram)
+        new = ops.cast(diagonal(in_units(gram, step.unit)), "float32")
+        moves = slots.taking_part(step.present, gram.shape[-1])
         old = ops.convert_to_tensor(self.squares)
         squares = ops.where(moves, self.beta * old + (1 - self.beta) * new, old)
-        steps = self.steps + ops.cast(moves, "float32")
-        self.squares.assign(squares)
-        self.steps.assign(steps)
+        return squares, self.steps + ops.cast(moves, "float32")
+
+    def _scales(self, squares: Tensor, steps: Tensor) -> Tensor:
+        """One over the root mean squares."""
         # The mean starts at zero, so it is that of the steps so far.
         share = divisor(self._share(steps))
         return 1 / ops.sqrt(squares / share + self.epsilon)

@@ -5,7 +5,9 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_mtl.aggregators.aggregator import ALONE
 from keras_mtl.aggregators.aggregator import Aggregator
+from keras_mtl.methods.step_info import StepInfo
 from keras_mtl.solvers.matrices import Tensor
 from keras_mtl.solvers.matrices import diagonal
 from keras_mtl.solvers.matrices import divisor
@@ -13,7 +15,6 @@ from keras_mtl.solvers.matrices import normalize
 from keras_mtl.solvers.matrices import to_gram
 from keras_mtl.solvers.random_numbers import random_orders
 from keras_mtl.solvers.random_numbers import random_uniforms
-from keras_mtl.solvers.random_numbers import seed_generator
 from keras_mtl.utils.argument_validation import boolean
 
 
@@ -67,11 +68,11 @@ class PCGrad(Aggregator):
     ):
         super().__init__(granularity=granularity, name=name)
         self.seed = seed
-        self.seed_generator = seed_generator(seed)
+        self.seed_generator = self.add_seed("seed_generator", seed)
         self.visit_self = boolean("visit_self", visit_self)
 
     def weights(self, gram: Tensor) -> Tensor:
-        """Task weights; each call draws new orders.
+        """Task weights of this step; `update` goes on to new orders.
 
         Args:
             gram: Float tensor or NumPy array `[..., T, T]`. All matrices of
@@ -81,10 +82,15 @@ class PCGrad(Aggregator):
             Float tensor `[..., T]`, each at least one.
         """
         gram = normalize(to_gram(gram))
-        key = self.seed_generator.next()
+        key = ops.convert_to_tensor(self.seed_generator.state)
         draw = orders_of_all if self.visit_self else random_orders
         orders = draw(key, gram.shape[-1])
         return project_conflicts(gram, orders)
+
+    def update(self, gram: Tensor, step: StepInfo = ALONE) -> Tensor:
+        weights = super().update(gram, step)
+        self.seed_generator.next()
+        return weights
 
     def get_config(self) -> dict[str, Any]:
         return {

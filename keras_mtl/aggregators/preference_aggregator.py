@@ -33,7 +33,7 @@ class PreferenceAggregator(Aggregator):
         super().__init__(granularity=granularity, name=name)
         self.preference = preference_by_task(preference)
 
-    def create_state(self, task_names: tuple[str, ...]) -> None:
+    def check_tasks(self, task_names: tuple[str, ...]) -> None:
         """Checks that the preference fits the tasks."""
         spread_over_tasks("preference", self.preference, task_names)
 

@@ -5,12 +5,13 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_mtl.aggregators.aggregator import ALONE
 from keras_mtl.aggregators.aggregator import Aggregator
+from keras_mtl.methods.step_info import StepInfo
 from keras_mtl.solvers.matrices import Tensor
 from keras_mtl.solvers.matrices import diagonal
 from keras_mtl.solvers.matrices import to_gram
 from keras_mtl.solvers.random_numbers import random_normals
-from keras_mtl.solvers.random_numbers import seed_generator
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
@@ -47,10 +48,10 @@ class Random(Aggregator):
     ):
         super().__init__(granularity=granularity, name=name)
         self.seed = seed
-        self.seed_generator = seed_generator(seed)
+        self.seed_generator = self.add_seed("seed_generator", seed)
 
     def weights(self, gram: Tensor) -> Tensor:
-        """Task weights; each call draws new ones.
+        """Task weights of this step; `update` goes on to the next draw.
 
         Args:
             gram: Float tensor or NumPy array `[..., T, T]`. All matrices of
@@ -60,8 +61,14 @@ class Random(Aggregator):
             Float tensor `[..., T]`, positive, summing to one.
         """
         ones = ops.ones_like(diagonal(to_gram(gram)))
-        draw = random_normals(self.seed_generator.next(), ones.shape[-1])
+        key = ops.convert_to_tensor(self.seed_generator.state)
+        draw = random_normals(key, ones.shape[-1])
         return ones * ops.cast(ops.softmax(draw), ones.dtype)
+
+    def update(self, gram: Tensor, step: StepInfo = ALONE) -> Tensor:
+        weights = super().update(gram, step)
+        self.seed_generator.next()
+        return weights
 
     def get_config(self) -> dict[str, Any]:
         return {"seed": self.seed, **super().get_config()}

@@ -1,35 +1,13 @@
 """What the methods that remember the gradients of all tasks share."""
 
+from collections.abc import Callable
 from collections.abc import Sequence
 
 import keras
-import numpy as np
 from keras import ops
 
 from keras_mtl.aggregators.aggregator import Column
 from keras_mtl.solvers.matrices import Tensor
-
-
-def make_state(
-    name: str, shape: Sequence[int], value: float = 0.0
-) -> keras.Variable:
-    """A variable that is not trained, float32, the same number everywhere."""
-    return keras.Variable(
-        np.full(tuple(shape), value, "float32"),
-        trainable=False,
-        dtype="float32",
-        name=name,
-    )
-
-
-def make_slots(
-    name: str, shapes: Sequence[tuple[int, ...]], num_tasks: int
-) -> list[keras.Variable]:
-    """Zeros `[T, *shape]` for each variable of the model: a row a task."""
-    return [
-        make_state(f"{name}_{index}", (num_tasks, *shape))
-        for index, shape in enumerate(shapes)
-    ]
 
 
 def taking_part(present: Tensor | None, num_tasks: int) -> Tensor:
@@ -37,25 +15,6 @@ def taking_part(present: Tensor | None, num_tasks: int) -> Tensor:
     if present is None:
         return ops.ones((num_tasks,), dtype="bool")
     return ops.cast(present, "bool")
-
-
-def learning_tasks(columns: Sequence[Column], present: Tensor | None) -> Tensor:
-    """Booleans `[T]`: the tasks whose memory a step may change.
-
-    If any entry of what is to be remembered is not finite, it is none. The
-    trainer undoes steps whose losses or gradients are not finite; this is for
-    memory that overflows though they are, as squares do.
-
-    Args:
-        columns: For each variable its T task gradients.
-        present: Booleans `[T]`, or None if all tasks are.
-    """
-    given = [g for column in columns for g in column if g is not None]
-    present = taking_part(present, len(columns[0]))
-    if not given:
-        return ops.zeros_like(present)
-    finite = ops.stack([ops.all(ops.isfinite(g)) for g in given])
-    return ops.logical_and(present, ops.all(finite))
 
 
 def held_rows(slot: keras.Variable, column: Column) -> list[Tensor | None]:
@@ -80,14 +39,35 @@ def store_rows(slot: keras.Variable, column: Column, learning: Tensor) -> None:
     slot.assign(ops.where(learning, ops.stack(rows), held))
 
 
-def store_finite(variable: keras.Variable, value: Tensor, gram: Tensor) -> None:
-    """Changes state that belongs to Gram matrices, if all of it is finite."""
-    finite = ops.logical_and(
-        ops.all(ops.isfinite(gram)), ops.all(ops.isfinite(value))
-    )
-    value = ops.cast(value, variable.dtype)
-    held = ops.convert_to_tensor(variable)
-    variable.assign(ops.where(finite, value, held))
+def move_averages(
+    averages: Sequence[keras.Variable],
+    gradients: Sequence[Column],
+    mix: Callable[[int, Tensor, Tensor], Tensor],
+    learning: Tensor,
+) -> list[Column]:
+    """Moves averages of task gradients, and puts them in the gradients' place.
+
+    Args:
+        averages: For each variable its averages `[T, *shape]`.
+        gradients: For each variable its T task gradients, or `None`.
+        mix: Makes the new average of a task from its index, its old average
+            and its gradient.
+        learning: Booleans `[T]`; the averages of other tasks stay, and are
+            passed on as they would have moved.
+
+    Returns:
+        For each variable the T averages after they have moved.
+    """
+    moved = []
+    for slot, column in zip(averages, gradients, strict=True):
+        held = held_rows(slot, column)
+        rows = [
+            None if g is None else mix(t, held[t], ops.cast(g, slot.dtype))
+            for t, g in enumerate(column)
+        ]
+        store_rows(slot, rows, learning)
+        moved.append(rows)
+    return moved
 
 
 def share_of(learning: Tensor, held: Tensor) -> Tensor:

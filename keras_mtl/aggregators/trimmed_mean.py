@@ -6,7 +6,9 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_mtl.aggregators.aggregator import ALONE
 from keras_mtl.aggregators.aggregator import Aggregator
+from keras_mtl.methods.step_info import StepInfo
 from keras_mtl.solvers.matrices import Tensor
 from keras_mtl.solvers.matrices import to_jacobian
 from keras_mtl.utils.argument_validation import integer_from
@@ -33,7 +35,7 @@ class TrimmedMean(Aggregator):
 
     Example:
 
-    >>> keras_mtl.aggregators.TrimmedMean().combine(
+    >>> keras_mtl.aggregators.TrimmedMean()(
     ...     [[1e9, 3.], [1., -1e9], [-1e8, 1e8], [2., 2.]])
     [1.5 2.5]
 
@@ -43,27 +45,27 @@ class TrimmedMean(Aggregator):
         Rates](https://arxiv.org/abs/1803.01498), Yin et al. 2018
     """
 
-    elementwise = True
+    sees = "entries"
 
     def __init__(self, num_trimmed: int = 1, name: str | None = None):
         super().__init__(name=name)
         self.num_trimmed = integer_from(0, "num_trimmed", num_trimmed)
 
-    def create_state(self, task_names: tuple[str, ...]) -> None:
+    def check_tasks(self, task_names: tuple[str, ...]) -> None:
         """Checks that something is left of all tasks."""
         self._check_number(len(task_names))
 
-    def combine(self, jacobian: Tensor, losses: Tensor | None = None) -> Tensor:
+    def combine(self, jacobian: Tensor, step: StepInfo = ALONE) -> Tensor:
         """One gradient from the task gradients.
 
         Args:
             jacobian: Float tensor or NumPy array `[T, n]`, a task a row.
-            losses: Unused.
+            step: Unused.
 
         Returns:
             Float tensor `[n]`.
         """
-        del losses
+        del step
         jacobian = to_jacobian(jacobian)
         num_tasks = jacobian.shape[0]
         rows = ops.unstack(jacobian)

@@ -46,6 +46,15 @@ def serialize_method(method: Method | None) -> dict[str, Any] | None:
     return keras.saving.serialize_keras_object(method)
 
 
+def public_classes(namespace: dict[str, Any], base: type) -> list[type]:
+    """The base class and what is derived of it, as a package imports them."""
+    return [
+        found
+        for found in namespace.values()
+        if inspect.isclass(found) and issubclass(found, base)
+    ]
+
+
 class Registry:
     """The methods of one kind.
 
@@ -53,7 +62,8 @@ class Registry:
         kind: What error messages call one, and the name of the argument that
             takes it: `"aggregator"` or `"weighting"`.
         base: The base class.
-        classes: The classes that can be had by name.
+        classes: Classes of a package. Those that are registered with Keras can
+            be had by name; all others are bases of these.
     """
 
     # By kind, so that each can tell what is a method of another.
@@ -62,7 +72,11 @@ class Registry:
     def __init__(self, kind: str, base: type, classes: Sequence[type]):
         self.kind = kind
         self.base = base
-        self.classes = {snake_case(cls.__name__): cls for cls in classes}
+        self.classes = {
+            snake_case(cls.__name__): cls
+            for cls in classes
+            if keras.saving.get_registered_name(cls) != cls.__name__
+        }
         self._of_all_kinds.setdefault(kind, self)
 
     def get(self, identifier: Any) -> Method | None:

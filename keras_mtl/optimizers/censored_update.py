@@ -13,6 +13,7 @@ from keras_mtl.gradients.gram import group_indices
 from keras_mtl.gradients.gram import group_variables
 from keras_mtl.gradients.gram import scaled_gram
 from keras_mtl.gradients.gram import weighted_sum
+from keras_mtl.methods.gradient_spec import GradientSpec
 from keras_mtl.methods.main_task import index_of_main_task
 from keras_mtl.methods.registry import serialize_method
 from keras_mtl.utils.argument_validation import boolean
@@ -140,8 +141,8 @@ class CensoredUpdate(keras.optimizers.Optimizer):
         self.inner_optimizer.build(variables)
         super().build(variables)
         if self.rule is not None:
-            self.rule.build(TASKS)
-            self.rule.build_rows([v.shape for v in variables], len(TASKS))
+            shapes = tuple(v.shape for v in variables)
+            self.rule.build(GradientSpec(len(TASKS), (), shapes, TASKS))
             # Not by an attribute: a LossScaleOptimizer builds with the
             # tracking of attributes switched off.
             for variable in self.rule.variables:
@@ -253,13 +254,17 @@ class CensoredUpdate(keras.optimizers.Optimizer):
         self, gradients: Vectors, variables: Sequence[keras.Variable]
     ) -> Vectors:
         """The main gradient, or its moving average if the rule has one."""
-        if not self.rule.tracks_rows:
+        if not self.rule.transforms:
             return gradients
         slots = [self._get_variable_index(variable) for variable in variables]
         ordered: Vectors = [None] * len(self._trainable_variables)
         for slot, gradient in zip(slots, gradients):
             ordered[slot] = gradient
-        averages = self.rule.update_reference(ordered)
+        # An average would never recover from an overflow, and here there is
+        # no trainer that undoes it.
+        given = [g for g in gradients if g is not None]
+        finite = ops.all(ops.stack([ops.all(ops.isfinite(g)) for g in given]))
+        averages = self.rule.update_reference(ordered, finite)
         return [averages[slot] for slot in slots]
 
     @property
@@ -311,7 +316,7 @@ def _censor(
 
     Without v itself, which is the inner optimizer's.
     """
-    if rule.elementwise:
+    if rule.sees == "entries":
         return [_censor_entries(rule, column) for column in columns]
     groups = group_variables(variables, rule.granularity)
     weights = rule.reference_weights(scaled_gram(columns, groups)[0])

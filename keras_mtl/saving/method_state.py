@@ -8,8 +8,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_mtl.methods.method import all_finite
 from keras_mtl.methods.method import keep_if
 from keras_mtl.methods.method import seeds_of
+from keras_mtl.methods.method import slots_of
 from keras_mtl.methods.method import values_of
 
 Tensor = Any
@@ -28,8 +30,8 @@ class MethodState(keras.layers.Layer):
     seeds are state, as the seeds of `Dropout` are, so that `get_weights` and
     `set_weights` agree with a plain Keras model.
 
-    Files hold the variables under the names that the method has for them, so
-    that a method may set its attributes in another order. What is loaded before
+    Files hold the variables under the names that the method gave them, in
+    whatever order it made them. What is loaded before
     the variables exist waits until they do, and so do words about what a file
     lacks. Random seeds may be lacking: as those of `Dropout`, they then are
     what the model was made with.
@@ -42,6 +44,7 @@ class MethodState(keras.layers.Layer):
             held={},
             old_keys={},
             seeds=set(),
+            slots=set(),
             waiting={},
             is_loaded=False,
             awaits_tasks=False,
@@ -59,6 +62,7 @@ class MethodState(keras.layers.Layer):
         self._state.held.clear()
         self._state.old_keys.clear()
         self._state.seeds.clear()
+        self._state.slots.clear()
         self._state.awaits_tasks = False
         if not methods:
             # Compiled after it was loaded, a model begins with its methods.
@@ -75,17 +79,20 @@ class MethodState(keras.layers.Layer):
         self._state.awaits_tasks = True
 
     def _hold_one(self, prefix: str, method: Any) -> None:
-        names = {id(v): name for name, v in method.named_variables().items()}
         seeds = {id(v) for v in seeds_of(method)}
-        for index, variable in enumerate(method.variables):
-            # Files once had the place, which changes with the attributes.
+        slots = {id(v) for v in slots_of(method)}
+        for index, (name, variable) in enumerate(
+            method.named_variables().items()
+        ):
+            # Files once had the place, in the order in which state is made.
             old_key = f"{prefix}.{index}"
-            name = names.get(id(variable), str(index)).replace("/", "_")
             key = f"{prefix}.{name}"
             self._state.held[key] = variable
             self._state.old_keys[old_key] = key
             if id(variable) in seeds:
                 self._state.seeds.add(key)
+            if id(variable) in slots:
+                self._state.slots.add(key)
             if hasattr(self, "_track_trackable"):
                 # On TensorFlow, for `tf.train.Checkpoint`.
                 self._track_trackable(variable, key, overwrite=True)
@@ -115,10 +122,22 @@ class MethodState(keras.layers.Layer):
     def keep(self, taken: Tensor, before: Sequence[Tensor]) -> None:
         """Goes back to the values `before` if a step was not taken.
 
+        Nor does what a step made infinite stay in an aggregator, or NaN: it
+        would for ever. (A weighting may remember the NaN that stands for the
+        loss of an absent task.)
+
         Args:
             taken: Boolean scalar.
             before: What `values` returned.
         """
+        small = [
+            variable
+            for key, variable in self._state.held.items()
+            # What is as large as gradients is as finite as their inner
+            # products, and takes long to look at.
+            if key.startswith("aggregator.") and key not in self._state.slots
+        ]
+        taken = keras.ops.logical_and(taken, all_finite(small))
         keep_if(taken, self._remembered(), before)
 
     def _remembered(self) -> list[keras.Variable]:

@@ -5,7 +5,6 @@ a text that says what was violated and by how much. Random methods see the same
 state in every call of one assertion, and keep it.
 """
 
-import inspect
 import weakref
 from collections.abc import Callable
 from collections.abc import Sequence
@@ -15,6 +14,8 @@ import numpy as np
 from keras import ops
 
 from keras_mtl.aggregators.aggregator import Aggregator
+from keras_mtl.methods.gradient_spec import GradientSpec
+from keras_mtl.methods.step_info import StepInfo
 from keras_mtl.testing.compiled import compiled
 from keras_mtl.testing.matrices import jacobians
 
@@ -24,7 +25,7 @@ Property = Callable[[Aggregator, np.ndarray], None]
 def assert_structure(aggregator: Aggregator, jacobian: np.ndarray) -> None:
     """Shapes are right and finite gradients give finite results."""
     num_tasks, size = np.shape(jacobian)
-    _check_structure("combine", _combine(aggregator, jacobian), (size,))
+    _check_structure("update", _combine(aggregator, jacobian), (size,))
     weights = _weights(aggregator, _gram(jacobian))
     if weights is not None:
         _check_structure("weights", weights, (num_tasks,))
@@ -149,7 +150,7 @@ def assert_compiled(
 ) -> None:
     """Compiled by the backend, by XLA or not at all, the update is the same."""
     aggregator = _ready(aggregator, (), np.shape(jacobian))
-    combine = _call(aggregator, "combine")
+    combine = _call(aggregator, _update_of)
     expected = _same_state(aggregator, combine, jacobian)
     for jit_compile in (True, False):
         run = compiled(combine, aggregator.variables, jit_compile)
@@ -216,16 +217,16 @@ def _length(jacobian: np.ndarray) -> float:
 
 def _combine(aggregator: Aggregator, jacobian: np.ndarray) -> np.ndarray:
     method = _ready(aggregator, (), np.shape(jacobian))
-    return _same_state(method, _fast(method, "combine"), jacobian)
+    return _same_state(method, _fast(method, _update_of), jacobian)
 
 
 def _weights(aggregator: Aggregator, gram: np.ndarray) -> np.ndarray | None:
     """None where a Gram matrix alone does not make weights."""
-    if aggregator.needs_rows:
+    if aggregator.sees != "gram":
         return None
     method = _ready(aggregator, gram.shape[:-2], (gram.shape[-1], 1))
     try:
-        return _same_state(method, _fast(method, "weights"), gram)
+        return _same_state(method, _fast(method, _weights_of), gram)
     except NotImplementedError:
         # It says so itself. An update that needs `weights` has failed before.
         return None
@@ -252,47 +253,55 @@ def _ready(
     aggregator: Aggregator, group_shape: tuple[int, ...], shape: tuple[int, int]
 ) -> Aggregator:
     """The aggregator, or a new one like it with memory for these shapes."""
-    if not (aggregator.has_group_state or aggregator.tracks_rows):
+    if type(aggregator).create_state is Aggregator.create_state:
         return aggregator
     siblings = _SIBLINGS.setdefault(aggregator, {})
     if (group_shape, shape) not in siblings:
         sibling = type(aggregator).from_config(aggregator.get_config())
-        if aggregator.built:
-            sibling.build(aggregator.task_names)
-        sibling.build_groups(group_shape, shape[0])
-        sibling.build_rows([shape[1:]], shape[0])
-        siblings[group_shape, shape] = sibling
-    return siblings[group_shape, shape]
+        names = aggregator.task_names
+        sibling.build(GradientSpec(shape[0], group_shape, (shape[1:],), names))
+        siblings[group_shape, shape] = sibling if sibling.remembers else None
+    return siblings[group_shape, shape] or aggregator
 
 
-def _fast(aggregator: Aggregator, name: str) -> Callable[..., Any]:
+def _fast(
+    aggregator: Aggregator, function: Callable[[Aggregator, Any], Any]
+) -> Callable[..., Any]:
     variables = aggregator.variables
     functions = _COMPILED.setdefault(aggregator, {})
-    held, function = functions.get(name, (None, None))
-    if function is None or [id(v) for v in held] != [id(v) for v in variables]:
-        function = compiled(
-            _call(aggregator, name), variables, jit_compile=False
+    held, run = functions.get(function, (None, None))
+    if run is None or [id(v) for v in held] != [id(v) for v in variables]:
+        run = compiled(
+            _call(aggregator, function), variables, jit_compile=False
         )
-        functions[name] = (variables, function)
-    return function
+        functions[function] = (variables, run)
+    return run
 
 
-def _call(aggregator: Aggregator, name: str) -> Callable[[Any], Any]:
-    """A method of the aggregator as a function of one argument.
+def _call(
+    aggregator: Aggregator, function: Callable[[Aggregator, Any], Any]
+) -> Callable[[Any], Any]:
+    """A function of the aggregator as one of its other argument.
 
-    Losses are ones, where it looks at losses. Through a weak reference, or the
-    cache of compiled functions would keep the aggregator.
+    Through a weak reference, or the cache of compiled functions would keep the
+    aggregator.
     """
-    method = weakref.WeakMethod(getattr(aggregator, name))
-    has_losses = "losses" in inspect.signature(method()).parameters
+    held = weakref.ref(aggregator)
+    return lambda argument: function(held(), argument)
 
-    def call(argument: Any) -> Any:
-        if not has_losses:
-            return method()(argument)
-        num_tasks = argument.shape[0 if name == "combine" else -1]
-        return method()(argument, losses=ops.ones((num_tasks,)))
 
-    return call
+def _update_of(aggregator: Aggregator, jacobian: Any) -> Any:
+    """Of losses of one, for methods that look at them."""
+    return aggregator(jacobian, losses=ops.ones((jacobian.shape[0],)))
+
+
+def _weights_of(aggregator: Aggregator, gram: Any) -> Any:
+    """Those of one step; of losses of one."""
+    if aggregator.transforms:
+        # A step would want the inner products of what it makes of gradients.
+        return aggregator.weights(gram)
+    step = StepInfo(losses=ops.ones((gram.shape[-1],)))
+    return aggregator.update(gram, step)
 
 
 def _check_structure(

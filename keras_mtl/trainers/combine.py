@@ -1,6 +1,5 @@
 """T gradients of every variable into one, by an aggregator."""
 
-import inspect
 from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from keras import ops
 
-from keras_mtl.aggregators.aggregator import call_weights
+from keras_mtl.aggregators.aggregator import Aggregator
 from keras_mtl.gradients.gram import Column
 from keras_mtl.gradients.gram import group_indices
 from keras_mtl.gradients.gram import largest_unit
@@ -22,6 +21,7 @@ from keras_mtl.gradients.sparse import SparseGradient
 from keras_mtl.gradients.sparse import apply
 from keras_mtl.gradients.sparse import dense
 from keras_mtl.gradients.sparse import to_sparse_gradients
+from keras_mtl.methods.step_info import StepInfo
 from keras_mtl.solvers.matrices import in_units
 from keras_mtl.trainers.objectives import Objectives
 
@@ -46,7 +46,7 @@ class Combined(NamedTuple):
 
 
 def combine(
-    aggregator: Any,
+    aggregator: Aggregator,
     columns: Sequence[Column],
     groups: Sequence[Any],
     objectives: Objectives,
@@ -89,13 +89,16 @@ def combine(
         to_rows(column) if v in shared else _to_dense(column)
         for v, column in enumerate(columns)
     ]
-    if aggregator.tracks_rows:
-        _track(aggregator, columns, shared, objectives)
+    step = StepInfo(
+        objectives.losses, objectives.present, aggregator.task_names
+    )
+    if aggregator.transforms:
+        _transform(aggregator, columns, shared, step, scale)
 
     shared_columns = [columns[v] for v in shared]
     shared_groups = [groups[v] for v in shared]
     grams, units = scaled_gram(shared_columns, shared_groups, reduce_gram)
-    if aggregator.has_group_state:
+    if aggregator.sees_all_groups:
         places = _places_of_all(groups, shared_groups)
         grams = _of_all(grams, 0, groups, shared_groups)
         units = _of_all(units, 1, groups, shared_groups)
@@ -103,13 +106,13 @@ def combine(
         places = group_indices(shared_groups)
     units = units / scale
     task_grams = grams[:, :num_tasks, :num_tasks]
-    if aggregator.needs_rows:
-        combined = _combine_rows(
-            aggregator, shared_columns, shared_groups, objectives
+    if aggregator.sees != "gram":
+        combined = _combine_gradients(
+            aggregator, shared_columns, shared_groups, step, scale
         )
         weights = ops.full((num_tasks,), float("nan"))
     else:
-        group_weights = _weights(aggregator, grams, units, objectives)
+        group_weights = _weights(aggregator, grams, units, step)
         combined = [
             weighted_sum(column, group_weights[place])
             for column, place in zip(shared_columns, places)
@@ -130,30 +133,28 @@ def combine(
     return Combined(gradients, gram, weights, unit)
 
 
-def _track(
-    aggregator: Any,
+def _transform(
+    aggregator: Aggregator,
     columns: list[list],
     shared: list[int],
-    objectives: Objectives,
+    step: StepInfo,
+    scale: Tensor | float,
 ) -> None:
-    """Puts in place of the task gradients the rows that a method tracks.
+    """Puts what a method makes of the task gradients in their place.
 
-    They are tracked without the loss scale, which changes as training goes.
+    It sees them without the loss scale, which changes as training goes.
     """
-    scale = objectives.scale
     unscaled = [[None] * len(column) for column in columns]
     for v in shared:
         unscaled[v] = [
             None if g is None else apply(lambda g: _to_float32(g) / scale, g)
             for g in columns[v]
         ]
-    tracked = aggregator.track(
-        unscaled, losses=objectives.losses, present=objectives.present
-    )
+    transformed = aggregator.transform(unscaled, step)
     for v in shared:
         columns[v] = [
             None if row is None else apply(lambda row: row * scale, row)
-            for row in tracked[v]
+            for row in transformed[v]
         ]
 
 
@@ -187,13 +188,14 @@ def _of_all(
         shared_groups: Of the shared variables.
     """
     found = list(dict.fromkeys(shared_groups))
-    fill = ops.full_like(values[0], other)
-    return ops.stack(
-        [
-            values[found.index(group)] if group in found else fill
-            for group in dict.fromkeys(groups)
-        ]
-    )
+    order = list(dict.fromkeys(groups))
+    if found == order:
+        return values
+    fill = ops.full_like(values[:1], other)
+    places = [
+        found.index(group) if group in found else len(found) for group in order
+    ]
+    return ops.take(ops.concatenate([values, fill]), places, axis=0)
 
 
 def _places_of_all(
@@ -205,17 +207,12 @@ def _places_of_all(
 
 
 def _weights(
-    aggregator: Any, grams: Tensor, units: Tensor, objectives: Objectives
+    aggregator: Aggregator, grams: Tensor, units: Tensor, step: StepInfo
 ) -> Tensor:
     """Weights `[G, R]` of the rows, which are those of the tasks at first."""
-    function = aggregator.weights
-    if aggregator.tracks_rows:
-        function = aggregator.tracked_weights
     if not aggregator.scale_free:
         grams, units = in_units(grams, units), None
-    weights = call_weights(
-        function, grams, objectives.losses, objectives.present, units
-    )
+    weights = aggregator.update(grams, step._replace(unit=units))
     if tuple(getattr(weights, "shape", ())) != tuple(grams.shape[:-1]):
         raise ValueError(
             f"`{type(aggregator).__name__}.weights(gram)` should return one "
@@ -227,61 +224,71 @@ def _weights(
     return weights
 
 
-def _combine_rows(
-    aggregator: Any,
+def _combine_gradients(
+    aggregator: Aggregator,
     columns: Sequence[Column],
     groups: Sequence[Any],
-    objectives: Objectives,
+    step: StepInfo,
+    scale: Tensor | float,
 ) -> list[Tensor]:
     """Hands the Jacobian `[T, n]` of each group to the aggregator."""
-    if aggregator.elementwise:
-        return [_combine_reaching(aggregator, c, objectives) for c in columns]
+    if aggregator.sees == "entries":
+        return [_combine_entries(aggregator, c, step, scale) for c in columns]
     combined: list[Tensor | None] = [None] * len(columns)
     for group in dict.fromkeys(groups):
         members = [v for v, other in enumerate(groups) if other == group]
         group_columns = [columns[v] for v in members]
-        tasks = range(len(group_columns[0]))
-        parts = _combine_group(aggregator, group_columns, objectives, tasks)
+        parts = _combine_group(aggregator, group_columns, step, scale)
         for v, part in zip(members, parts):
             combined[v] = part
     return combined
 
 
-def _combine_reaching(
-    aggregator: Any, column: Column, objectives: Objectives
+def _combine_entries(
+    aggregator: Aggregator,
+    column: Column,
+    step: StepInfo,
+    scale: Tensor | float,
 ) -> Tensor:
     """Combines the gradients of the tasks that reach one variable."""
     tasks = tasks_of(column)
     column = [column[t] for t in tasks]
-    return _combine_group(aggregator, [column], objectives, tasks)[0]
+    step = _of_tasks(step, tasks)
+    return _combine_group(aggregator, [column], step, scale)[0]
+
+
+def _of_tasks(step: StepInfo, tasks: Sequence[int]) -> StepInfo:
+    """What is known of these tasks; a row after them belongs to none."""
+    losses = ops.convert_to_tensor(step.losses)
+    known = [t for t in tasks if t < losses.shape[0]]
+    present = step.present
+    if present is not None:
+        present = ops.take(ops.convert_to_tensor(present), known, axis=0)
+    return step._replace(
+        losses=ops.take(losses, known, axis=0),
+        present=present,
+        tasks=tuple(tasks),
+    )
 
 
 def _combine_group(
-    aggregator: Any,
+    aggregator: Aggregator,
     columns: Sequence[Column],
-    objectives: Objectives,
-    tasks: Sequence[int],
+    step: StepInfo,
+    scale: Tensor | float,
 ) -> list[Tensor]:
     """The combined gradients of the variables of one group.
 
     Args:
-        aggregator: A method that needs the rows.
+        aggregator: A method that sees the gradients.
         columns: The gradients of each variable.
-        objectives: Task losses, and the factor on all gradients.
-        tasks: The task of each row.
+        step: Of the tasks in the columns.
+        scale: The factor on all gradients.
     """
-    wanted = inspect.signature(aggregator.combine).parameters
-    kwargs: dict[str, Any] = {}
-    if "tasks" in wanted:
-        kwargs["tasks"] = list(tasks)
-    if "losses" in wanted:
-        losses = ops.convert_to_tensor(objectives.losses)
-        kwargs["losses"] = ops.take(losses, list(tasks), axis=0)
-    scale = objectives.scale
     rows = [_dense_rows(column) for column in columns]
     jacobian = rows[0] if len(rows) == 1 else ops.concatenate(rows, axis=1)
     jacobian = jacobian / scale
-    vector = aggregator.combine(jacobian, **kwargs)
+    vector = aggregator.combine(jacobian, step)
     if tuple(vector.shape) != (jacobian.shape[1],):
         raise ValueError(
             f"`{type(aggregator).__name__}.combine(jacobian)` should "

@@ -9,14 +9,14 @@ from keras_mtl.weightings.weighting import Weighting
 
 
 class EpochEnds(keras.callbacks.Callback):
-    """Calls `on_epoch_end` of a weighting."""
+    """Calls `end_epoch` of a weighting."""
 
     def __init__(self, weighting: Weighting):
         super().__init__()
         self.weighting = weighting
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self.weighting.on_epoch_end()
+        self.weighting.end_epoch()
 
 
 def with_epoch_ends(callbacks: Any, model: Any) -> Any:
@@ -28,7 +28,7 @@ def with_epoch_ends(callbacks: Any, model: Any) -> Any:
         model: The `MultiTaskModel`.
     """
     ours = [TellOfNotFinite(model)]
-    if model.weighting is not None and _asks_for_epochs(model.weighting):
+    if model.weighting is not None:
         ours.append(EpochEnds(model.weighting))
     if isinstance(callbacks, keras.callbacks.CallbackList):
         # Of an earlier `fit` with the same list.
@@ -36,10 +36,6 @@ def with_epoch_ends(callbacks: Any, model: Any) -> Any:
         callbacks.callbacks[:] = [*ours, *others]
         return callbacks
     return [*ours, *keras.tree.flatten(callbacks or [])]
-
-
-def _asks_for_epochs(weighting: Weighting) -> bool:
-    return type(weighting).on_epoch_end is not Weighting.on_epoch_end
 
 
 def _is_ours(callback: keras.callbacks.Callback) -> bool:

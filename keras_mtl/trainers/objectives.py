@@ -1,14 +1,13 @@
 """From one evaluation of a batch to the scalars that gradients are taken of."""
 
-import inspect
 from collections.abc import Sequence
 from typing import Any
 from typing import NamedTuple
 
 from keras import ops
 
+from keras_mtl.methods.step_info import StepInfo
 from keras_mtl.trainers.task_losses import TaskRecord
-from keras_mtl.weightings.weighting import Weighting
 
 Tensor = Any
 
@@ -113,20 +112,21 @@ def _apply_weighting(
 ) -> tuple[list[Tensor], Tensor | None]:
     """Weighted losses as scalars with no path from one task to another.
 
-    One vector of losses would connect every task to the variables of all.
+    One vector of losses would connect every task to the variables of all. So
+    weights are made of constants, and lead to what the weighting trains alone.
 
     Returns:
-        The losses, and the weights `[T]` where there are some.
+        The losses, and the weights `[T]` where a zero may be among them: what
+        is trained keeps a task in the step however small its weight.
     """
-    constants = [ops.stop_gradient(loss) for loss in losses]
-    if type(weighting).weighted_losses is Weighting.weighted_losses:
-        wanted = inspect.signature(weighting.weights).parameters
-        kwargs = {"present": present} if "present" in wanted else {}
-        weights = weighting.weights(ops.stack(constants), **kwargs)
+    constants = ops.stack([ops.stop_gradient(loss) for loss in losses])
+    step = StepInfo(constants, present, weighting.task_names)
+    weights = weighting.weigh(constants, step)
+    if not weighting.is_trained:
         weights = ops.stop_gradient(weights)
-        return [weights[t] * loss for t, loss in enumerate(losses)], weights
-    weighted = []
-    for t, loss in enumerate(losses):
-        others = constants[:t] + [loss] + constants[t + 1 :]
-        weighted.append(weighting.weighted_losses(ops.stack(others))[t])
-    return weighted, None
+    penalties = weighting.penalties()
+    weighted = [weights[t] * loss for t, loss in enumerate(losses)]
+    if not isinstance(penalties, int | float) or penalties:
+        penalties = ops.broadcast_to(penalties, (len(losses),))
+        weighted = [loss + penalties[t] for t, loss in enumerate(weighted)]
+    return weighted, None if weighting.is_trained else weights

@@ -3,12 +3,14 @@
 from typing import Any
 
 from keras_mtl.methods.registry import Registry
+from keras_mtl.methods.registry import public_classes
 from keras_mtl.weightings.cosmos import COSMOS
 from keras_mtl.weightings.dynamic_weight_average import DynamicWeightAverage
 from keras_mtl.weightings.famo import FAMO
 from keras_mtl.weightings.geometric_mean import GeometricMean
 from keras_mtl.weightings.grad_norm import GradNorm
 from keras_mtl.weightings.imtll import IMTLL
+from keras_mtl.weightings.observed import Observed
 from keras_mtl.weightings.olaux import OLAUX
 from keras_mtl.weightings.pbi import PBI
 from keras_mtl.weightings.random_loss_weighting import RandomLossWeighting
@@ -20,27 +22,11 @@ from keras_mtl.weightings.tchebycheff import Tchebycheff
 from keras_mtl.weightings.uncertainty import Uncertainty
 from keras_mtl.weightings.weighting import Weighting
 
-_registry = Registry(
-    "weighting",
-    Weighting,
-    [
-        Uncertainty,
-        IMTLL,
-        DynamicWeightAverage,
-        RandomLossWeighting,
-        GradNorm,
-        OLAUX,
-        FAMO,
-        GeometricMean,
-        ScaleInvariant,
-        Tchebycheff,
-        STCH,
-        PBI,
-        COSMOS,
-        Schedule,
-        SVDWeights,
-    ],
-)
+# An import above is all that makes a weighting one of the package.
+_CLASSES = public_classes(globals(), Weighting)
+_REGISTRY = Registry("weighting", Weighting, _CLASSES)
+__all__ = ["Observed", "deserialize", "get", "serialize"]
+__all__ += [cls.__name__ for cls in _CLASSES]
 
 
 def get(identifier: Any) -> Weighting | None:
@@ -50,39 +36,16 @@ def get(identifier: Any) -> Weighting | None:
         identifier: `None`, a name such as `"uncertainty"`, a configuration
             as made by `serialize`, or a `Weighting`.
     """
-    return _registry.get(identifier)
+    return _REGISTRY.get(identifier)
 
 
 def serialize(weighting: Weighting) -> dict[str, Any]:
     """Returns the configuration of a weighting."""
-    return _registry.serialize(weighting)
+    return _REGISTRY.serialize(weighting)
 
 
 def deserialize(
     config: dict[str, Any], custom_objects: dict[str, Any] | None = None
 ) -> Weighting:
     """Returns the weighting that a configuration describes."""
-    return _registry.deserialize(config, custom_objects)
-
-
-__all__ = [
-    "COSMOS",
-    "DynamicWeightAverage",
-    "FAMO",
-    "GeometricMean",
-    "GradNorm",
-    "IMTLL",
-    "OLAUX",
-    "PBI",
-    "RandomLossWeighting",
-    "STCH",
-    "SVDWeights",
-    "ScaleInvariant",
-    "Schedule",
-    "Tchebycheff",
-    "Uncertainty",
-    "Weighting",
-    "deserialize",
-    "get",
-    "serialize",
-]
+    return _REGISTRY.deserialize(config, custom_objects)

@@ -8,6 +8,8 @@ from keras import ops
 from keras_mtl.solvers.matrices import divisor
 from keras_mtl.utils.argument_validation import is_integer
 from keras_mtl.utils.argument_validation import number_above_zero
+from keras_mtl.weightings.observed import NOTHING
+from keras_mtl.weightings.observed import Observed
 from keras_mtl.weightings.weighting import Weighting
 
 Tensor = Any
@@ -32,7 +34,7 @@ class DynamicWeightAverage(Weighting):
         temperature: Number above 0; the paper has 2. The larger, the nearer
             the weights are to ones.
         window: `"epoch"`, as published: epochs of `fit`. With loops of your
-            own over `train_on_batch`, call `on_epoch_end()` after each. Or an
+            own over `train_on_batch`, call `end_epoch()` after each. Or an
             integer: so many steps, counted on the device.
         name: Name of the method.
 
@@ -67,29 +69,18 @@ class DynamicWeightAverage(Weighting):
                 f"above 0. Received: window={window!r}"
             )
         self.window = int(window) if by_steps else window
-        self.ratio: keras.Variable | None = None
 
     def create_state(self, task_names: tuple[str, ...]) -> None:
-        def variable(name: str, value: float) -> keras.Variable:
-            return keras.Variable(
-                [value] * len(task_names),
-                dtype="float32",
-                trainable=False,
-                name=name,
-            )
-
-        with keras.name_scope(self.name):
-            self.ratio = variable("ratio", 1.0)
-            # Of the window before, and whether there is one.
-            self.mean = variable("mean", 0.0)
-            self.known = variable("known", 0.0)
-            # Of this window, and the steps that counted.
-            self.total = variable("total", 0.0)
-            self.count = variable("count", 0.0)
-            if self.window != "epoch":
-                self.step = keras.Variable(
-                    0, dtype="int", trainable=False, name="step"
-                )
+        shape = (len(task_names),)
+        self.ratio = self.add_state("ratio", shape, "ones")
+        # Of the window before, and whether there is one.
+        self.mean = self.add_state("mean", shape)
+        self.known = self.add_state("known", shape)
+        # Of this window, and the steps that counted.
+        self.total = self.add_state("total", shape)
+        self.count = self.add_state("count", shape)
+        if self.window != "epoch":
+            self.step = self.add_state("step", initializer=0, dtype="int")
 
     def weights(self, losses: Tensor) -> Tensor:
         del losses
@@ -97,7 +88,8 @@ class DynamicWeightAverage(Weighting):
         ratio = ops.convert_to_tensor(self.ratio)
         return ratio.shape[0] * ops.softmax(ratio / self.temperature)
 
-    def update(self, losses: Tensor) -> None:
+    def update(self, losses: Tensor, observed: Observed = NOTHING) -> None:
+        del observed
         counts = ops.isfinite(losses)
         self.total.assign(self.total + ops.where(counts, losses, 0.0))
         self.count.assign(self.count + ops.cast(counts, "float32"))
@@ -108,7 +100,7 @@ class DynamicWeightAverage(Weighting):
         self._close_window(full)
         self.step.assign(ops.where(full, ops.zeros_like(step), step))
 
-    def on_epoch_end(self) -> None:
+    def end_epoch(self) -> None:
         if self.window == "epoch":
             self._close_window(True)
 

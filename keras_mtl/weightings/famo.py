@@ -7,10 +7,14 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_mtl.methods.step_info import StepInfo
 from keras_mtl.utils.argument_validation import number_above_zero
 from keras_mtl.utils.argument_validation import number_from_zero
 from keras_mtl.utils.argument_validation import numbers_by_task
 from keras_mtl.utils.argument_validation import spread_over_tasks
+from keras_mtl.weightings.observed import NOTHING
+from keras_mtl.weightings.observed import Observed
+from keras_mtl.weightings.weighting import ALONE
 from keras_mtl.weightings.weighting import Weighting
 
 Tensor = Any
@@ -72,6 +76,8 @@ class FAMO(Weighting):
         https://arxiv.org/abs/2306.03792), Liu et al. 2023
     """
 
+    reads = frozenset({"losses", "losses_after"})
+
     def __init__(
         self,
         learning_rate: float = 0.025,
@@ -83,7 +89,6 @@ class FAMO(Weighting):
         self.learning_rate = number_above_zero("learning_rate", learning_rate)
         self.gamma = number_from_zero("gamma", gamma)
         self.min_losses = numbers_by_task("min_losses", min_losses)
-        self.logits: keras.Variable | None = None
 
     def create_state(self, task_names: tuple[str, ...]) -> None:
         self._bounds = np.array(
@@ -91,20 +96,15 @@ class FAMO(Weighting):
             "float32",
         )
 
-        def zeros(name: str) -> keras.Variable:
-            return keras.Variable(
-                [0.0] * len(task_names),
-                dtype="float32",
-                trainable=False,
-                name=name,
-            )
+        shape = (len(task_names),)
+        self.logits = self.add_state("logits", shape)
+        self.momentum = self.add_state("momentum", shape)
+        self.velocity = self.add_state("velocity", shape)
+        # By task: one without labels does not move.
+        self.steps = self.add_state("steps", shape)
 
-        with keras.name_scope(self.name):
-            self.logits = zeros("logits")
-            self.momentum = zeros("momentum")
-            self.velocity = zeros("velocity")
-            # By task: one without labels does not move.
-            self.steps = zeros("steps")
+    def weigh(self, losses: Tensor, step: StepInfo = ALONE) -> Tensor:
+        return self.weights(losses, step.present)
 
     def weights(self, losses: Tensor, present: Tensor | None = None) -> Tensor:
         self.check_built()
@@ -117,7 +117,8 @@ class FAMO(Weighting):
         scores = ops.where(takes_part, scores, -1e30)
         return ops.where(takes_part, ops.softmax(scores), 0.0)
 
-    def update(self, losses: Tensor, losses_after: Tensor) -> None:
+    def update(self, losses: Tensor, observed: Observed = NOTHING) -> None:
+        losses_after = observed.losses_after
         moves = ops.logical_and(
             ops.isfinite(losses), ops.isfinite(losses_after)
         )

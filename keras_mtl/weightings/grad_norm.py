@@ -8,6 +8,8 @@ from keras import ops
 from keras_mtl.solvers.matrices import divisor
 from keras_mtl.utils.argument_validation import number_above_zero
 from keras_mtl.utils.argument_validation import number_from_zero
+from keras_mtl.weightings.observed import NOTHING
+from keras_mtl.weightings.observed import Observed
 from keras_mtl.weightings.weighting import Weighting
 
 Tensor = Any
@@ -64,6 +66,8 @@ class GradNorm(Weighting):
         Multitask Networks](https://arxiv.org/abs/1711.02257), Chen et al. 2018
     """
 
+    reads = frozenset({"losses", "gradient_norms"})
+
     def __init__(
         self,
         alpha: float = 1.5,
@@ -81,48 +85,35 @@ class GradNorm(Weighting):
                 f"norm_layer={norm_layer!r}"
             )
         self.norm_layer = norm_layer
-        self.task_weights: keras.Variable | None = None
-        self.first_losses: keras.Variable | None = None
 
     def create_state(self, task_names: tuple[str, ...]) -> None:
-        with keras.name_scope(self.name):
-            self.task_weights = keras.Variable(
-                [1.0] * len(task_names),
-                dtype="float32",
-                trainable=False,
-                name="task_weights",
-            )
-            # Zero until there is one.
-            self.first_losses = keras.Variable(
-                [0.0] * len(task_names),
-                dtype="float32",
-                trainable=False,
-                name="first_losses",
-            )
+        shape = (len(task_names),)
+        self.task_weights = self.add_state("task_weights", shape, "ones")
+        # Zero until there is one.
+        self.first_losses = self.add_state("first_losses", shape)
 
     def weights(self, losses: Tensor) -> Tensor:
         del losses
         self.check_built()
         return ops.convert_to_tensor(self.task_weights)
 
-    def update(self, losses: Tensor, gradient_norms: Tensor) -> None:
+    def update(self, losses: Tensor, observed: Observed = NOTHING) -> None:
         first = self._remember_first(losses)
-        observed = ops.logical_and(
-            ops.isfinite(losses), ops.isfinite(gradient_norms)
-        )
-        observed = ops.logical_and(observed, first > 0)
-        rates = ops.where(observed, losses / divisor(first), 0.0)
+        norms = observed.gradient_norms
+        seen = ops.logical_and(ops.isfinite(losses), ops.isfinite(norms))
+        seen = ops.logical_and(seen, first > 0)
+        rates = ops.where(seen, losses / divisor(first), 0.0)
         rates = ops.maximum(rates, 0.0)
-        rates = rates / divisor(_mean(rates, observed))
-        norms = ops.where(observed, gradient_norms, 0.0)
-        targets = _mean(norms, observed) * ops.power(rates, self.alpha)
+        rates = rates / divisor(_mean(rates, seen))
+        norms = ops.where(seen, norms, 0.0)
+        targets = _mean(norms, seen) * ops.power(rates, self.alpha)
         old = ops.convert_to_tensor(self.task_weights)
         gradient = ops.sign(norms - targets) * norms / old
         new = ops.maximum(old - self.learning_rate * gradient, FLOOR)
-        # Those observed share what they had: the sum remains T.
-        new = new * (_sum(old, observed) / divisor(_sum(new, observed)))
+        # Those that are seen share what they had: the sum remains T.
+        new = new * (_sum(old, seen) / divisor(_sum(new, seen)))
         # The sum of finite norms may be infinite.
-        moves = ops.logical_and(observed, ops.all(ops.isfinite(new)))
+        moves = ops.logical_and(seen, ops.all(ops.isfinite(new)))
         self.task_weights.assign(ops.where(moves, new, old))
 
     def _remember_first(self, losses: Tensor) -> Tensor:

@@ -5,9 +5,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_mtl.methods.method import parameter_dtype
 from keras_mtl.utils.argument_validation import finite_number
 from keras_mtl.utils.argument_validation import number_above_zero
+from keras_mtl.weightings.observed import NOTHING
+from keras_mtl.weightings.observed import Observed
 from keras_mtl.weightings.weighting import Weighting
 
 Tensor = Any
@@ -58,33 +59,31 @@ class IMTLL(Weighting):
             learning_rate = number_above_zero("learning_rate", learning_rate)
         self.initial_scale = finite_number("initial_scale", initial_scale)
         self.learning_rate = learning_rate
-        self.scale: keras.Variable | None = None
 
     def create_state(self, task_names: tuple[str, ...]) -> None:
-        with keras.name_scope(self.name):
-            self.scale = keras.Variable(
-                [self.initial_scale] * len(task_names),
-                dtype=parameter_dtype(),
-                trainable=self.learning_rate is None,
-                name="scale",
-            )
+        shape = (len(task_names),)
+        is_trained = self.learning_rate is None
+        add = self.add_parameter if is_trained else self.add_state
+        self.scale = add("scale", shape, self.initial_scale)
 
     def weights(self, losses: Tensor) -> Tensor:
         del losses
         self.check_built()
         return ops.exp(self._scale())
 
-    def weighted_losses(self, losses: Tensor) -> Tensor:
-        return self.weights(losses) * losses - self._scale()
+    def penalties(self) -> Tensor:
+        return -self._scale()
 
     def _scale(self) -> Tensor:
         # Of the type of the losses, whatever the optimizer wants.
         return ops.cast(self.scale, "float32")
 
-    def update(self, losses: Tensor) -> None:
+    def update(self, losses: Tensor, observed: Observed = NOTHING) -> None:
+        del observed
         if self.learning_rate is None:
             return
         gradient = self.weights(losses) * losses - 1.0
+        # NaN is the loss of a task without labels.
         moves = ops.isfinite(gradient)
         step = ops.where(moves, self.learning_rate * gradient, 0.0)
         self.scale.assign(self.scale - step)

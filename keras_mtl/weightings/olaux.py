@@ -12,6 +12,8 @@ from keras_mtl.utils.argument_validation import boolean
 from keras_mtl.utils.argument_validation import integer_from
 from keras_mtl.utils.argument_validation import number_above_zero
 from keras_mtl.utils.argument_validation import number_from_zero
+from keras_mtl.weightings.observed import NOTHING
+from keras_mtl.weightings.observed import Observed
 from keras_mtl.weightings.scale_invariant import ScaleInvariant
 from keras_mtl.weightings.weighting import Weighting
 
@@ -75,6 +77,8 @@ class OLAUX(Weighting):
         negative transfer, appendix D.4
     """
 
+    reads = frozenset({"losses", "gradient_gram"})
+
     def __init__(
         self,
         main_task: str | int,
@@ -90,25 +94,14 @@ class OLAUX(Weighting):
         self.horizon = integer_from(1, "horizon", horizon)
         self.floor = number_above_zero("floor", floor)
         self.log = boolean("log", log)
-        self.task_weights: keras.Variable | None = None
-        self.gains: keras.Variable | None = None
-        self.step: keras.Variable | None = None
 
     def create_state(self, task_names: tuple[str, ...]) -> None:
         index_of_main_task(self.main_task, task_names)
-        size = len(task_names)
-
-        def variable(name: str, values: Any, dtype: str) -> keras.Variable:
-            return keras.Variable(
-                values, dtype=dtype, trainable=False, name=name
-            )
-
-        with keras.name_scope(self.name):
-            ones = np.ones(size, "float32")
-            self.task_weights = variable("task_weights", ones, "float32")
-            # Sums of v . u since the last update.
-            self.gains = variable("gains", 0 * ones, "float32")
-            self.step = variable("step", 0, "int32")
+        shape = (len(task_names),)
+        self.task_weights = self.add_state("task_weights", shape, "ones")
+        # Sums of v . u since the last update.
+        self.gains = self.add_state("gains", shape)
+        self.step = self.add_state("step", dtype="int32")
 
     def weights(self, losses: Tensor) -> Tensor:
         self.check_built()
@@ -118,13 +111,15 @@ class OLAUX(Weighting):
         # The gradient of a logarithm is one over the loss.
         return weights * ScaleInvariant().weights(losses)
 
-    def update(self, losses: Tensor, gradient_gram: Tensor) -> None:
+    def update(self, losses: Tensor, observed: Observed = NOTHING) -> None:
         del losses
         main = index_of_main_task(self.main_task, self.task_names)
         old = ops.convert_to_tensor(self.task_weights)
         # Of the weighted losses; the main task's weight is one.
-        products = gradient_gram[main] / old
+        products = observed.gradient_gram[main] / old
         gained = ops.convert_to_tensor(self.gains)
+        # NaN is the product with a task without labels. The sum of finite
+        # ones may be infinite.
         gained = gained + ops.where(ops.isfinite(products), products, 0.0)
         gained = ops.where(ops.isfinite(gained), gained, 0.0)
 

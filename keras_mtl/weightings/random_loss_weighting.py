@@ -7,7 +7,8 @@ from keras import ops
 
 from keras_mtl.solvers.random_numbers import random_normals
 from keras_mtl.solvers.random_numbers import random_uniforms
-from keras_mtl.solvers.random_numbers import seed_generator
+from keras_mtl.weightings.observed import NOTHING
+from keras_mtl.weightings.observed import Observed
 from keras_mtl.weightings.weighting import Weighting
 
 Tensor = Any
@@ -49,7 +50,7 @@ class RandomLossWeighting(Weighting):
         Multi-Task Learning](https://arxiv.org/abs/2111.10603), Lin et al. 2021
     """
 
-    looks_at_losses = False
+    reads = frozenset()
 
     def __init__(
         self,
@@ -65,11 +66,10 @@ class RandomLossWeighting(Weighting):
             )
         self.seed = seed
         self.distribution = distribution
-        self.seed_generator = seed_generator(seed)
+        self.seed_generator = self.add_seed("seed_generator", seed)
 
     def weights(self, losses: Tensor) -> Tensor:
         count = losses.shape[0]
-        # Not `next()`: a step may ask twice, and JAX traces it twice.
         key = ops.convert_to_tensor(self.seed_generator.state)
         if self.distribution == "normal":
             return ops.softmax(random_normals(key, count))
@@ -79,9 +79,9 @@ class RandomLossWeighting(Weighting):
         exponentials = -ops.log(uniforms)
         return exponentials / ops.sum(exponentials)
 
-    def update(self, losses: Tensor) -> None:
+    def update(self, losses: Tensor, observed: Observed = NOTHING) -> None:
         """Goes on to the next draw."""
-        del losses
+        del losses, observed
         self.seed_generator.next()
 
     def get_config(self) -> dict[str, Any]:

@@ -5,10 +5,12 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from keras_mtl.methods.step_info import StepInfo
 from keras_mtl.solvers.matrices import divisor
 from keras_mtl.utils.argument_validation import numbers_by_task
 from keras_mtl.utils.argument_validation import preference_by_task
 from keras_mtl.utils.argument_validation import spread_over_tasks
+from keras_mtl.weightings.weighting import ALONE
 from keras_mtl.weightings.weighting import Weighting
 
 Tensor = Any
@@ -38,6 +40,22 @@ class Scalarization(Weighting):
     def create_state(self, task_names: tuple[str, ...]) -> None:
         """Checks that the preference fits the tasks."""
         spread_over_tasks("preference", self.preference, task_names)
+
+    def weights(self, losses: Tensor, present: Tensor | None = None) -> Tensor:
+        """The derivatives dS/dl.
+
+        Args:
+            losses: float tensor of shape `(num_tasks,)`.
+            present: booleans of shape `(num_tasks,)`, false for a task without
+                labels in the batch; `None` where all take part.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} should implement `weights(losses, "
+            "present)`."
+        )
+
+    def weigh(self, losses: Tensor, step: StepInfo = ALONE) -> Tensor:
+        return self.weights(losses, step.present)
 
     def preference_of(
         self, losses: Tensor, present: Tensor | None = None

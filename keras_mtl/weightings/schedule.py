@@ -9,6 +9,8 @@ from keras import ops
 from keras_mtl.utils.argument_validation import number_from_zero
 from keras_mtl.utils.by_output import TASKS
 from keras_mtl.utils.by_output import check_entries
+from keras_mtl.weightings.observed import NOTHING
+from keras_mtl.weightings.observed import Observed
 from keras_mtl.weightings.weighting import Weighting
 
 Tensor = Any
@@ -67,7 +69,7 @@ class Schedule(Weighting):
     ```
     """
 
-    looks_at_losses = False
+    reads = frozenset()
 
     def __init__(self, schedules: dict[str, Any], name: str | None = None):
         super().__init__(name=name)
@@ -81,14 +83,10 @@ class Schedule(Weighting):
             task: value if callable(value) else _number(task, value)
             for task, value in schedules.items()
         }
-        self.step: keras.Variable | None = None
 
     def create_state(self, task_names: tuple[str, ...]) -> None:
         check_entries("schedules", self.schedules, task_names, TASKS)
-        with keras.name_scope(self.name):
-            self.step = keras.Variable(
-                0, dtype="int", trainable=False, name="step"
-            )
+        self.step = self.add_state("step", initializer=0, dtype="int")
 
     def weights(self, losses: Tensor) -> Tensor:
         del losses
@@ -102,9 +100,9 @@ class Schedule(Weighting):
         ]
         return ops.stack([ops.cast(value, "float32") for value in values])
 
-    def update(self, losses: Tensor) -> None:
+    def update(self, losses: Tensor, observed: Observed = NOTHING) -> None:
         """Counts the step."""
-        del losses
+        del losses, observed
         self.step.assign(self.step + 1)
 
     def get_config(self) -> dict[str, Any]:

@@ -44,7 +44,7 @@ class SVDWeights(Weighting):
         https://arxiv.org/abs/2005.00944), Wu, Zhang and Re 2020, algorithm 2
     """
 
-    looks_at_losses = False
+    reads = frozenset()
 
     def __init__(self, task_weights: dict[str, float], name: str | None = None):
         super().__init__(name=name)

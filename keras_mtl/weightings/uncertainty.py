@@ -6,11 +6,12 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_mtl.methods.method import parameter_dtype
 from keras_mtl.utils.argument_validation import finite_number
 from keras_mtl.utils.argument_validation import number_above_zero
 from keras_mtl.utils.by_output import TASKS
 from keras_mtl.utils.by_output import check_entries
+from keras_mtl.weightings.observed import NOTHING
+from keras_mtl.weightings.observed import Observed
 from keras_mtl.weightings.weighting import Weighting
 
 Tensor = Any
@@ -85,19 +86,16 @@ class Uncertainty(Weighting):
                 f"Received: {min_log_variance} and {max_log_variance}"
             )
         self.learning_rate = learning_rate
-        self.log_variance: keras.Variable | None = None
 
     def create_state(self, task_names: tuple[str, ...]) -> None:
         check_entries(
             "regression_tasks", self.regression_tasks, task_names, TASKS
         )
-        with keras.name_scope(self.name):
-            self.log_variance = keras.Variable(
-                [self.initial_log_variance] * len(task_names),
-                dtype=parameter_dtype(),
-                trainable=self.learning_rate is None,
-                name="log_variance",
-            )
+        is_trained = self.learning_rate is None
+        add = self.add_parameter if is_trained else self.add_state
+        self.log_variance = add(
+            "log_variance", (len(task_names),), self.initial_log_variance
+        )
 
     def weights(self, losses: Tensor) -> Tensor:
         del losses
@@ -108,16 +106,18 @@ class Uncertainty(Weighting):
         ]
         return ops.convert_to_tensor(factors) * ops.exp(-self._bounded())
 
-    def weighted_losses(self, losses: Tensor) -> Tensor:
-        return self.weights(losses) * losses + self._bounded() / 2
+    def penalties(self) -> Tensor:
+        return self._bounded() / 2
 
-    def update(self, losses: Tensor) -> None:
+    def update(self, losses: Tensor, observed: Observed = NOTHING) -> None:
+        del observed
         if self.learning_rate is None:
             return
         bounded = self._bounded()
         gradient = 0.5 - self.weights(losses) * losses
         # As automatic differentiation has it: nothing beyond the bounds.
         inside = ops.equal(bounded, ops.cast(self.log_variance, "float32"))
+        # NaN is the loss of a task without labels.
         moves = ops.logical_and(inside, ops.isfinite(gradient))
         step = ops.where(moves, self.learning_rate * gradient, 0.0)
         self.log_variance.assign(self.log_variance - step)

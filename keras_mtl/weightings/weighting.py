@@ -1,15 +1,18 @@
 """Base class of loss weightings."""
 
-import inspect
+from collections.abc import Set
 from typing import Any
 
 from keras import ops
 
 from keras_mtl.methods.method import Method
+from keras_mtl.methods.step_info import StepInfo
+from keras_mtl.weightings.observed import NOTHING
+from keras_mtl.weightings.observed import READABLE
+from keras_mtl.weightings.observed import Observed
 
 Tensor = Any
-# What `update` may ask for by naming it as an argument.
-OBSERVATIONS = ("losses_after", "gradient_norms", "gradient_gram")
+ALONE = StepInfo()
 
 
 class Weighting(Method):
@@ -17,14 +20,21 @@ class Weighting(Method):
 
     A weighting acts before the gradients are taken, so it costs no backward
     pass of its own and composes with every aggregator. Subclass it with
-    `weights`, or, where the weights are trained, with `weighted_losses`.
+    `weights(losses)`. Loss t is multiplied by weight t; what `penalties`
+    returns is added.
+
+    What a weighting wants to know it declares in `reads`, a set:
+
+    - `"losses"`: those of the batch, to make weights or state of. This alone
+      is the default. A weighting that looks at none, `reads = frozenset()`,
+      may be used under `tf.distribute`, where each replica sees losses of its
+      own.
+    - `"losses_after"`, `"gradient_norms"`, `"gradient_gram"`: `update` sees
+      them; see `Observed`.
 
     Fixed weights need no weighting: give `loss_weights` to `compile`. A
     weighting receives the losses after these have been applied. Logs show the
     losses as they were before it, so that runs can be compared.
-
-    Under `tf.distribute` with several replicas, weightings that look at the
-    losses are refused. One that does not says so: `looks_at_losses = False`.
 
     Args:
         name: string. Defaults to the class name in snake case.
@@ -41,78 +51,94 @@ class Weighting(Method):
     ```
     """
 
-    # Whether weights or state depend on the losses. What does not may be used
-    # under `tf.distribute`, where each replica sees losses of its own.
-    looks_at_losses = True
-    # Where `gradient_norms` are taken, for weightings that ask for them.
+    reads: Set[str] = frozenset({"losses"})
+    # Where `gradient_norms` are taken.
     norm_layer: str | None = None
 
+    def __init__(self, name: str | None = None):
+        super().__init__(name=name)
+        reads = self.reads
+        if isinstance(reads, str) or not set(reads) <= set(READABLE):
+            raise ValueError(
+                f"`{type(self).__name__}.reads` must be a set of names among "
+                f"{list(READABLE)}. Received: reads={reads!r}"
+            )
+
     def weights(self, losses: Tensor) -> Tensor:
-        """Weights of the tasks; no gradient flows through them.
+        """Weights of the tasks.
+
+        It may read what the weighting remembers, and moves nothing. Gradients
+        flow through it only to what `add_parameter` made.
 
         Args:
             losses: float tensor of shape `(num_tasks,)`, in the order of
-                `loss` in `compile`.
+                `loss` in `compile`; constants to the gradient.
 
         Returns:
             float tensor of shape `(num_tasks,)`.
-
-        A subclass may name one more argument, and the model passes it:
-        `present`, booleans of shape `(num_tasks,)` that are false for a task
-        without labels in the batch (its loss is zero) or with a loss weight of
-        zero, or `None` where all tasks take part. Such a task takes no part in
-        the step, whatever its weight.
         """
         raise NotImplementedError(
-            f"{type(self).__name__} should implement `weights(losses)` or "
-            "`weighted_losses(losses)`."
+            f"{type(self).__name__} should implement `weights(losses)`."
         )
+
+    def weigh(self, losses: Tensor, step: StepInfo = ALONE) -> Tensor:
+        """Weights of one step; called once in each.
+
+        Override it to look at more than the losses: of a task that is not
+        `step.present`, the loss is zero. It takes no part in the step,
+        whatever its weight; nor does one whose weight is zero.
+
+        Args:
+            losses: As for `weights`.
+            step: Who is present, and the names of the tasks.
+        """
+        del step
+        return self.weights(losses)
+
+    def penalties(self) -> Tensor | float:
+        """What is added to the losses for the weights' own sake.
+
+        Such as the logarithm of a variance that is trained: without it the
+        weights would go to zero. It belongs to no task.
+
+        Returns:
+            float tensor of shape `(num_tasks,)`, or zero (default).
+        """
+        return 0.0
 
     def weighted_losses(self, losses: Tensor) -> Tensor:
         """The losses to minimise, entry t being that of task t.
 
-        For weights that are trained. Called once a task, so it must leave no
-        trace: draw nothing, update nothing.
+        For a look at them; a model takes `weigh` and `penalties`.
 
         Args:
             losses: float tensor of shape `(num_tasks,)`.
-
-        Returns:
-            float tensor of shape `(num_tasks,)`.
         """
-        weights = self.weights(ops.stop_gradient(losses))
-        return ops.stop_gradient(weights) * losses
+        losses = ops.convert_to_tensor(losses)
+        return self.weights(losses) * losses + self.penalties()
 
-    def update(self, losses: Tensor) -> None:
-        """Updates state that the model's optimizer does not train.
+    def update(self, losses: Tensor, observed: Observed = NOTHING) -> None:
+        """Moves state that the model's optimizer does not train.
 
         Called once in every training step, after the optimizer's. The default
-        does nothing. A loss is NaN where the task has no label in the batch or
-        a loss weight of zero, and may be infinite or NaN for an overflow that
-        loss scaling recovers from: keep it out of the state.
-
-        Name further arguments, and the step computes and passes them, each
-        with NaN as in `losses`:
-
-        - `losses_after`: the losses of the same batch after the step, for one
-          more forward pass.
-        - `gradient_norms`: the norms of the gradients of the weighted losses,
-          taken at the layer that the attribute `norm_layer` names (`None`: at
-          the last one with a kernel that tasks share; with `representation`,
-          there).
-        - `gradient_gram`: the inner products `(num_tasks, num_tasks)` of the
-          gradients of the weighted losses, over all variables that tasks share
-          (with `representation`, there).
+        does nothing. What it does in a step that is not taken, because of a
+        loss or gradient that is not finite, is undone.
 
         Args:
-            losses: float tensor of shape `(num_tasks,)`.
+            losses: float tensor of shape `(num_tasks,)`; NaN for a task
+                without labels in the batch, or with a loss weight of zero.
+            observed: What `reads` asks for.
         """
 
-    def on_epoch_end(self) -> None:
-        """Updates state after each epoch of `fit`. The default does nothing."""
+    def end_epoch(self) -> None:
+        """Moves state after each epoch of `fit`. The default does nothing."""
 
     @property
     def observes(self) -> tuple[str, ...]:
-        """What `update` wants to see beside the losses."""
-        wanted = inspect.signature(self.update).parameters
-        return tuple(name for name in OBSERVATIONS if name in wanted)
+        """What `update` sees beside the losses."""
+        return tuple(name for name in Observed._fields if name in self.reads)
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether the model's optimizer trains something of it."""
+        return any(variable.trainable for variable in self.variables)

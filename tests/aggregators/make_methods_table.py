@@ -6,6 +6,7 @@ Run `python -m tests.aggregators.make_methods_table` after changing it.
 import math
 from pathlib import Path
 
+from keras_mtl.methods import GradientSpec
 from tests.aggregators.methods import METHODS
 from tests.aggregators.methods import Entry
 from tests.weightings import methods as weighting_methods
@@ -116,9 +117,8 @@ def remembers(entry: Entry) -> str:
     num_tasks, size = 5, 1009
     method = entry.make(num_tasks)
     seeds = len(method.variables)
-    method.build([f"task_{t}" for t in range(num_tasks)])
-    method.build_rows([(size,)], num_tasks)
-    method.build_groups((), num_tasks)
+    names = tuple(f"task_{t}" for t in range(num_tasks))
+    method.build(GradientSpec(num_tasks, (), ((size,),), names))
     largest = max(
         (math.prod(v.shape) for v in method.variables[seeds:]), default=0
     )

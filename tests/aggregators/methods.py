@@ -265,6 +265,15 @@ METHODS: dict[str, Entry] = {
         note="The last three columns are of the first step, which is MGDA's. "
         "Dependent gradients have many weights of least norm.",
     ),
+    "Averaged(PCGrad())": Entry(
+        lambda _: aggregators.Averaged(aggregators.PCGrad(seed=0)),
+        "of the other method",
+        "an average of all T x n entries, and that of the other method",
+        permutation=TWO_TASKS,
+        opposed=NOTHING,
+        note="What the other method promises holds for the averages. The last "
+        "three columns are of the first step, which is PCGrad's.",
+    ),
     "Projection(main_task)": Entry(
         lambda _: aggregators.Projection(0),
         "one of main, and a share of each other",

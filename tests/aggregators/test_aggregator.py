@@ -6,6 +6,7 @@ import pytest
 from keras import ops
 
 from keras_mtl.aggregators import Aggregator
+from keras_mtl.methods import StepInfo
 
 JACOBIAN = np.array([[-4.0, 1.0, 1.0], [6.0, 1.0, 1.0]], "float32")
 
@@ -22,9 +23,11 @@ class FirstTask(Aggregator):
 
 
 class Largest(Aggregator):
-    """The entry of largest size in every column: needs the rows."""
+    """The entry of largest size in every column: needs the gradients."""
 
-    def combine(self, jacobian):
+    sees = "gradients"
+
+    def combine(self, jacobian, step):
         jacobian = ops.convert_to_tensor(jacobian)
         best = ops.argmax(ops.abs(jacobian), axis=0)
         return ops.take_along_axis(jacobian, best[None], axis=0)[0]
@@ -32,23 +35,19 @@ class Largest(Aggregator):
 
 class TestAggregator:
     def test_combine_uses_the_weights(self):
-        combined = ops.convert_to_numpy(FirstTask().combine(JACOBIAN))
+        combined = ops.convert_to_numpy(FirstTask()(JACOBIAN))
         np.testing.assert_array_equal(combined, JACOBIAN[0])
 
     def test_combine_keeps_the_dtype(self):
-        combined = FirstTask().combine(JACOBIAN.astype("float16"))
+        combined = FirstTask()(JACOBIAN.astype("float16"))
         assert keras.backend.standardize_dtype(combined.dtype) == "float16"
 
     def test_combine_can_be_overridden(self):
-        combined = ops.convert_to_numpy(Largest().combine(JACOBIAN))
+        combined = ops.convert_to_numpy(Largest()(JACOBIAN))
         np.testing.assert_array_equal(combined, [6, 1, 1])
 
-    def test_needs_rows(self):
-        assert Largest().needs_rows
-        assert not FirstTask().needs_rows
-
     def test_rows_method_has_no_weights(self):
-        with pytest.raises(NotImplementedError, match=r"Largest.*combine\("):
+        with pytest.raises(NotImplementedError, match=r"Largest.*aggregator\("):
             Largest().weights(JACOBIAN @ JACOBIAN.T)
 
     def test_neither_method_overridden(self):
@@ -57,6 +56,41 @@ class TestAggregator:
 
         with pytest.raises(TypeError, match=r"Empty must override.*weights"):
             Empty()
+
+    @pytest.mark.parametrize(
+        "members, message",
+        [
+            ({"sees": "rows"}, "sees` must be one of"),
+            ({"sees": "entries"}, r"must override `combine\("),
+            ({"combine": True}, 'Declare `sees = "gradients"`'),
+            ({"transform": True}, "Declare `transforms = True`"),
+            ({"transforms": True}, "must override `transform"),
+        ],
+    )
+    def test_hooks_and_declarations_that_do_not_fit(self, members, message):
+        hooks = {
+            name: lambda self, *args: args[0]
+            for name, value in members.items()
+            if name in ("combine", "transform")
+        }
+        cls = type("Wrong", (FirstTask,), {**members, **hooks})
+        with pytest.raises((TypeError, ValueError), match=message):
+            cls()
+
+    @pytest.mark.parametrize("hides", [True, False])
+    def test_absent_tasks_are_hidden_or_zero(self, hides):
+        class Watching(FirstTask):
+            takes_zero_gradients = not hides
+
+            def weights(self, gram):
+                self.seen = ops.convert_to_numpy(gram)
+                return super().weights(gram)
+
+        method = Watching()
+        gram = np.diag([4.0, 0.0]).astype("float32")
+        method.update(gram, StepInfo(present=np.array([True, False])))
+        assert method.seen[1, 1] == (4e6 if hides else 0)
+        np.testing.assert_array_equal(method.seen[0], gram[0])
 
     @pytest.mark.parametrize("granularity", ["model", "layer", "variable"])
     def test_granularities(self, granularity):

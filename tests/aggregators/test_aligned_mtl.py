@@ -41,13 +41,13 @@ class TestTwoTasks:
             expected = factor * np.array([0.5591, 0.4083])
             np.testing.assert_allclose(weights, expected, atol=2e-4)
         halves = AlignedMTL(preference=[0.5, 0.5])
-        update = ops.convert_to_numpy(halves.combine(JACOBIAN))
+        update = ops.convert_to_numpy(halves(JACOBIAN))
         expected = [0.2133, 0.9673, 0.9673]
         np.testing.assert_allclose(update, expected, atol=1e-4)
 
     def test_orthogonal_gradients_become_equally_long(self):
         rows = np.array([[3.0, 0.0], [0.0, 0.5]], "float32")
-        update = ops.convert_to_numpy(AlignedMTL().combine(rows))
+        update = ops.convert_to_numpy(AlignedMTL()(rows))
         np.testing.assert_allclose(update, [0.5, 0.5], rtol=1e-5)
 
 
@@ -98,7 +98,7 @@ class TestDependent:
     def test_gradients_that_are_not_finite_stay_so(self):
         rows = np.array([[1.0, 2.0], [np.nan, 1.0]], "float32")
         for scale_mode in SCALES:
-            update = AlignedMTL(scale_mode).combine(rows)
+            update = AlignedMTL(scale_mode)(rows)
             assert not np.isfinite(ops.convert_to_numpy(update)).all()
 
 

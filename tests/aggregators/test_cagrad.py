@@ -27,7 +27,7 @@ class TestTwoTasks:
 
     def test_as_long_as_the_mean(self):
         # Exactly [0, 2, 2]: twice the mean's part that both share.
-        update = ops.convert_to_numpy(CAGrad(c=1.0).combine(J))
+        update = ops.convert_to_numpy(CAGrad(c=1.0)(J))
         np.testing.assert_allclose(update, [0, 2, 2], atol=1e-5)
 
     def test_no_radius_is_the_mean(self):

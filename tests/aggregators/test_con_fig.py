@@ -38,7 +38,7 @@ def weights_of(rows, preference=None):
 class TestIndependent:
     def test_golden(self):
         jacobian = np.array([[-4.0, 1.0, 1.0], [6.0, 1.0, 1.0]], "float32")
-        update = ops.convert_to_numpy(ConFIG().combine(jacobian))
+        update = ops.convert_to_numpy(ConFIG()(jacobian))
         np.testing.assert_allclose(update, [0.1588, 2.0706, 2.0706], atol=1e-4)
 
     @pytest.mark.parametrize("num_tasks", [2, 3, 8, 40])
@@ -87,7 +87,7 @@ class TestProperties:
 
     def test_gradients_that_are_not_finite_stay_so(self):
         rows = np.array([[1.0, 2.0], [np.nan, 1.0]], "float32")
-        update = ops.convert_to_numpy(SHARED.combine(rows))
+        update = ops.convert_to_numpy(SHARED(rows))
         assert not np.isfinite(update).all()
 
 

@@ -11,7 +11,7 @@ from keras_mtl.aggregators.constant import Constant
 class TestConstant:
     def test_golden(self):
         jacobian = np.array([[-4.0, 1.0, 1.0], [6.0, 1.0, 1.0]], "float32")
-        update = ops.convert_to_numpy(Constant([1, 2]).combine(jacobian))
+        update = ops.convert_to_numpy(Constant([1, 2])(jacobian))
         np.testing.assert_array_equal(update, [8, 3, 3])
 
     def test_batch(self):

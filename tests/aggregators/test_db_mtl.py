@@ -6,13 +6,14 @@ from keras import ops
 
 from keras_mtl import testing
 from keras_mtl.aggregators.db_mtl import DBMTL
+from keras_mtl.methods import StepInfo
 
 ZOO = testing.jacobians()
 
 
 def update_of(method, rows, losses=None):
     rows = np.asarray(rows, "float32")
-    return ops.convert_to_numpy(method.combine(rows, losses))
+    return ops.convert_to_numpy(method(rows, losses))
 
 
 def make_steps(count, num_tasks=3, size=8, scale=1.0, seed=0):
@@ -85,16 +86,15 @@ class TestEdges:
 
     def test_present(self):
         gram = np.diag([4.0, 9.0, 16.0])
-        weights = DBMTL(0.0).weights(
-            gram, np.ones(3), np.array([True, True, False])
-        )
+        step = StepInfo(np.ones(3), np.array([True, True, False]))
+        weights = DBMTL(0.0).update(gram, step)
         np.testing.assert_allclose(
             ops.convert_to_numpy(weights), [1.5, 1, 0], rtol=1e-6
         )
 
     def test_no_memory_without_beta(self):
-        assert not DBMTL(0.0).tracks_rows
-        assert DBMTL().tracks_rows
+        assert not DBMTL(0.0).transforms
+        assert DBMTL().transforms
         method = DBMTL(0.0)
         update_of(method, np.eye(2), np.ones(2))
         assert method.variables == []

@@ -21,11 +21,11 @@ def test_compares_the_step_before_with_this_one():
     rng = np.random.default_rng(0)
     before, now = rng.standard_normal((2, 3, 5)).astype("float32")
     method = Recorder()
-    method.combine(before)
+    method(before)
     products, _, learning = method.given
     np.testing.assert_array_equal(products, np.zeros((3, 3)))
     assert not learning.any()
-    update = method.combine(now)
+    update = method(now)
     products, norms, learning = method.given
     np.testing.assert_allclose(products, before @ now.T, rtol=1e-4, atol=1e-5)
     lengths = np.linalg.norm(before, axis=1) * np.linalg.norm(now, axis=1)
@@ -41,7 +41,7 @@ def test_compares_the_step_before_with_this_one():
 
 def test_the_rule_is_missing():
     with pytest.raises(NotImplementedError, match="moved_weights"):
-        DoubleSampling().combine(np.eye(2, dtype="float32"))
+        DoubleSampling()(np.eye(2, dtype="float32"))
 
 
 if __name__ == "__main__":

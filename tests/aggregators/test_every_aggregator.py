@@ -14,6 +14,7 @@ from keras_mtl import MultiTaskModel
 from keras_mtl import aggregators
 from keras_mtl import testing
 from keras_mtl.aggregators import Aggregator
+from keras_mtl.methods import GradientSpec
 from tests.aggregators import make_methods_table
 from tests.aggregators import methods
 from tests.aggregators.methods import METHODS
@@ -54,14 +55,14 @@ class Later(Aggregator):
     What these are does not depend on the order or the scale of the tasks.
     """
 
+    sees = "gradients"
+
     def __init__(self, method, shape):
         super().__init__()
-        self.method = method
-        method.build([f"task_{t}" for t in range(shape[0])])
-        method.build_groups((), shape[0])
-        method.build_rows([shape[1:]], shape[0])
+        self.method = self.add_method("method", method)
+        method.build(spec_of(shape))
 
-    def combine(self, jacobian, losses=None):
+    def combine(self, jacobian, step=None):
         jacobian = ops.convert_to_tensor(jacobian)
         size = ops.maximum(ops.max(ops.abs(jacobian)), 1e-30)
         squares = jacobian * ops.abs(jacobian / size)
@@ -71,15 +72,13 @@ class Later(Aggregator):
 
 
 def combine(method, rows):
-    """The update, of losses of one where it looks at losses."""
-    wanted = inspect.signature(method.combine).parameters
-    if "losses" in wanted:
-        return method.combine(rows, losses=ops.ones((rows.shape[0],)))
-    return method.combine(rows)
+    """The update, of losses of one for methods that look at losses."""
+    return method(rows, losses=ops.ones((np.shape(rows)[:1] or (1,))))
 
 
-def remembers(method):
-    return method.has_group_state or method.tracks_rows
+def spec_of(shape):
+    names = tuple(f"task_{t}" for t in range(shape[0]))
+    return GradientSpec(shape[0], (), (shape[1:],), names)
 
 
 @functools.cache
@@ -90,10 +89,8 @@ def subject(name, size):
 
 @functools.cache
 def later_subject(name, size):
-    method = METHODS[name].make(size)
-    if not remembers(method):
-        return subject(name, size)
-    return Later(method, (size, 2 * size))
+    later = Later(METHODS[name].make(size), (size, 2 * size))
+    return later if later.method.remembers else subject(name, size)
 
 
 def sizes_of(entry):
@@ -183,12 +180,12 @@ def test_public_check_by_default(name):
 def test_looks_at(name):
     entry = METHODS[name]
     method = entry.make(entry.fewest)
-    if method.needs_rows:
+    if method.sees != "gram":
         assert entry.looks_at == methods.ROWS
     rows = zoo(entry.fewest)[f"normal_{entry.fewest}"]
     if entry.looks_at == methods.GRAM_AND_LOSSES:
         with pytest.raises(ValueError, match="losses"):
-            method.combine(rows)
+            method(rows)
     if not entry.has_weights:
         with pytest.raises(NotImplementedError):
             method.weights(rows @ rows.T)
@@ -233,9 +230,9 @@ MAIN_TASK = [
 def test_order_of_auxiliaries(name):
     method = METHODS[name].make(4)
     rows = testing.jacobians((4,))["normal_4"]
-    expected = ops.convert_to_numpy(method.combine(rows))
+    expected = ops.convert_to_numpy(method(rows))
     method = METHODS[name].make(4)
-    update = ops.convert_to_numpy(method.combine(rows[[0, 3, 1, 2]]))
+    update = ops.convert_to_numpy(method(rows[[0, 3, 1, 2]]))
     np.testing.assert_allclose(update, expected, atol=1e-5)
 
 
@@ -344,22 +341,20 @@ def test_float64(name):
     rows = zoo(entry.fewest)[f"normal_{entry.fewest}"]
     update = update_of(entry, rows.astype("float64"))
     # What remembers gradients does so in float32, as training has them.
-    if not entry.make(entry.fewest).tracks_rows:
+    if not entry.make(entry.fewest).transforms:
         assert update.dtype == "float64"
     np.testing.assert_allclose(update, update_of(entry, rows), atol=1e-4)
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_combine_takes_losses(name):
+def test_a_call_takes_losses(name):
     """One call serves all: whoever compares methods need not know each."""
     fewest = max(3, METHODS[name].fewest)
     rows = np.random.default_rng(0).standard_normal((fewest, 4))
     rows = rows.astype("float32")
     losses = np.ones(fewest, "float32")
-    update = METHODS[name].make(fewest).combine(rows, losses=losses)
+    update = METHODS[name].make(fewest)(rows, losses=losses)
     assert np.isfinite(ops.convert_to_numpy(update)).all()
-    wanted = inspect.signature(type(METHODS[name].make(fewest)).combine)
-    assert wanted.parameters["losses"].default is None
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -389,7 +384,9 @@ def small_model(aggregator, num_tasks):
 
 def has_state(method):
     # Those of a random generator are there from the start.
-    return remembers(method) or bool(method.variables)
+    later = type(method).from_config(method.get_config())
+    later.build(spec_of((5, 2)))
+    return bool(later.variables)
 
 
 @pytest.mark.parametrize(

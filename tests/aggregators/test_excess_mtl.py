@@ -12,7 +12,7 @@ ZOO = testing.jacobians()
 
 def update_of(method, rows, losses=None):
     rows = np.asarray(rows, "float32")
-    return ops.convert_to_numpy(method.combine(rows, losses))
+    return ops.convert_to_numpy(method(rows, losses))
 
 
 def make_steps(count, num_tasks=3, size=8, scale=1.0, seed=0):

@@ -118,8 +118,8 @@ def test_float64(name, size):
 def test_grad_vac():
     rows = cases.jacobians(2)
     aggregator = aggregators.GradVac(beta=0.5)
-    aggregator.weights(grams_of(cases.before(rows), "float32"))
-    weights = aggregator.weights(grams_of(rows, "float32"))
+    aggregator.update(grams_of(cases.before(rows), "float32"))
+    weights = aggregator.update(grams_of(rows, "float32"))
     errors = errors_of(weights, "grad_vac", 2)
     assert errors[~UNEVEN].max() < 1e-4
     assert errors[UNEVEN].max() < 1e-2

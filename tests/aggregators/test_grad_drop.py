@@ -9,6 +9,7 @@ from keras import ops
 from keras_mtl import MultiTaskModel
 from keras_mtl import testing
 from keras_mtl.aggregators.grad_drop import GradDrop
+from keras_mtl.methods import StepInfo
 from keras_mtl.solvers.random_numbers import random_uniforms
 
 # A few small steps are faster without a graph on TensorFlow.
@@ -19,7 +20,7 @@ ROWS = np.random.default_rng(0).standard_normal((5, 40)).astype("float32")
 
 
 def draws_of(aggregator, rows, count):
-    run = testing.compiled(aggregator.combine, aggregator.variables)
+    run = testing.compiled(aggregator, aggregator.variables)
     return np.stack([ops.convert_to_numpy(run(rows)) for _ in range(count)])
 
 
@@ -53,7 +54,7 @@ class TestCombine:
             uniforms = random_uniforms(np.array([5, step]), 40)
             uniforms = ops.convert_to_numpy(uniforms)
             expected = reference_update(ROWS, uniforms, leaks)
-            update = ops.convert_to_numpy(aggregator.combine(ROWS))
+            update = ops.convert_to_numpy(aggregator(ROWS))
             np.testing.assert_allclose(update, expected, rtol=1e-5, atol=1e-6)
 
     @pytest.mark.parametrize(
@@ -76,21 +77,21 @@ class TestCombine:
         kept = reference_update(ROWS, uniforms, np.zeros(5), keep)
         total = ROWS.astype("float64").sum(axis=0)
         expected = kept * np.linalg.norm(total) / np.linalg.norm(kept)
-        update = ops.convert_to_numpy(aggregator.combine(ROWS))
+        update = ops.convert_to_numpy(aggregator(ROWS))
         np.testing.assert_allclose(update, expected, rtol=1e-5, atol=1e-5)
 
     @pytest.mark.parametrize("size", [1e-30, 1e30])
     def test_the_norm_is_kept_at_any_scale(self, size):
         aggregator = GradDrop(seed=5, keep_gradnorm_constant=True)
         rows = (ROWS * size).astype("float32")
-        update = ops.convert_to_numpy(aggregator.combine(rows)) / size
+        update = ops.convert_to_numpy(aggregator(rows)) / size
         expected = np.linalg.norm(ROWS.astype("float64").sum(axis=0))
         np.testing.assert_allclose(np.linalg.norm(update), expected, rtol=1e-5)
 
     def test_no_gradient_has_no_norm_to_keep(self):
         aggregator = GradDrop(seed=5, keep_gradnorm_constant=True)
         zeros = np.zeros((2, 3), "float32")
-        np.testing.assert_array_equal(aggregator.combine(zeros), np.zeros(3))
+        np.testing.assert_array_equal(aggregator(zeros), np.zeros(3))
 
     def test_config_of_the_authors_layer(self):
         made = GradDrop(
@@ -123,22 +124,23 @@ class TestCombine:
         assert abs((first * second).mean()) < 4 / 500**0.5
 
     def test_full_leak_is_the_sum(self):
-        update = ops.convert_to_numpy(GradDrop(1.0).combine(ROWS))
+        update = ops.convert_to_numpy(GradDrop(1.0)(ROWS))
         np.testing.assert_allclose(update, ROWS.sum(axis=0), rtol=1e-5)
 
     def test_agreeing_is_the_sum(self):
         rows = ROWS * np.sign(ROWS) * np.sign(ROWS[:1])
-        update = ops.convert_to_numpy(GradDrop().combine(rows))
+        update = ops.convert_to_numpy(GradDrop()(rows))
         np.testing.assert_allclose(update, rows.sum(axis=0), rtol=1e-5)
 
     def test_leaks_of_some_tasks(self):
         aggregator = GradDrop([0.0, 0.5, 1.0], seed=0)
         rows = np.array([[-1.0], [2.0]], "float32")
-        update = ops.convert_to_numpy(aggregator.combine(rows, tasks=[0, 2]))
+        step = StepInfo(tasks=(0, 2))
+        update = ops.convert_to_numpy(aggregator.combine(rows, step))
         # Either sign is drawn; task 2 leaks all the same.
         assert update[0] in (1.0, 2.0)
         aggregator = GradDrop([1.0, 0.5, 1.0], seed=0)
-        update = ops.convert_to_numpy(aggregator.combine(rows, tasks=[0, 2]))
+        update = ops.convert_to_numpy(aggregator.combine(rows, step))
         assert update[0] == 1.0
 
     @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -146,7 +148,7 @@ class TestCombine:
         rows = BASE.copy()
         rows[0, 0] = value
         for _ in range(4):
-            update = ops.convert_to_numpy(GradDrop().combine(rows))
+            update = ops.convert_to_numpy(GradDrop()(rows))
             assert not np.isfinite(update[0])
             np.testing.assert_array_equal(update[1:], [2, 2])
 
@@ -204,7 +206,7 @@ class TestArguments:
         with pytest.raises(ValueError, match="`leak`.*'a', 'b', 'c'"):
             method.build("abc")
         with pytest.raises(ValueError, match="`leak` .* 5 tasks"):
-            method.combine(ROWS)
+            method(ROWS)
 
     def test_bad_seed(self):
         with pytest.raises(ValueError, match="`seed` must be an integer"):

@@ -11,6 +11,8 @@ from keras_mtl import testing
 from keras_mtl.aggregators import PCGrad
 from keras_mtl.aggregators.grad_vac import GradVac
 from keras_mtl.aggregators.grad_vac import raise_cosines
+from keras_mtl.methods import GradientSpec
+from keras_mtl.methods import StepInfo
 from keras_mtl.solvers.random_numbers import random_orders
 
 # Compiled once for each shape, in all tests.
@@ -57,9 +59,9 @@ def gram_of(rows):
 class TestFirstStep:
     def test_golden(self):
         jacobian = np.array([[-4.0, 1.0, 1.0], [6.0, 1.0, 1.0]], "float32")
-        weights = value(GradVac().weights(gram_of(jacobian)))
+        weights = value(GradVac().update(gram_of(jacobian)))
         np.testing.assert_allclose(weights, [20 / 9, 30 / 19], rtol=1e-6)
-        update = value(GradVac().combine(jacobian))
+        update = value(GradVac()(jacobian))
         expected = [0.5847953, 3.8011696, 3.8011696]
         np.testing.assert_allclose(update, expected, rtol=1e-5)
 
@@ -67,8 +69,8 @@ class TestFirstStep:
     def test_is_that_of_pcgrad(self, name):
         rows = ZOO[name].astype("float64")
         gram = gram_of(rows)
-        found = value(GradVac(seed=3).weights(gram)) @ rows
-        expected = value(PCGrad(seed=3).weights(gram)) @ rows
+        found = value(GradVac(seed=3).update(gram)) @ rows
+        expected = value(PCGrad(seed=3).update(gram)) @ rows
         # What is exactly opposed is zero or rounding, and divided by it.
         longest = np.linalg.norm(rows, axis=1).max()
         assert np.abs(found - expected).max() <= 1e-4 * longest
@@ -80,7 +82,7 @@ class TestTwoTasks:
         # is missed by both.
         method = GradVac(beta=0.5)
         sequence = [np.eye(2), [[1.0, 0.5], [0.5, 1.0]], np.eye(2)]
-        draws = [value(method.weights(np.array(gram))) for gram in sequence]
+        draws = [value(method.update(np.array(gram))) for gram in sequence]
         missing = 0.25 / (1 - 0.25**2) ** 0.5
         np.testing.assert_allclose(
             draws, [[1, 1], [1, 1], [1 + missing] * 2], rtol=1e-6
@@ -92,7 +94,7 @@ class TestTwoTasks:
         # As before, with gradients of lengths 1 and 10.
         method = GradVac(beta=0.5)
         for gram in ([[1.0, 5.0], [5.0, 100.0]], [[1.0, 0.0], [0.0, 100.0]]):
-            weights = value(method.weights(np.array(gram)))
+            weights = value(method.update(np.array(gram)))
         missing = 0.25 / (1 - 0.25**2) ** 0.5
         expected = [1 + 10 * missing, 1 + missing / 10]
         np.testing.assert_allclose(weights, expected, rtol=1e-5)
@@ -119,8 +121,8 @@ class TestAgainstExplicitVectors:
     def test_sequences(self, num_tasks):
         rng = np.random.default_rng(num_tasks)
         method = GradVac(beta=0.3, seed=7)
-        method.build_groups((), num_tasks)
-        weights_of = testing.compiled(method.weights, method.variables, False)
+        method.build(GradientSpec(num_tasks))
+        weights_of = testing.compiled(method.update, method.variables, False)
         targets = np.zeros((num_tasks, num_tasks))
         common = rng.standard_normal(3 * num_tasks)
         for step in range(6):
@@ -156,13 +158,13 @@ class TestTargets:
 
     def built(self, beta=0.5):
         method = GradVac(beta=beta, seed=0)
-        method.weights(gram_of(self.rows))
+        method.update(gram_of(self.rows))
         return method
 
     def test_state(self):
         method = GradVac()
-        assert method.has_group_state
-        method.build_groups((4,), num_tasks=3)
+        method.build(GradientSpec(3, (4,)))
+        assert method.remembers
         counter, targets = method.variables
         assert targets.name == "targets" and not targets.trainable
         np.testing.assert_array_equal(value(targets), np.zeros((4, 3, 3)))
@@ -171,55 +173,62 @@ class TestTargets:
         method, other = GradVac(beta=0, seed=0), PCGrad(seed=0)
         for _ in range(2):
             np.testing.assert_allclose(
-                value(method.weights(gram_of(self.rows))),
-                value(other.weights(gram_of(self.rows))),
+                value(method.update(gram_of(self.rows))),
+                value(other.update(gram_of(self.rows))),
                 rtol=1e-4,
             )
         assert not value(method.targets).any()
 
     @pytest.mark.parametrize("bad", [np.nan, np.inf])
-    def test_overflow_leaves_them_alone(self, bad):
+    def test_overflow_shows(self, bad):
+        """And the trainer undoes what it did to the targets."""
         method = GradVac(beta=0.5, seed=0)
         good = gram_of(self.rows)
-        method.weights(np.stack([good, good]))
-        before = value(method.targets)
         wrong = good.copy()
         wrong[1, 1] = bad
-        weights = value(method.weights(np.stack([wrong, good])))
+        weights = value(method.update(np.stack([wrong, good])))
         assert np.isnan(weights[0]).all() and np.isfinite(weights[1]).all()
-        np.testing.assert_array_equal(value(method.targets), before)
-        method.weights(np.stack([good, good]))
-        assert (value(method.targets) != before).any()
+
+    def test_a_look_is_no_step(self):
+        method = self.built()
+        before = [value(v) for v in method.variables]
+        gram = gram_of(self.rows[::-1])
+        seen = [value(method.weights(gram)) for _ in range(2)]
+        for variable, held in zip(method.variables, before, strict=True):
+            np.testing.assert_array_equal(value(variable), held)
+        np.testing.assert_array_equal(seen, [value(method.update(gram))] * 2)
 
     def test_absent_tasks_keep_theirs(self):
         method = self.built()
         before = value(method.targets)
         gram = gram_of(self.rows[::-1])
         gram[1] = gram[:, 1] = 0
-        weights = method.weights(gram, present=np.array([True, False, True]))
+        weights = method.update(
+            gram, StepInfo(present=np.array([True, False, True]))
+        )
         after = value(method.targets)
         np.testing.assert_array_equal(after[1], before[1])
         np.testing.assert_array_equal(after[:, 1], before[:, 1])
         assert after[0, 2] != before[0, 2] and after[2, 0] != before[2, 0]
         assert value(weights)[1] == 1
         alone = GradVac(beta=0.5)
-        alone.build_groups((), 2)
+        alone.build(GradientSpec(2))
         alone.targets.assign(before[np.ix_([0, 2], [0, 2])])
-        expected = value(alone.weights(gram[np.ix_([0, 2], [0, 2])]))
+        expected = value(alone.update(gram[np.ix_([0, 2], [0, 2])]))
         np.testing.assert_allclose(value(weights)[[0, 2]], expected, rtol=1e-5)
 
     def test_all_present(self):
         left, right = self.built(), self.built()
         gram = gram_of(self.rows[::-1])
         np.testing.assert_array_equal(
-            value(left.weights(gram)),
-            value(right.weights(gram, present=np.array([True] * 3))),
+            value(left.update(gram)),
+            value(right.update(gram, StepInfo(present=np.array([True] * 3)))),
         )
 
     def test_zero_gradients_keep_theirs(self):
         method = self.built()
         before = value(method.targets)
-        weights = value(method.weights(np.diag([0.0, 1.0, 0.0])))
+        weights = value(method.update(np.diag([0.0, 1.0, 0.0])))
         np.testing.assert_array_equal(weights, [1, 1, 1])
         np.testing.assert_array_equal(value(method.targets), before)
 
@@ -228,7 +237,7 @@ class TestTargets:
         rows = np.array([[3.0, 1.0], [-3.0, -1.0], [0.3, 2.0]])
         for seed in range(6):
             method = GradVac(beta=1.0, seed=seed)
-            method.weights(gram_of(rows))
+            method.update(gram_of(rows))
             first = orders_of_step(seed, 0, 3)[0, 0]
             learnt = value(method.targets)[0, 2]
             cosine = (
@@ -241,8 +250,8 @@ class TestTargets:
 
     def test_duplicates_for_long(self):
         method = GradVac(beta=0.5)
-        method.build_groups((), 2)
-        weights_of = testing.compiled(method.weights, method.variables, False)
+        method.build(GradientSpec(2))
+        weights_of = testing.compiled(method.update, method.variables, False)
         for _ in range(60):
             weights = value(weights_of(np.ones((2, 2), "float32")))
         np.testing.assert_allclose(weights, [1, 1], rtol=1e-3)
@@ -253,12 +262,12 @@ class TestTargets:
     def test_resumed(self):
         method = self.built()
         state = [value(v) for v in method.variables]
-        expected = value(method.weights(gram_of(self.rows[::-1])))
+        expected = value(method.update(gram_of(self.rows[::-1])))
         resumed = GradVac(beta=0.5)
-        resumed.build_groups((), 3)
+        resumed.build(GradientSpec(3))
         for variable, held in zip(resumed.variables, state, strict=True):
             variable.assign(held)
-        found = value(resumed.weights(gram_of(self.rows[::-1])))
+        found = value(resumed.update(gram_of(self.rows[::-1])))
         np.testing.assert_array_equal(found, expected)
 
 

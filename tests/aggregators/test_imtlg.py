@@ -31,7 +31,7 @@ class TestIndependent:
         jacobian = np.array([[-4.0, 1.0, 1.0], [6.0, 1.0, 1.0]], "float32")
         weights = weights_of(jacobian)
         np.testing.assert_allclose(weights, [0.5923, 0.4077], atol=1e-4)
-        update = ops.convert_to_numpy(IMTLG().combine(jacobian))
+        update = ops.convert_to_numpy(IMTLG()(jacobian))
         np.testing.assert_allclose(update, [0.0767, 1, 1], atol=1e-4)
 
     @pytest.mark.parametrize("num_tasks", [2, 3, 8, 40])
@@ -96,7 +96,7 @@ class TestProperties:
 
     def test_gradients_that_are_not_finite_stay_so(self):
         rows = np.array([[1.0, 2.0], [np.nan, 1.0]], "float32")
-        update = ops.convert_to_numpy(SHARED.combine(rows))
+        update = ops.convert_to_numpy(SHARED(rows))
         assert not np.isfinite(update).all()
 
 

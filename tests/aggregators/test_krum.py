@@ -46,7 +46,7 @@ class TestWeights:
         rows = [[1, 1, 1], [1, 0, 1], [75, -666, 23], [1, 2, 3], [2, 0, 1]]
         weights = weights_of(rows, num_byzantine=1, num_selected=4)
         np.testing.assert_array_equal(weights, [0.25, 0.25, 0, 0.25, 0.25])
-        update = Krum(1, 4).combine(np.array(rows, "float32"))
+        update = Krum(1, 4)(np.array(rows, "float32"))
         update = ops.convert_to_numpy(update)
         np.testing.assert_allclose(update, [1.25, 0.75, 1.5], rtol=1e-6)
 

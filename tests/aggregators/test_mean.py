@@ -15,7 +15,7 @@ class TestMean:
 
     def test_update(self):
         jacobian = np.array([[-4.0, 1.0, 1.0], [6.0, 1.0, 1.0]], "float32")
-        update = ops.convert_to_numpy(Mean().combine(jacobian))
+        update = ops.convert_to_numpy(Mean()(jacobian))
         np.testing.assert_allclose(update, [1, 1, 1], rtol=1e-6)
 
     def test_properties(self):

@@ -10,6 +10,7 @@ from keras_mtl import MultiTaskModel
 from keras_mtl import testing
 from keras_mtl.aggregators import Aggregator
 from keras_mtl.aggregators import Sum
+from keras_mtl.methods import GradientSpec
 from keras_mtl.trainers.combine import combine
 from keras_mtl.trainers.objectives import Objectives
 
@@ -21,38 +22,35 @@ LOSSES = np.array([1.0, 2.0], "float32")
 class SumOfNorms(Aggregator):
     """Remembers, for each Gram matrix, the sum of the squares so far."""
 
-    def create_group_state(self, group_shape, num_tasks):
-        self.squares = keras.Variable(
-            np.zeros((*group_shape, num_tasks), "float32"),
-            trainable=False,
-            name="squares",
+    def create_state(self, spec):
+        self.squares = self.add_state(
+            "squares", (*spec.group_shape, spec.num_tasks)
         )
 
     def weights(self, gram):
+        return ops.ones_like(ops.convert_to_tensor(gram)[..., 0])
+
+    def update(self, gram, step=None):
         gram = ops.convert_to_tensor(gram)
-        self.build_groups(gram.shape[:-2], gram.shape[-1])
+        self.build_for(gram)
         new = self.squares + ops.diagonal(gram, axis1=-2, axis2=-1)
         self.squares.assign(new)
-        return ops.ones_like(new)
+        return self.weights(gram)
 
 
 @keras.saving.register_keras_serializable(package="test_memory")
 class Lagging(Aggregator):
     """Sums the gradients of the step before; remembers the present ones."""
 
+    transforms = True
     forgetting_hint = "Use a shorter memory."
 
-    def create_row_state(self, shapes, num_tasks):
-        self.last = [
-            keras.Variable(
-                np.zeros((num_tasks, *shape), "float32"), trainable=False
-            )
-            for shape in shapes
-        ]
+    def create_state(self, spec):
+        self.last = self.add_slots("last", spec.shapes, spec.num_tasks)
 
-    def track(self, columns, losses, present=None):
+    def transform(self, gradients, step):
         rows = []
-        for slot, column in zip(self.last, columns):
+        for slot, column in zip(self.last, gradients):
             before = ops.unstack(ops.convert_to_tensor(slot))
             zero = ops.zeros_like(before[0])
             slot.assign(ops.stack([zero if g is None else g for g in column]))
@@ -63,9 +61,6 @@ class Lagging(Aggregator):
         return rows
 
     def weights(self, gram):
-        return self.tracked_weights(gram)
-
-    def tracked_weights(self, gram):
         half = gram.shape[-1] // 2
         return ops.concatenate(
             [
@@ -78,17 +73,16 @@ class Lagging(Aggregator):
 
 @keras.saving.register_keras_serializable(package="test_memory")
 class Median(Aggregator):
-    elementwise = True
+    sees = "entries"
 
-    def combine(self, jacobian):
+    def combine(self, jacobian, step):
         assert jacobian.shape[0] == 2
         return ops.median(jacobian, axis=0)
 
 
 class PresentTasks(Aggregator):
-    def weights(self, gram, present=None):
-        gram = ops.convert_to_tensor(gram)
-        taking_part = ops.cast(present, gram.dtype)
+    def update(self, gram, step):
+        taking_part = ops.cast(step.present, gram.dtype)
         return ops.ones_like(gram[..., 0]) * taking_part
 
 
@@ -103,30 +97,33 @@ def objectives(present=None):
 class TestAlone:
     def test_group_state_has_the_shape_of_the_first_call(self):
         method = SumOfNorms()
-        assert method.has_group_state and not method.tracks_rows
-        method.weights(np.stack([ROWS @ ROWS.T] * 3))
-        method.weights(np.stack([ROWS @ ROWS.T] * 3))
+        assert not method.remembers
+        method.update(np.stack([ROWS @ ROWS.T] * 3))
+        method.update(np.stack([ROWS @ ROWS.T] * 3))
+        assert method.remembers
         np.testing.assert_allclose(value(method.squares), [[10, 20]] * 3)
         with pytest.raises(ValueError, match=r"\(3, 2, 2\).*\(2, 2\)"):
-            method.weights(ROWS @ ROWS.T)
+            method.update(ROWS @ ROWS.T)
 
-    def test_combine_is_a_step(self):
+    def test_a_call_is_a_step(self):
         method = Lagging()
-        assert method.tracks_rows and not method.has_group_state
-        np.testing.assert_array_equal(value(method.combine(ROWS)), [0, 0])
-        np.testing.assert_array_equal(value(method.combine(-ROWS)), [4, 1])
-        np.testing.assert_array_equal(value(method.combine(ROWS)), [-4, -1])
+        np.testing.assert_array_equal(value(method(ROWS)), [0, 0])
+        np.testing.assert_array_equal(value(method(-ROWS)), [4, 1])
+        np.testing.assert_array_equal(value(method(ROWS)), [-4, -1])
 
     def test_rows_of_other_variables(self):
         method = Lagging()
-        method.build_rows([(2, 3)], num_tasks=2)
+        method.build(GradientSpec(2, (1,), ((2, 3),)))
         with pytest.raises(ValueError, match="new instance for each model"):
-            method.build_rows([(3,)], num_tasks=2)
+            method.build(GradientSpec(2, (1,), ((3,),)))
+        assert method.last[0].shape == (2, 2, 3)
+        method.build(GradientSpec(2, (1,), ((3,),)), replace=True)
+        assert [v.shape for v in method.variables] == [(2, 3)]
 
     def test_methods_without_memory_make_none(self):
         method = Sum()
-        method.build_rows([(2, 3)], num_tasks=2)
-        method.build_groups((3,), num_tasks=2)
+        method.build(GradientSpec(2, (3,), ((2, 3),)))
+        method.build(GradientSpec(3, (1,), ((2,),)))
         assert not method.variables
 
     @pytest.mark.parametrize("method", [SumOfNorms(), Lagging()])
@@ -142,7 +139,7 @@ class TestCombined:
     def test_every_group_has_its_slot(self):
         # The second variable is not shared: its group sees zeros.
         method = SumOfNorms("variable")
-        method.build_groups((3,), num_tasks=2)
+        method.build(GradientSpec(2, (3,)))
         result = combine(method, self.columns, [0, 1, 2], objectives())
         squares = [[5, 10], [0, 0], [20, 40]]
         np.testing.assert_allclose(value(method.squares), squares)
@@ -151,7 +148,7 @@ class TestCombined:
 
     def test_tracked_rows_take_the_place_of_gradients(self):
         method = Lagging()
-        method.build_rows([(2,)] * 3, num_tasks=2)
+        method.build(GradientSpec(2, (1,), ((2,),) * 3))
         combine(method, self.columns, [0, 0, 0], objectives())
         result = combine(method, self.columns, [0, 0, 0], objectives())
         np.testing.assert_allclose(value(result.gradients[0]), ROWS.sum(0))
@@ -160,7 +157,7 @@ class TestCombined:
         assert tuple(result.gram.shape) == (2, 2)
         np.testing.assert_allclose(value(result.weights), [0, 0])
 
-    def test_elementwise_methods_see_the_tasks_that_reach(self):
+    def test_methods_on_entries_see_the_tasks_that_reach(self):
         columns = [[ROWS[0], None, ROWS[1]], [None, *ROWS]]
         result = combine(Median(), columns, [0, 0], objectives())
         for gradient in result.gradients:

@@ -22,7 +22,7 @@ class TestTwoTasks:
     def test_golden(self):
         jacobian = np.array([[-4.0, 1.0, 1.0], [6.0, 1.0, 1.0]], "float32")
         np.testing.assert_allclose(weights_of(jacobian), [0.6, 0.4], rtol=1e-5)
-        update = ops.convert_to_numpy(MGDA().combine(jacobian))
+        update = ops.convert_to_numpy(MGDA()(jacobian))
         np.testing.assert_allclose(update, [0, 1, 1], atol=1e-5)
 
     def test_interior_point(self):

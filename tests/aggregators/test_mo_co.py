@@ -6,13 +6,14 @@ from keras import ops
 
 from keras_mtl import testing
 from keras_mtl.aggregators.mo_co import MoCo
+from keras_mtl.methods import GradientSpec
 
 ZOO = testing.jacobians()
 
 
 def update_of(method, rows, losses=None):
     rows = np.asarray(rows, "float32")
-    return ops.convert_to_numpy(method.combine(rows, losses))
+    return ops.convert_to_numpy(method(rows, losses))
 
 
 def make_steps(count, num_tasks=3, size=8, scale=1.0, seed=0):
@@ -80,8 +81,8 @@ class TestAgainstTheAlgorithm:
         # Of orthogonal gradients the weights are one over the squares.
         rows = np.diag([1.0, 2.0, 0.5])
         method = MoCo(beta=1.0, beta_sigma=0, gamma=0.2, gamma_sigma=0)
-        method.build_groups((), 3)
-        run = testing.compiled(method.weights, method.variables, False)
+        method.build(GradientSpec(3))
+        run = testing.compiled(method.update, method.variables, False)
         for _ in range(300):
             weights = run((rows @ rows).astype("float32"))
         expected = np.array([1, 0.25, 4]) / 5.25
@@ -151,7 +152,7 @@ def test_lengths_of_losses_of_gradients_without_squares(size):
     """Gradients become as long as the losses, one, and weigh 1/2 each."""
     method = MoCo(scale_to_losses=True, beta=1.0)
     rows = np.float32([[size, 0, 0], [0, 1, 0]])
-    update = method.combine(rows, losses=np.float32([1, 1]))
+    update = method(rows, losses=np.float32([1, 1]))
     np.testing.assert_allclose(
         ops.convert_to_numpy(update), [0.5, 0.5, 0], rtol=1e-5
     )

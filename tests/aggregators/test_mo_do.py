@@ -6,13 +6,15 @@ from keras import ops
 
 from keras_mtl import testing
 from keras_mtl.aggregators.mo_do import MoDo
+from keras_mtl.methods import GradientSpec
+from keras_mtl.methods import StepInfo
 
 ZOO = testing.jacobians()
 
 
 def update_of(method, rows, losses=None):
     rows = np.asarray(rows, "float32")
-    return ops.convert_to_numpy(method.combine(rows, losses))
+    return ops.convert_to_numpy(method(rows, losses))
 
 
 def make_steps(count, num_tasks=3, size=8, scale=1.0, seed=0):
@@ -69,9 +71,8 @@ class TestAgainstTheAlgorithm:
     def test_settles_at_the_least_norm(self):
         rows = np.diag([1.0, 2.0, 0.5]).astype("float32")
         method = MoDo(0.2)
-        method.build_rows([(3,)], 3)
-        method.build_groups((), 3)
-        run = testing.compiled(method.combine, method.variables, False)
+        method.build(GradientSpec(3, (), ((3,),)))
+        run = testing.compiled(method, method.variables, False)
         for _ in range(300):
             update = run(rows)
         expected = np.array([1, 0.5, 2]) / 5.25
@@ -84,9 +85,8 @@ class TestAgainstTheAlgorithm:
         # would say it is long; the product of two batches does not.
         rng = np.random.default_rng(0)
         method = MoDo(0.002)
-        method.build_rows([(4,)], 2)
-        method.build_groups((), 2)
-        run = testing.compiled(method.combine, method.variables, False)
+        method.build(GradientSpec(2, (), ((4,),)))
+        run = testing.compiled(method, method.variables, False)
         held = []
         for _ in range(3000):
             noise = np.stack([np.zeros(4), 2 * rng.standard_normal(4)])
@@ -96,17 +96,15 @@ class TestAgainstTheAlgorithm:
 
     def test_new_task_keeps_its_weight_until_it_is_known(self):
         method = MoDo(0.02)
-        method.build_rows([(8,)], 3)
-        method.build_groups((), 3)
+        method.build(GradientSpec(3, (), ((8,),)))
         steps = make_steps(4)
         present = np.array([True, True, False])
         for index, rows in enumerate(steps):
             here = None if index == 3 else present
-            columns = method.track([list(rows.astype("float32"))], None, here)
+            step = StepInfo(present=here)
+            columns = method.transform([list(rows.astype("float32"))], step)
             stacked = ops.stack(columns[0])
-            method.tracked_weights(
-                ops.matmul(stacked, ops.transpose(stacked)), here
-            )
+            method.update(ops.matmul(stacked, ops.transpose(stacked)), step)
             held = ops.convert_to_numpy(method.task_weights)
             np.testing.assert_allclose(held[2], 1 / 3, rtol=1e-6)
             np.testing.assert_allclose(held.sum(), 1, rtol=1e-6)
@@ -117,7 +115,7 @@ class TestFullBatch:
         rows = make_steps(1)[0]
         method, weights = MoDo(0.02), np.full(3, 1 / 3)
         for _ in range(5):
-            actual = ops.convert_to_numpy(method.weights(rows @ rows.T))
+            actual = ops.convert_to_numpy(method.update(rows @ rows.T))
             np.testing.assert_allclose(actual, weights, rtol=1e-4, atol=1e-6)
             weights = project(weights - 0.02 * (rows @ (rows.T @ weights)))
 

@@ -18,7 +18,7 @@ SOLVABLE = {n: r for n, r in ZOO.items() if not n.startswith(NO_BARGAIN)}
 
 def update_of(rows, **kwargs):
     rows = np.asarray(rows, "float32")
-    return ops.convert_to_numpy(NashMTL(**kwargs).combine(rows))
+    return ops.convert_to_numpy(NashMTL(**kwargs)(rows))
 
 
 class TestBargain:

@@ -13,7 +13,7 @@ def auxiliary_part(u, v):
     """What Orthogonal makes of the auxiliary gradient u, beside v."""
     rows = np.array([v, u], "float32")
     aggregator = Orthogonal(0, smoothing=1.0, granularity="model")
-    return ops.convert_to_numpy(aggregator.combine(rows)) - rows[0]
+    return ops.convert_to_numpy(aggregator(rows)) - rows[0]
 
 
 class TestOrthogonal:
@@ -43,8 +43,8 @@ class TestOrthogonal:
 
     def test_equals_projection_in_conflict(self):
         rows = testing.jacobians()["opposed_2"]
-        projected = Projection(0, smoothing=1.0).combine(rows)
-        orthogonal = Orthogonal(0).combine(rows)
+        projected = Projection(0, smoothing=1.0)(rows)
+        orthogonal = Orthogonal(0)(rows)
         np.testing.assert_array_equal(
             ops.convert_to_numpy(orthogonal), ops.convert_to_numpy(projected)
         )

@@ -37,25 +37,23 @@ def orders_of_step(seed, step, num_tasks):
 
 def draws_of(aggregator, gram, count):
     gram = ops.convert_to_tensor(gram)
-    return [
-        ops.convert_to_numpy(aggregator.weights(gram)) for _ in range(count)
-    ]
+    return [ops.convert_to_numpy(aggregator.update(gram)) for _ in range(count)]
 
 
 class TestTwoTasks:
     def test_golden(self):
         jacobian = np.array([[-4.0, 1.0, 1.0], [6.0, 1.0, 1.0]], "float32")
         weights = ops.convert_to_numpy(
-            PCGrad().weights(np.array([[18.0, -22.0], [-22.0, 38.0]]))
+            PCGrad().update(np.array([[18.0, -22.0], [-22.0, 38.0]]))
         )
         np.testing.assert_allclose(weights, [20 / 9, 30 / 19], rtol=1e-6)
-        update = ops.convert_to_numpy(PCGrad().combine(jacobian))
+        update = ops.convert_to_numpy(PCGrad()(jacobian))
         expected = [0.5847953, 3.8011696, 3.8011696]
         np.testing.assert_allclose(update, expected, rtol=1e-5)
 
     def test_paper_example(self):
         rows = np.array([[1.0, 0.0], [-1.0, 1.0]], "float32")
-        update = ops.convert_to_numpy(PCGrad().combine(rows))
+        update = ops.convert_to_numpy(PCGrad()(rows))
         np.testing.assert_allclose(update, [0.5, 1.5], rtol=1e-6)
 
     def test_closed_form(self):
@@ -63,7 +61,7 @@ class TestTwoTasks:
         grams = (rows @ rows.transpose(0, 2, 1)).astype("float32")
         dots = np.minimum(grams[:, 0, 1], 0)[:, None]
         squares = np.stack([grams[:, 0, 0], grams[:, 1, 1]], axis=1)
-        weights = ops.convert_to_numpy(PCGrad().weights(grams))
+        weights = ops.convert_to_numpy(PCGrad().update(grams))
         assert (dots < 0).sum() > 100
         np.testing.assert_allclose(weights, 1 - dots / squares, rtol=1e-5)
 
@@ -98,7 +96,7 @@ class TestAgainstExplicitVectors:
         rows = rows.astype("float32")
         aggregator = PCGrad(seed=5)
         for step in range(3):
-            update = ops.convert_to_numpy(aggregator.combine(rows))
+            update = ops.convert_to_numpy(aggregator(rows))
             orders = orders_of_step(5, step, num_tasks)
             expected = reference_update(rows, orders)
             np.testing.assert_allclose(update, expected, rtol=1e-3, atol=1e-4)
@@ -117,7 +115,7 @@ class TestVisitingItself:
         differ = 0
         for step, matrix in enumerate(rows.astype("float32")):
             one = PCGrad(seed=step, visit_self=True)
-            update = ops.convert_to_numpy(one.combine(matrix))
+            update = ops.convert_to_numpy(one(matrix))
             orders = orders_of_all(np.array([step, 0]), 4)
             expected = reference_update(matrix, ops.convert_to_numpy(orders))
             np.testing.assert_allclose(update, expected, rtol=1e-3, atol=1e-4)
@@ -140,21 +138,21 @@ class TestVisitingItself:
 class TestConflicts:
     def test_no_conflict_is_the_sum(self):
         rows = np.abs(np.random.default_rng(0).standard_normal((5, 10)))
-        weights = ops.convert_to_numpy(PCGrad().weights(rows @ rows.T))
+        weights = ops.convert_to_numpy(PCGrad().update(rows @ rows.T))
         np.testing.assert_array_equal(weights, np.ones(5))
 
     def test_zero_gradient_conflicts_with_nothing(self):
         rows = np.array([[1.0, 0.0], [0.0, 0.0], [-1.0, 1.0]])
-        weights = ops.convert_to_numpy(PCGrad().weights(rows @ rows.T))
+        weights = ops.convert_to_numpy(PCGrad().update(rows @ rows.T))
         np.testing.assert_allclose(weights, [2, 1, 1.5], rtol=1e-6)
 
     def test_opposed_gradients_cancel(self):
         rows = np.array([[3.0, 1.0], [-3.0, -1.0]], "float32")
-        update = ops.convert_to_numpy(PCGrad().combine(rows))
+        update = ops.convert_to_numpy(PCGrad()(rows))
         np.testing.assert_allclose(update, [0, 0], atol=1e-6)
 
     def test_one_task(self):
-        weights = ops.convert_to_numpy(PCGrad().weights(np.array([[4.0]])))
+        weights = ops.convert_to_numpy(PCGrad().update(np.array([[4.0]])))
         np.testing.assert_array_equal(weights, [1])
 
 
@@ -178,7 +176,7 @@ class TestRandomness:
     def test_golden_compiled(self, jit_compile):
         aggregator = PCGrad(seed=3)
         run = testing.compiled(
-            aggregator.weights, aggregator.variables, jit_compile
+            aggregator.update, aggregator.variables, jit_compile
         )
         draws = [ops.convert_to_numpy(run(self.gram)) for _ in range(2)]
         np.testing.assert_allclose(draws, self.golden, rtol=1e-4)
@@ -189,7 +187,7 @@ class TestRandomness:
 
     def test_fresh_orders_each_compiled_call(self):
         aggregator = PCGrad(seed=0)
-        run = testing.compiled(aggregator.weights, aggregator.variables)
+        run = testing.compiled(aggregator.update, aggregator.variables)
         draws = [ops.convert_to_numpy(run(self.gram)) for _ in range(6)]
         expected = draws_of(PCGrad(seed=0), self.gram, 6)
         assert len({tuple(np.round(draw, 4)) for draw in draws}) > 2
@@ -216,7 +214,7 @@ class TestRandomness:
     def test_matrices_of_a_batch_share_the_orders(self):
         aggregator = PCGrad(seed=1)
         weights = ops.convert_to_numpy(
-            aggregator.weights(np.stack([self.gram, 4 * self.gram]))
+            aggregator.update(np.stack([self.gram, 4 * self.gram]))
         )
         np.testing.assert_allclose(weights[0], weights[1], rtol=1e-6)
 
@@ -236,7 +234,7 @@ class TestProperties:
 
     def test_gradients_that_are_not_finite_stay_so(self):
         rows = np.array([[1.0, 2.0], [np.nan, 1.0]], "float32")
-        update = ops.convert_to_numpy(PCGrad().combine(rows))
+        update = ops.convert_to_numpy(PCGrad()(rows))
         assert not np.isfinite(update).all()
 
     def test_state_is_one_seed(self):

@@ -12,7 +12,7 @@ def auxiliary_part(u, v):
     """What Projection makes of the auxiliary gradient u, beside v."""
     rows = np.array([v, u], "float32")
     aggregator = Projection(0, smoothing=1.0, granularity="model")
-    return ops.convert_to_numpy(aggregator.combine(rows)) - rows[0]
+    return ops.convert_to_numpy(aggregator(rows)) - rows[0]
 
 
 class TestProjection:
@@ -54,7 +54,7 @@ class TestProjection:
         v = np.array([1.0, 2.0])
         rows = np.stack([v, v, -v]).astype("float32")
         aggregator = Projection(0, smoothing=1.0)
-        update = ops.convert_to_numpy(aggregator.combine(rows))
+        update = ops.convert_to_numpy(aggregator(rows))
         np.testing.assert_allclose(update, 2 * v, rtol=1e-6)
 
     def test_main_loss_falls_at_least_as_fast(self):

@@ -13,7 +13,7 @@ EYE = np.eye(4, dtype="float32")
 
 def draws_of(aggregator, count, gram=EYE):
     return np.stack(
-        [ops.convert_to_numpy(aggregator.weights(gram)) for _ in range(count)]
+        [ops.convert_to_numpy(aggregator.update(gram)) for _ in range(count)]
     )
 
 
@@ -32,13 +32,13 @@ class TestRandom:
 
     def test_golden_compiled(self):
         aggregator = Random(seed=3)
-        run = testing.compiled(aggregator.weights, aggregator.variables)
+        run = testing.compiled(aggregator.update, aggregator.variables)
         draws = [ops.convert_to_numpy(run(EYE)) for _ in range(2)]
         np.testing.assert_allclose(draws, self.golden, rtol=1e-4)
 
     def test_logarithms_are_normal(self):
         aggregator = Random(seed=0)
-        run = testing.compiled(aggregator.weights, aggregator.variables)
+        run = testing.compiled(aggregator.update, aggregator.variables)
         draws = np.stack([ops.convert_to_numpy(run(EYE)) for _ in range(600)])
         np.testing.assert_allclose(draws.sum(axis=1), 1, rtol=1e-5)
         # Differences of two standard normal numbers.

@@ -12,6 +12,7 @@ from keras_mtl.aggregators.excess_mtl import ExcessMTL
 from keras_mtl.aggregators.mo_co import MoCo
 from keras_mtl.aggregators.mo_do import MoDo
 from keras_mtl.aggregators.sdm_grad import SDMGrad
+from keras_mtl.methods import GradientSpec
 from keras_mtl.trainers.combine import combine
 from keras_mtl.trainers.objectives import Objectives
 
@@ -73,13 +74,12 @@ def step_of(method, columns, groups, present=None, scale=1.0):
 
 def ready(name, num_groups, **arguments):
     method = make(name, **arguments)
-    method.build_rows(SHAPES, 3)
-    method.build_groups((num_groups,), 3)
+    method.build(GradientSpec(3, (num_groups,), tuple(SHAPES)))
     return method
 
 
 def update_of(method, rows):
-    return ops.convert_to_numpy(method.combine(rows, losses=LOSSES))
+    return ops.convert_to_numpy(method(rows, losses=LOSSES))
 
 
 def values(method):
@@ -93,7 +93,7 @@ class TestColumns:
         for step in range(4):
             columns = make_columns(step)
             actual = flat_result(step_of(method, columns, [0, 0, 0]))
-            expected = alone.combine(flat(columns), losses=LOSSES)
+            expected = alone(flat(columns), losses=LOSSES)
             np.testing.assert_allclose(
                 actual, ops.convert_to_numpy(expected), rtol=1e-4, atol=1e-5
             )
@@ -107,8 +107,8 @@ class TestColumns:
             rows = flat(columns)
             actual = flat_result(step_of(method, columns, [0, 0, 1]))
             expected = [
-                alone[0].combine(rows[:, :8], losses=LOSSES),
-                alone[1].combine(rows[:, 8:], losses=LOSSES),
+                alone[0](rows[:, :8], losses=LOSSES),
+                alone[1](rows[:, 8:], losses=LOSSES),
             ]
             np.testing.assert_allclose(
                 actual, np.concatenate(expected), rtol=1e-4, atol=1e-5
@@ -158,7 +158,7 @@ class TestOverflow:
         method, without = make(name), make(name)
         rows = flat(make_columns(0))
         broken = np.float32([np.nan, 1.0, 1.0])
-        method.combine(rows, losses=broken)
+        method(rows, losses=broken)
         np.testing.assert_array_equal(
             update_of(method, rows), update_of(without, rows)
         )
@@ -198,7 +198,7 @@ class TestAbsentTasks:
                 column[2] = np.zeros_like(column[2])
             result = step_of(method, columns, [0, 0, 0], present)
             if name == "dbmtl":
-                expected = pair.combine(flat(columns)[:2], losses=LOSSES[:2])
+                expected = pair(flat(columns)[:2], losses=LOSSES[:2])
                 np.testing.assert_allclose(
                     flat_result(result), expected, rtol=1e-4, atol=1e-5
                 )

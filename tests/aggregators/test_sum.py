@@ -8,7 +8,7 @@ from keras import ops
 import keras_mtl
 from keras_mtl import testing
 from keras_mtl.aggregators import Sum
-from keras_mtl.aggregators.aggregator import call_weights
+from keras_mtl.methods import StepInfo
 
 
 def first_output(y_true, y_pred):
@@ -22,13 +22,13 @@ class TestSum:
 
     def test_update(self):
         jacobian = np.array([[-4.0, 1.0, 1.0], [6.0, 1.0, 1.0]], "float32")
-        update = ops.convert_to_numpy(Sum().combine(jacobian))
+        update = ops.convert_to_numpy(Sum()(jacobian))
         np.testing.assert_allclose(update, [2, 2, 2], rtol=1e-6)
 
     @pytest.mark.parametrize("scale", [1e-3, 0.9, 1.1, 1e6])
     def test_max_norm_clips_the_update(self, scale):
         rows = np.array([[0.6, 0.0, 0.0], [0.0, 0.0, 0.8]], "float32") * scale
-        update = ops.convert_to_numpy(Sum(max_norm=1.0).combine(rows))
+        update = ops.convert_to_numpy(Sum(max_norm=1.0)(rows))
         total = rows.astype("float64").sum(axis=0)
         expected = total / max(np.linalg.norm(total), 1.0)
         np.testing.assert_allclose(update, expected, rtol=1e-5)
@@ -36,10 +36,10 @@ class TestSum:
     @pytest.mark.parametrize("size", [1e-30, 1e-20, 1e20, 1e30])
     def test_max_norm_of_squares_out_of_range(self, size):
         rows = (size * np.eye(2)).astype("float32")
-        update = ops.convert_to_numpy(Sum(max_norm=1.0).combine(rows))
+        update = ops.convert_to_numpy(Sum(max_norm=1.0)(rows))
         expected = [min(size, 0.5**0.5)] * 2
         np.testing.assert_allclose(update, expected, rtol=1e-6)
-        update = ops.convert_to_numpy(Sum().combine(rows))
+        update = ops.convert_to_numpy(Sum()(rows))
         np.testing.assert_allclose(update, [size] * 2, rtol=1e-6)
 
     @pytest.mark.parametrize("size", [1e-20, 1.0, 1e20])
@@ -65,7 +65,7 @@ class TestSum:
     def test_a_task_without_labels_is_no_part_of_the_length(self):
         gram = np.array([[4.0, 0.0], [0.0, 0.0]], "float32")
         present = np.array([True, False])
-        weights = call_weights(Sum(max_norm=1.0).weights, gram, None, present)
+        weights = Sum(max_norm=1.0).update(gram, StepInfo(present=present))
         np.testing.assert_allclose(weights, [0.5, 0.5], rtol=1e-6)
 
     def test_max_norm_of_each_group(self):

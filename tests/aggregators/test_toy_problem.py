@@ -21,6 +21,7 @@ from keras_mtl.aggregators import Projection
 from keras_mtl.aggregators import Sum
 from keras_mtl.aggregators import UnweightedCosine
 from keras_mtl.aggregators import WeightedCosine
+from keras_mtl.methods import GradientSpec
 
 IN_FLOAT64 = keras.backend.backend() == "tensorflow"
 DTYPE = "float64" if IN_FLOAT64 else "float32"
@@ -48,7 +49,7 @@ def make_aggregators():
         "smoothed_0.1": Projection(smoothing=0.1, **whole),
     }
     for aggregator in aggregators.values():
-        aggregator.build_rows([STARTS.shape], num_tasks=2)
+        aggregator.build(GradientSpec(2, (), (STARTS.shape,)))
     assert list(aggregators) == METHODS
     return list(aggregators.values())
 
@@ -63,7 +64,7 @@ def gradients(point):
 def update(aggregator, main, auxiliary):
     rows = [main, auxiliary]
     weights_of = aggregator.weights
-    if aggregator.tracks_rows:
+    if aggregator.transforms:
         rows += [
             ops.cast(average, DTYPE)
             for average in aggregator.update_reference([main])

@@ -13,7 +13,7 @@ from keras_mtl.aggregators.trimmed_mean import TrimmedMean
 
 def combined(rows, num_trimmed=1):
     rows = np.asarray(rows, "float32")
-    return ops.convert_to_numpy(TrimmedMean(num_trimmed).combine(rows))
+    return ops.convert_to_numpy(TrimmedMean(num_trimmed)(rows))
 
 
 class TestCombine:

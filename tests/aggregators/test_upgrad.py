@@ -23,7 +23,7 @@ class TestTwoTasks:
         weights = ops.convert_to_numpy(UPGrad().weights(GRAM))
         np.testing.assert_allclose(weights, [10 / 9, 15 / 19], rtol=1e-6)
         jacobian = np.array([[-4.0, 1.0, 1.0], [6.0, 1.0, 1.0]], "float32")
-        update = ops.convert_to_numpy(UPGrad().combine(jacobian))
+        update = ops.convert_to_numpy(UPGrad()(jacobian))
         expected = [0.2923977, 1.9005848, 1.9005848]
         np.testing.assert_allclose(update, expected, rtol=1e-5)
 
@@ -36,7 +36,7 @@ class TestTwoTasks:
 
     def test_opposed(self):
         rows = np.array([[3.0, 1.0], [-3.0, -1.0]], "float32")
-        update = ops.convert_to_numpy(UPGrad().combine(rows))
+        update = ops.convert_to_numpy(UPGrad()(rows))
         np.testing.assert_allclose(update, [0, 0], atol=1e-6)
 
 
@@ -93,7 +93,7 @@ class TestLinearity:
 
         def update(factors):
             scaled = (factors[:, None] * rows).astype("float32")
-            return ops.convert_to_numpy(SHARED.combine(scaled))
+            return ops.convert_to_numpy(SHARED(scaled))
 
         parts = [
             (a - 1) * (update(1 + np.eye(4)[i]) - update(np.ones(4)))
@@ -107,8 +107,8 @@ class TestProperties:
     def test_zero_gradient_changes_nothing_for_the_others(self):
         rows = ZOO["normal_3"].copy()
         rows[1] = 0
-        update = ops.convert_to_numpy(UPGrad([1, 5, 2]).combine(rows))
-        pair = ops.convert_to_numpy(UPGrad([1, 2]).combine(rows[[0, 2]]))
+        update = ops.convert_to_numpy(UPGrad([1, 5, 2])(rows))
+        pair = ops.convert_to_numpy(UPGrad([1, 2])(rows[[0, 2]]))
         np.testing.assert_allclose(update, pair, rtol=1e-4, atol=1e-5)
 
     def test_all_zero(self):
@@ -117,7 +117,7 @@ class TestProperties:
 
     def test_gradients_that_are_not_finite_stay_so(self):
         rows = np.array([[1.0, 2.0], [np.nan, 1.0]], "float32")
-        update = ops.convert_to_numpy(SHARED.combine(rows))
+        update = ops.convert_to_numpy(SHARED(rows))
         assert not np.isfinite(update).all()
 
 

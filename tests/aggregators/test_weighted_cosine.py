@@ -11,7 +11,7 @@ def auxiliary_part(u, v):
     """What WeightedCosine makes of the auxiliary gradient u, beside v."""
     rows = np.array([v, u], "float32")
     aggregator = WeightedCosine(0, smoothing=1.0, granularity="model")
-    return ops.convert_to_numpy(aggregator.combine(rows)) - rows[0]
+    return ops.convert_to_numpy(aggregator(rows)) - rows[0]
 
 
 class TestWeightedCosine:

@@ -307,9 +307,11 @@ def test_keras_own_tensorboard_can_write_beside_it(tmp_path):
 
 
 class Halved(Aggregator):
-    """Needs rows, and so has no task weights."""
+    """Needs the gradients, and so has no task weights."""
 
-    def combine(self, jacobian):
+    sees = "gradients"
+
+    def combine(self, jacobian, step):
         return keras.ops.sum(jacobian, axis=0) / 2
 
 

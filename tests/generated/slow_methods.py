@@ -14,7 +14,8 @@ import numpy as np
 import scipy.linalg
 from keras import ops
 
-from keras_mtl.aggregators.aggregator import call_weights
+from keras_mtl.methods import GradientSpec
+from keras_mtl.methods import StepInfo
 from keras_mtl.solvers.random_numbers import random_normals
 from keras_mtl.solvers.random_numbers import random_orders
 from keras_mtl.solvers.random_numbers import random_uniforms
@@ -69,21 +70,17 @@ class SlowMethod:
 
     def _own(self, rows: Array, losses: Array, present: Any) -> Array:
         own, num_tasks = self.own, len(rows)
-        own.build([f"task_{t}" for t in range(num_tasks)])
-        weights, columns = own.weights, rows
-        if own.tracks_rows:
-            own.build_rows([(rows.shape[1],)], num_tasks)
-            found = own.track(
-                [list(ops.convert_to_tensor(rows))],
-                losses=ops.convert_to_tensor(losses),
-                present=present,
-            )
-            columns = np.stack([np.asarray(row) for row in found[0]])
-            weights = own.tracked_weights
-        gram = ops.convert_to_tensor(columns @ columns.T)
+        names = tuple(f"task_{t}" for t in range(num_tasks))
+        own.build(GradientSpec(num_tasks, (), ((rows.shape[1],),), names))
         if present is not None:
             present = ops.convert_to_tensor(present)
-        factors = call_weights(weights, gram, losses, present)
+        step = StepInfo(ops.convert_to_tensor(losses), present, names)
+        columns = rows
+        if own.transforms:
+            found = own.transform([list(ops.convert_to_tensor(rows))], step)
+            columns = np.stack([np.asarray(row) for row in found[0]])
+        gram = ops.convert_to_tensor(columns @ columns.T)
+        factors = own.update(gram, step)
         return np.asarray(factors, "float64") @ columns
 
 

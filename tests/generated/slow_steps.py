@@ -5,7 +5,6 @@ its own, losses are written out, gradients are combined as long rows.
 """
 
 import contextlib
-import inspect
 import math
 from collections.abc import Iterable
 from collections.abc import Iterator
@@ -15,6 +14,8 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
+from keras_mtl.methods import StepInfo
+from keras_mtl.weightings import Observed
 from tests.generated.cases import NAMES
 from tests.generated.cases import ROWS
 from tests.generated.cases import WEIGHTINGS
@@ -337,10 +338,8 @@ class SlowTraining:
         """Factors of the losses, and the gradient of what is trained."""
         if self.weighting is None:
             return np.ones(len(losses)), None
-        wanted = inspect.signature(self.weighting.weights).parameters
-        kwargs = {"present": present} if "present" in wanted else {}
         tensor = keras.ops.convert_to_tensor(losses)
-        factors = self.weighting.weights(tensor, **kwargs)
+        factors = self.weighting.weigh(tensor, StepInfo(tensor, present))
         factors = np.asarray(factors, "float64")
         extra = None
         if self.case.weighting == "uncertainty":
@@ -392,11 +391,11 @@ class SlowTraining:
                 for task in self.tasks
             ]
             observed["losses_after"] = np.where(np.isnan(seen), seen, values)
-        tensors = {
-            name: keras.ops.convert_to_tensor(value.astype("float32"))
-            for name, value in {"losses": seen, **observed}.items()
-        }
-        self.weighting.update(**tensors)
+        seen, observed = keras.tree.map_structure(
+            lambda value: keras.ops.convert_to_tensor(value.astype("float32")),
+            (seen, observed),
+        )
+        self.weighting.update(seen, Observed(**observed))
 
     # -- aggregation ----------------------------------------------------------
 

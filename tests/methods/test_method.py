@@ -1,6 +1,7 @@
 """Tests of what aggregators and weightings share."""
 
 import keras
+import numpy as np
 import pytest
 
 from keras_mtl.methods.method import Method
@@ -13,16 +14,16 @@ class CountingMethod(Method):
     def __init__(self, start=0.0, name=None):
         super().__init__(name=name)
         self.start = start
-        self.fixed = keras.Variable(start, name="fixed")
+        self.fixed = self.add_state("fixed", initializer=start)
         self.per_task = []
-        self.seed_generator = keras.random.SeedGenerator(3)
+        self.seed_generator = self.add_seed("seed_generator", 3)
         self.again = self.fixed
         self.states_made = 0
 
     def create_state(self, task_names):
         self.states_made += 1
         self.per_task = [
-            keras.Variable(0.0, name=task_name) for task_name in task_names
+            self.add_state(f"per_task.{name}") for name in task_names
         ]
 
     def get_config(self):
@@ -82,15 +83,85 @@ class TestMethod:
         method.build(["a", "b"])
         assert method.built
 
-    def test_variables_are_found_in_order_and_once(self):
+    def test_variables_are_in_the_order_in_which_they_were_made(self):
         method = CountingMethod()
         method.build(["a", "b"])
         expected = [
             method.fixed,
-            *method.per_task,
             method.seed_generator.state,
+            *method.per_task,
         ]
         assert [id(v) for v in method.variables] == [id(v) for v in expected]
+
+    def test_two_things_of_one_name_are_refused(self):
+        method = CountingMethod()
+        with pytest.raises(ValueError, match="two things with the name 'fixed"):
+            method.add_state("fixed")
+        with pytest.raises(ValueError, match="two things with the name"):
+            method.add_seed("fixed", 0)
+
+    @pytest.mark.parametrize("name", ["", "a/b", None])
+    def test_names_that_files_cannot_have(self, name):
+        with pytest.raises(ValueError, match="without '/'.*Received"):
+            Method().add_state(name)
+
+    @pytest.mark.parametrize(
+        "initializer, dtype, expected",
+        [
+            ("ones", "float32", [1, 1]),
+            (0.5, "float32", [0.5, 0.5]),
+            ([1.0, 2.0], "float32", [1, 2]),
+            (keras.initializers.Constant(3.0), "float32", [3, 3]),
+            ("zeros", "int32", [0, 0]),
+            (True, "bool", [True, True]),
+        ],
+    )
+    def test_state_starts_where_it_is_told_to(
+        self, initializer, dtype, expected
+    ):
+        state = Method().add_state("x", (2,), initializer, dtype)
+        assert keras.backend.standardize_dtype(state.dtype) == dtype
+        assert not state.trainable
+        np.testing.assert_array_equal(
+            keras.ops.convert_to_numpy(state), expected
+        )
+
+    def test_parameters_are_trained(self):
+        method = Method()
+        parameter = method.add_parameter("scale", (2,), 1.0)
+        assert parameter.trainable
+        assert list(method.named_variables()) == ["scale"]
+        assert method.variables[0] is parameter
+
+    @pytest.mark.parametrize(
+        "make, maker",
+        [
+            (lambda: keras.Variable(0.0), "add_state"),
+            (lambda: [keras.Variable(0.0)], "add_state"),
+            (lambda: {"a": keras.Variable(0.0)}, "add_parameter"),
+            (lambda: keras.random.SeedGenerator(0), "add_seed"),
+            (lambda: CountingMethod(), "add_method"),
+        ],
+    )
+    def test_state_without_a_name_is_refused_and_told_how(self, make, maker):
+        class Careless(Method):
+            def create_state(self, task_names):
+                self.held = make()
+
+        method = Careless()
+        with pytest.raises(ValueError, match=f"`Careless.held`.*{maker}"):
+            method.build(["a", "b"])
+        assert not method.built
+
+    def test_state_of_a_method_within(self):
+        outer, inner = Method(), CountingMethod()
+        outer.held = outer.add_method("inner", inner)
+        outer.build(["a"])
+        assert list(outer.named_variables()) == [
+            "inner.fixed",
+            "inner.seed_generator",
+        ]
+        assert outer.methods == [inner]
 
     def test_method_without_state_has_no_variables(self):
         assert Method().variables == []

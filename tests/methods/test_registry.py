@@ -1,5 +1,11 @@
 """Finding methods by name."""
 
+import ast
+import importlib
+import inspect
+from pathlib import Path
+
+import keras
 import pytest
 
 from keras_mtl import aggregators
@@ -87,9 +93,50 @@ def test_a_constructor_that_forgets_its_base():
         REGISTRY.get(Forgetful())
 
 
-def test_a_configuration_of_something_else():
-    import keras
+def modules_naming(package, name):
+    """Modules of keras_mtl whose code, not its words, names a class."""
+    root = Path(package.__file__).parents[1]
+    found = set()
+    for path in root.rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        if name in text and any(
+            getattr(node, "id", getattr(node, "name", None)) == name
+            for node in ast.walk(ast.parse(text))
+        ):
+            found.add(path.relative_to(root).as_posix())
+    return found
 
+
+@pytest.mark.parametrize(
+    "package, name, module",
+    [
+        (aggregators, "FairGrad", "aggregators/fair_grad.py"),
+        (aggregators, "CRMOGM", "aggregators/cr_mogm.py"),
+        (weightings, "STCH", "weightings/stch.py"),
+    ],
+)
+def test_a_method_is_named_where_it_is_and_once_more(package, name, module):
+    """Its import in the package makes its name, as CONTRIBUTING.md says."""
+    kind = Path(module).parent.name
+    assert modules_naming(package, name) == {module, f"{kind}/__init__.py"}
+    assert name in package.__all__
+    assert type(package.get(name)).__name__ == name
+
+
+@pytest.mark.parametrize("package", [aggregators, weightings])
+def test_every_registered_class_is_imported_by_its_package(package):
+    registered = set()
+    for path in Path(package.__file__).parent.glob("*.py"):
+        module = f"{package.__name__}.{path.stem}"
+        for cls in vars(importlib.import_module(module)).values():
+            is_own = getattr(cls, "__module__", None) == module
+            if is_own and inspect.isclass(cls):
+                if keras.saving.get_registered_name(cls) != cls.__name__:
+                    registered.add(cls.__name__)
+    assert registered and registered <= set(package.__all__)
+
+
+def test_a_configuration_of_something_else():
     config = keras.saving.serialize_keras_object(keras.layers.Dense(2))
     with pytest.raises(ValueError, match="must describe an Aggregator"):
         REGISTRY.get(config)

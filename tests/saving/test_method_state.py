@@ -12,6 +12,7 @@ import tensorflow as tf
 from keras_mtl import MultiTaskModel
 from keras_mtl.aggregators import PCGrad
 from keras_mtl.aggregators import Projection
+from keras_mtl.methods import GradientSpec
 from keras_mtl.saving.method_state import MethodState
 from keras_mtl.weightings import Uncertainty
 
@@ -21,8 +22,7 @@ EAGERLY = keras.backend.backend() == "tensorflow"
 
 def make_methods():
     projection = Projection(main_task=0)
-    projection.build(["a", "b"])
-    projection.build_rows([(2, 3), (3,)], num_tasks=2)
+    projection.build(GradientSpec(2, (2,), ((2, 3), (3,)), ("a", "b")))
     uncertainty = Uncertainty()
     uncertainty.build(["a", "b"])
     return projection, uncertainty
@@ -184,11 +184,11 @@ def test_methods_that_had_not_begun_lack_nothing():
 
 
 class Wrapped(PCGrad):
-    """With a seed in what it holds, and in a list."""
+    """With a seed in what it holds."""
 
     def __init__(self):
         super().__init__(seed=3, name="wrapped")
-        self.inner = [PCGrad(seed=4)]
+        self.inner = self.add_method("inner", PCGrad(seed=4))
 
 
 @pytest.mark.parametrize("order", ["load_first", "hold_first"])
@@ -232,7 +232,7 @@ class Pair(PCGrad):
     def __init__(self, names):
         super().__init__(seed=1, name="pair")
         for name in names:
-            setattr(self, name, keras.Variable([0.0, 0.0], trainable=False))
+            setattr(self, name, self.add_state(name, (2,)))
 
 
 def test_names_and_not_places_say_what_is_what(tmp_path):

@@ -1,6 +1,5 @@
 """Tests of the property checks: each must find what it is for."""
 
-import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -34,11 +33,13 @@ class Weights(Aggregator):
 class Rows(Aggregator):
     """An update from a function of the Jacobian."""
 
+    sees = "gradients"
+
     def __init__(self, rule):
         super().__init__()
         self.rule = rule
 
-    def combine(self, jacobian):
+    def combine(self, jacobian, step):
         return self.rule(ops.convert_to_tensor(jacobian))
 
 
@@ -47,11 +48,14 @@ class Counting(Aggregator):
 
     def __init__(self):
         super().__init__()
-        self.calls = keras.Variable(0.0)
+        self.calls = self.add_state("calls")
 
     def weights(self, gram):
-        self.calls.assign(self.calls + 1.0)
         return ops.ones_like(gram[..., 0]) * self.calls
+
+    def update(self, gram, step):
+        self.calls.assign(self.calls + 1.0)
+        return self.weights(gram)
 
 
 def diagonal(gram):
@@ -87,16 +91,14 @@ class TestStructure:
 
     def test_weights_of_the_wrong_shape(self):
         class Short(Weights):
-            def combine(self, jacobian):
+            def __call__(self, jacobian, losses=None):
                 return ops.convert_to_tensor(jacobian)[0]
-
-            needs_rows = False
 
         with pytest.raises(AssertionError, match=r"weights .* \(3,\)"):
             testing.assert_structure(Short(without_one), ROWS)
 
     def test_update_of_the_wrong_shape(self):
-        with pytest.raises(AssertionError, match=r"combine .* shape \(6,\)"):
+        with pytest.raises(AssertionError, match=r"update .* shape \(6,\)"):
             testing.assert_structure(Rows(lambda j: j), ROWS)
 
     def test_not_finite(self):
@@ -192,7 +194,7 @@ class TestState:
     def test_state_made_later_is_seen(self):
         aggregator = Projection(0, smoothing=1.0)
         testing.assert_structure(aggregator, ROWS)
-        aggregator.create_row_state([(2,)], num_tasks=1)
+        aggregator.make_reference([(2,)])
         testing.assert_structure(aggregator, ROWS)
 
 
@@ -209,13 +211,15 @@ class TestCheckAggregator:
 
     def test_passes_over_weights_that_are_not_to_be_had(self):
         class Tracking(Aggregator):
-            def track(self, columns, losses, present=None):
-                return columns
+            transforms = True
+
+            def transform(self, gradients, step):
+                return gradients
 
             def weights(self, gram):
-                raise NotImplementedError("Call `combine(jacobian)`.")
+                raise NotImplementedError("Call `aggregator(jacobian)`.")
 
-            def tracked_weights(self, gram):
+            def update(self, gram, step):
                 return ops.ones_like(diagonal(gram))
 
         testing.check_aggregator(Tracking(), matrices=SMALL)

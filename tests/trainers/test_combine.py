@@ -11,6 +11,7 @@ from keras_mtl.aggregators import Aggregator
 from keras_mtl.aggregators import PCGrad
 from keras_mtl.aggregators import Projection
 from keras_mtl.aggregators import Sum
+from keras_mtl.methods import GradientSpec
 from keras_mtl.trainers.combine import combine
 from keras_mtl.trainers.objectives import Objectives
 
@@ -20,26 +21,35 @@ SHAPES = [(3, 2), (2,), (4,)]
 class CoordinateMedian(Aggregator):
     """A method that no Gram matrix can express."""
 
-    def combine(self, jacobian):
+    sees = "gradients"
+
+    def combine(self, jacobian, step):
         return ops.median(jacobian, axis=0)
 
 
 class LossProportionalRows(Aggregator):
     """One that also asks for the gradients themselves."""
 
-    def __init__(self, elementwise):
-        super().__init__()
-        self.elementwise = elementwise
+    sees = "gradients"
 
-    def combine(self, jacobian, losses=None):
-        return ops.sum(losses[:, None] * jacobian, axis=0)
+    def combine(self, jacobian, step):
+        return ops.sum(step.losses[:, None] * jacobian, axis=0)
+
+
+class LossProportionalEntries(LossProportionalRows):
+    sees = "entries"
 
 
 class LossProportional(Aggregator):
     """A method that looks at the losses."""
 
-    def weights(self, gram, losses=None):
-        return ops.broadcast_to(losses, ops.shape(gram)[:-1])
+    def update(self, gram, step):
+        return ops.broadcast_to(step.losses, ops.shape(gram)[:-1])
+
+
+def spec(num_tasks, num_groups=1):
+    names = ("a", "b", "c")[:num_tasks]
+    return GradientSpec(num_tasks, (num_groups,), tuple(SHAPES), names)
 
 
 def make_columns(tasks=3, seed=0):
@@ -105,9 +115,7 @@ class TestSquaresOutOfRange:
             [np.float32(s * scale) * g for g in column]
             for s, column in zip((size, 1.0, size), columns)
         ]
-        aggregator.build(["a", "b", "c"])
-        aggregator.build_groups((2,), 3)
-        aggregator.build_rows(SHAPES, 3)
+        aggregator.build(spec(3, 2))
         return combine(aggregator, columns, [0, 1, 0], objectives(scale=scale))
 
     def updates(self, *args):
@@ -148,7 +156,7 @@ def test_rows_far_shorter_than_the_longest_keep_their_squares(main, auxiliary):
     # What cancels is rounded in terms of the auxiliary gradient.
     atol = 2.0**-22 * auxiliary
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=atol)
-    found = ops.convert_to_numpy(aggregator.combine(rows))
+    found = ops.convert_to_numpy(aggregator(rows))
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=atol)
 
 
@@ -220,12 +228,13 @@ def test_methods_on_rows_get_each_group_as_one_matrix():
     assert [g.shape for g in combined.gradients] == SHAPES
 
 
-@pytest.mark.parametrize("elementwise", [True, False])
-def test_methods_on_rows_get_the_losses_of_their_tasks(elementwise):
+@pytest.mark.parametrize(
+    "make", [LossProportionalRows, LossProportionalEntries]
+)
+def test_methods_on_rows_get_the_losses_of_their_tasks(make):
     columns = make_columns()
     columns[1][0] = None
-    method = LossProportionalRows(elementwise)
-    combined = combine(method, columns, [0, 0, 0], objectives())
+    combined = combine(make(), columns, [0, 0, 0], objectives())
     for column, gradient in zip(columns, combined.gradients):
         present = [
             (loss, g) for loss, g in zip(LOSSES, column) if g is not None
@@ -274,8 +283,7 @@ def test_an_absent_task_leaves_the_others_as_they_were(make):
     updates = []
     for rows, here in ((columns, None), (with_absent, present)):
         aggregator, tasks = make(), len(rows[0])
-        aggregator.build(["a", "b", "c"][:tasks])
-        aggregator.build_groups((1,), tasks)
+        aggregator.build(spec(tasks))
         result = combine(
             aggregator, rows, [0, 0, 0], objectives(tasks, present=here)
         )
@@ -303,8 +311,7 @@ def test_aggregators_do_not_see_the_loss_scale():
         for _ in range(2)
     ]
     for aggregator in aggregators:
-        aggregator.build(["a", "b", "c"])
-        aggregator.build_rows(SHAPES, num_tasks=3)
+        aggregator.build(spec(3))
     plain = combine(aggregators[0], columns, [0, 0, 0], objectives())
     lifted = combine(aggregators[1], scaled, [0, 0, 0], objectives(scale=scale))
     np.testing.assert_allclose(
@@ -333,8 +340,7 @@ def test_gradients_are_of_the_type_of_the_variables(make, arguments, dtype):
 
     def combined(columns):
         aggregator = make(**arguments)
-        aggregator.build(["a", "b", "c"])
-        aggregator.build_rows(SHAPES, num_tasks=3)
+        aggregator.build(spec(3))
         found = combine(aggregator, columns, [0, 0, 0], objectives())
         return [ops.cast(g, "float32") for g in found.gradients], found
 
@@ -353,7 +359,9 @@ def test_methods_on_rows_do_not_see_the_loss_scale():
     scaled = [[g * 1024 for g in column] for column in columns]
 
     class Clip(Aggregator):
-        def combine(self, jacobian):
+        sees = "gradients"
+
+        def combine(self, jacobian, step):
             return ops.clip(ops.sum(jacobian, axis=0), -1.0, 1.0)
 
     plain = combine(Clip(), columns, [0, 0, 0], objectives())
@@ -390,7 +398,9 @@ def test_results_of_the_wrong_shape_name_the_method(wrong):
             return ops.ones((3,))
 
     class Column(Aggregator):
-        def combine(self, jacobian):
+        sees = "gradients"
+
+        def combine(self, jacobian, step):
             return jacobian
 
     aggregator = Scalar() if wrong == "weights" else Column()

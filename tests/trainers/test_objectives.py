@@ -63,9 +63,9 @@ def test_a_weight_of_zero_keeps_a_task_out():
 
 def test_a_weighting_may_ask_who_is_present():
     class Asking(Weighting):
-        def weights(self, losses, present=None):
-            assert present is not None
-            return 2.0 * ops.cast(present, "float32")
+        def weigh(self, losses, step):
+            assert step.present is not None
+            return 2.0 * ops.cast(step.present, "float32")
 
     objectives = make(weighting=Asking(), task_weights=[0.0, 1.0])
     assert values(objectives.tasks) == [0.0, 6.0]
@@ -115,6 +115,16 @@ def test_a_weighting_is_asked_once_a_step():
     objectives = make(weighting=weighting)
     assert weighting.calls == 1
     assert values(objectives.tasks) == [2.0, 15.0]
+
+
+def test_penalties_are_added_to_their_task():
+    weighting = Uncertainty(["b"], initial_log_variance=1.0)
+    weighting.build(["a", "b"])
+    objectives = make(weighting=weighting)
+    expected = [2.0 / np.e + 0.5, 1.5 / np.e / 2 + 0.5]
+    np.testing.assert_allclose(values(objectives.tasks), expected, rtol=1e-6)
+    # However small what is trained becomes, the task takes part.
+    assert objectives.present is None
 
 
 @pytest.mark.parametrize("reason", ["no_label", "no_weight"])

@@ -121,7 +121,7 @@ def built(entry: Entry) -> Weighting:
 
 def looks_at(entry: Entry) -> str:
     weighting = entry.make()
-    if not weighting.looks_at_losses:
+    if not weighting.reads:
         return "nothing"
     seen = ["losses"]
     if "losses_after" in weighting.observes:

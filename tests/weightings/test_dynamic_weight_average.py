@@ -33,7 +33,7 @@ def run(weighting, epochs):
         seen.append(weights_of(weighting))
         for losses in epoch:
             weighting.update(np.array(losses, "float32"))
-        weighting.on_epoch_end()
+        weighting.end_epoch()
     return seen + [weights_of(weighting)]
 
 

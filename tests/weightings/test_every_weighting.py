@@ -13,6 +13,7 @@ from keras_mtl import model as model_module
 from keras_mtl import weightings
 from keras_mtl.model import MultiTaskModel
 from keras_mtl.testing import compiled
+from keras_mtl.weightings import Observed
 from keras_mtl.weightings import deserialize
 from keras_mtl.weightings import serialize
 from keras_mtl.weightings.cosmos import COSMOS
@@ -143,7 +144,7 @@ def assert_equal(left, right):
 def test_replicas(name, monkeypatch):
     monkeypatch.setattr(model_module, "num_replicas", lambda: 2)
     if name in ("random", "schedule", "svd_weights"):
-        assert not make_model(name, None).weighting.looks_at_losses
+        assert not make_model(name, None).weighting.reads
     else:
         message = "needs the losses of the whole batch.*Use `loss_weights`"
         with pytest.raises(ValueError, match=message):
@@ -154,7 +155,8 @@ def test_table_has_every_weighting():
     classes = {
         name
         for name in weightings.__all__
-        if inspect.isclass(getattr(weightings, name)) and name != "Weighting"
+        if inspect.isclass(getattr(weightings, name))
+        and name not in ("Weighting", "Observed")
     }
     made = {type(entry.make()).__name__ for entry in WEIGHTINGS.values()}
     assert classes == made
@@ -174,8 +176,8 @@ def test_table(name):
         totals.append(weights.sum())
         lowest.append(weights.min())
         observed = dict.fromkeys(weighting.observes, 0.9 * losses)
-        weighting.update(losses, **observed)
-        weighting.on_epoch_end()
+        weighting.update(losses, Observed(**observed))
+        weighting.end_epoch()
     assert (min(lowest) < 0) == entry.negative
     wanted = {
         methods.TASKS: size,
@@ -220,7 +222,7 @@ def stepper(weighting):
             "gradient_gram": observed[2][:, None] * observed[2][None, :],
         }
         wanted = {name: after[name] for name in weighting.observes}
-        weighting.update(losses, **wanted)
+        weighting.update(losses, Observed(**wanted))
         return weights
 
     return step

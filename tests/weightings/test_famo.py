@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from keras_mtl.weightings import Observed
 from keras_mtl.weightings.famo import FAMO
 
 NAN = float("nan")
@@ -37,7 +38,8 @@ def reference(before, after, gamma=1e-3, rate=0.025):
 
 def run(weighting, before, after):
     for old, new in zip(before, after):
-        weighting.update(np.array(old, "float32"), np.array(new, "float32"))
+        observed = Observed(losses_after=np.array(new, "float32"))
+        weighting.update(np.array(old, "float32"), observed)
     return ops.convert_to_numpy(weighting.logits)
 
 

@@ -6,6 +6,7 @@ import pytest
 from keras import ops
 
 from keras_mtl.model import MultiTaskModel
+from keras_mtl.weightings import Observed
 from keras_mtl.weightings.grad_norm import GradNorm
 
 NAN = float("nan")
@@ -18,7 +19,8 @@ def built(tasks="ab", **kwargs):
 
 
 def update(weighting, losses, norms):
-    weighting.update(np.array(losses, "float32"), np.array(norms, "float32"))
+    observed = Observed(gradient_norms=np.array(norms, "float32"))
+    weighting.update(np.array(losses, "float32"), observed)
     return ops.convert_to_numpy(weighting.task_weights)
 
 

@@ -25,21 +25,23 @@ each_setting = pytest.mark.parametrize("setting", SETTINGS)
 class Watching(Weighting):
     """Remembers what it saw last."""
 
+    reads = frozenset({"losses", "losses_after", "gradient_norms"})
+
     def __init__(self, norm_layer=None, factors=(2.0, 1.0), name=None):
         super().__init__(name=name)
         self.norm_layer = norm_layer
         self.factors = factors
 
     def create_state(self, task_names):
-        self.seen = keras.Variable(
-            np.zeros((3, len(task_names)), "float32"), trainable=False
-        )
+        self.seen = self.add_state("seen", (3, len(task_names)))
 
     def weights(self, losses):
         return ops.convert_to_tensor(self.factors)
 
-    def update(self, losses, losses_after, gradient_norms):
-        self.seen.assign(ops.stack([losses, losses_after, gradient_norms]))
+    def update(self, losses, observed):
+        self.seen.assign(
+            ops.stack([losses, observed.losses_after, observed.gradient_norms])
+        )
 
 
 def make_model(weighting, normalized=False, **arguments):
@@ -187,17 +189,17 @@ def test_a_layer_that_does_not_do(name):
 class WatchingGram(Weighting):
     """Remembers the Gram matrix that it saw last."""
 
+    reads = frozenset({"gradient_gram"})
+
     def create_state(self, task_names):
         size = len(task_names)
-        self.seen = keras.Variable(
-            np.zeros((size, size), "float32"), trainable=False
-        )
+        self.seen = self.add_state("seen", (size, size))
 
     def weights(self, losses):
         return ops.convert_to_tensor([2.0, 1.0])
 
-    def update(self, losses, gradient_gram):
-        self.seen.assign(gradient_gram)
+    def update(self, losses, observed):
+        self.seen.assign(observed.gradient_gram)
 
 
 @each_setting

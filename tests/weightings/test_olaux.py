@@ -6,6 +6,7 @@ import pytest
 from keras import ops
 
 from keras_mtl.model import MultiTaskModel
+from keras_mtl.weightings import Observed
 from keras_mtl.weightings.olaux import OLAUX
 
 NAN = float("nan")
@@ -21,7 +22,7 @@ def update(weighting, products):
     """One step in which the main row of the Gram holds these."""
     gram = np.full((3, 3), 7.0, "float32")
     gram[0] = products
-    weighting.update(np.ones(3, "float32"), gram)
+    weighting.update(np.ones(3, "float32"), Observed(gradient_gram=gram))
     return ops.convert_to_numpy(weighting.task_weights)
 
 

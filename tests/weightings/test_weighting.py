@@ -71,6 +71,47 @@ def test_a_weighting_must_say_how():
         Weighting().weighted_losses(np.ones(2, "float32"))
 
 
+@pytest.mark.parametrize("reads", ["losses", {"loss"}, {"losses", "norms"}])
+def test_what_is_not_to_be_read(reads):
+    class Curious(LargestFirst):
+        pass
+
+    Curious.reads = reads
+    with pytest.raises(ValueError, match=r"Curious.reads` must be a set.*Rec"):
+        Curious()
+
+
+def test_what_is_read_is_observed_in_one_order():
+    class Watching(LargestFirst):
+        reads = frozenset({"gradient_gram", "losses_after"})
+
+    assert Watching().observes == ("losses_after", "gradient_gram")
+    assert LargestFirst().observes == ()
+
+
+class Trained(Weighting):
+    """Learns one weight a task, and pays for it."""
+
+    def create_state(self, task_names):
+        self.scale = self.add_parameter("scale", (len(task_names),), 2.0)
+
+    def weights(self, losses):
+        return ops.cast(self.scale, losses.dtype)
+
+    def penalties(self):
+        return -3.0 * ops.cast(self.scale, "float32")
+
+
+def test_what_is_trained_gets_the_gradient_of_its_own_loss():
+    """Of w l - 3 w it is l - 3; the loss of a task moves no other's weight."""
+    model = make_model(Trained())
+    losses = model.evaluate(X, Y, return_dict=True, verbose=0)
+    model.train_on_batch(X, Y)
+    expected = [2 - 0.1 * (losses[f"{n}_loss"] - 3) for n in "ab"]
+    found = ops.convert_to_numpy(model.weighting.scale)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
 def test_own_classes_survive_serialisation():
     copy = weightings.deserialize(weightings.serialize(LargestFirst()))
     assert isinstance(copy, LargestFirst)

@@ -46,11 +46,11 @@ class TestCompute:
 
             def __init__(self):
                 super().__init__()
-                self.seeds = keras.random.SeedGenerator(0)
+                self.seeds = self.add_seed("seeds", 0)
 
-            def weights(self, gram, losses):
+            def update(self, gram, step):
                 noise = keras.random.uniform((2,), seed=self.seeds)
-                return noise * losses
+                return noise * step.losses
 
         computed = updates.compute(Noise(), JACOBIAN, steps=8)
         assert computed.random

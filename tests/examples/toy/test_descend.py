@@ -72,11 +72,15 @@ class TestDescend:
         assert np.abs(points[-1] - PROBLEM.starts[-1]).max() > 1e-3
 
     def test_one_for_all_starts_and_one_for_each_agree(self):
-        class Looks(keras_mtl.aggregators.MGDA):
-            """The same, but it asks for losses: it serves one start."""
+        class Looks(keras_mtl.aggregators.Aggregator):
+            """The same, but it sees the gradients: it serves one start."""
 
-            def weights(self, gram, losses):
-                return super().weights(gram)
+            sees = "gradients"
+
+            def combine(self, jacobian, step):
+                gram = jacobian @ keras.ops.transpose(jacobian)
+                weights = keras_mtl.aggregators.MGDA().weights(gram)
+                return keras.ops.matmul(weights, jacobian)
 
         one = methods.Aggregation(keras_mtl.aggregators.MGDA, 5)
         each = methods.Aggregation(Looks, 5)

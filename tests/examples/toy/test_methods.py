@@ -14,11 +14,13 @@ GRADIENTS = np.array(
 class Observer(Weighting):
     """Weights by the losses, and remembers what it was shown."""
 
+    reads = frozenset({"losses", "losses_after", "gradient_norms"})
+
     def weights(self, losses):
         return losses
 
-    def update(self, losses, losses_after, gradient_norms):
-        self.seen = [losses, losses_after, gradient_norms]
+    def update(self, losses, observed):
+        self.seen = [losses, observed.losses_after, observed.gradient_norms]
 
 
 class TestChoose:
