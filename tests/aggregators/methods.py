@@ -265,14 +265,15 @@ METHODS: dict[str, Entry] = {
         note="The last three columns are of the first step, which is MGDA's. "
         "Dependent gradients have many weights of least norm.",
     ),
-    "Averaged(PCGrad())": Entry(
-        lambda _: aggregators.Averaged(aggregators.PCGrad(seed=0)),
+    "Averaged(MGDA())": Entry(
+        lambda _: aggregators.Averaged(aggregators.MGDA()),
         "of the other method",
         "an average of all T x n entries, and that of the other method",
-        permutation=TWO_TASKS,
+        zero=STOPS,
+        duplicate=ONCE,
         opposed=NOTHING,
         note="What the other method promises holds for the averages. The last "
-        "three columns are of the first step, which is PCGrad's.",
+        "three columns are of the first step, which is MGDA's.",
     ),
     "Projection(main_task)": Entry(
         lambda _: aggregators.Projection(0),

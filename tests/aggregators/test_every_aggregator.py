@@ -10,12 +10,12 @@ import pytest
 from keras import layers
 from keras import ops
 
+from docs import make_methods_table
 from keras_mtl import MultiTaskModel
 from keras_mtl import aggregators
 from keras_mtl import testing
 from keras_mtl.aggregators import Aggregator
 from keras_mtl.methods import GradientSpec
-from tests.aggregators import make_methods_table
 from tests.aggregators import methods
 from tests.aggregators.methods import METHODS
 
@@ -194,7 +194,7 @@ def test_looks_at(name):
 def test_document_is_up_to_date():
     text = make_methods_table.PATH.read_text(encoding="utf-8")
     assert text == make_methods_table.text(), (
-        "Run python -m tests.aggregators.make_methods_table"
+        "Run python -m docs.make_methods_table"
     )
 
 

@@ -1,6 +1,6 @@
 """What every weighting needs and returns: the tests hold it to that.
 
-`docs/methods.md` is made of it by `tests.aggregators.make_methods_table`.
+`docs/methods.md` is made of it by `docs.make_methods_table`.
 """
 
 import inspect

@@ -1,6 +1,6 @@
-"""Makes docs/methods.md of what `methods.py` says and the tests check.
+"""Makes methods.md of what `tests` hold every method to.
 
-Run `python -m tests.aggregators.make_methods_table` after changing it.
+Run `python -m docs.make_methods_table` after changing it.
 """
 
 import math
@@ -12,14 +12,14 @@ from tests.aggregators.methods import Entry
 from tests.weightings import methods as weighting_methods
 from tests.weightings.methods import WEIGHTINGS
 
-PATH = Path(__file__).resolve().parents[2] / "docs" / "methods.md"
+PATH = Path(__file__).resolve().with_name("methods.md")
 TEXT = """\
 # The methods, side by side
 
 First the aggregators, then [the weightings](#the-weightings), then what both
 look like.
 
-Made by `python -m tests.aggregators.make_methods_table` of the table that
+Made by `python -m docs.make_methods_table` of the table that
 `tests/aggregators/test_every_aggregator.py` holds every method to, on a zoo of
 gradients, ordinary and degenerate: a promise that fails there is not in here,
 and one that goes less far than it could fails too. T is the number of tasks, n
