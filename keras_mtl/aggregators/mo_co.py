@@ -49,7 +49,7 @@ class MoCo(Aggregator):
     the averages, which this method arbitrates between: without the noise of
     single batches, and late by some 1 / beta_k steps.
 
-    The tracked gradients take T times the memory of the model. A task without
+    The averages take T times the memory of the model. A task without
     labels in a batch takes no part in the step, and keeps its average, its
     count k and its weight.
 

@@ -120,7 +120,7 @@ def combine(
         used = [group_weights[place] for place in dict.fromkeys(places)]
         weights = ops.mean(ops.stack(used), axis=0)[:num_tasks]
 
-    # What is tracked, and rows of tables, are in float32, whatever the
+    # What is averaged, and rows of tables, are in float32, whatever the
     # variables are in: TensorFlow could not add another gradient to them.
     combined = [ops.cast(g, dtype) for g, dtype in zip(combined, dtypes)]
     found = dict(zip(shared, combined))

@@ -13,6 +13,11 @@ from keras_mtl.weightings.observed import Observed
 
 Tensor = Any
 ALONE = StepInfo()
+# What looks like a hook, and what is one.
+NEVER_CALLED = {
+    "weighted_losses": "`weights(losses)` and `penalties()`",
+    "on_epoch_end": "`end_epoch()`",
+}
 
 
 class Weighting(Method):
@@ -63,6 +68,14 @@ class Weighting(Method):
                 f"`{type(self).__name__}.reads` must be a set of names among "
                 f"{list(READABLE)}. Received: reads={reads!r}"
             )
+        for name, hook in NEVER_CALLED.items():
+            if getattr(type(self), name, None) is not getattr(
+                Weighting, name, None
+            ):
+                raise TypeError(
+                    f"{type(self).__name__} overrides `{name}`, which nobody "
+                    f"would call. Override {hook}."
+                )
 
     def weights(self, losses: Tensor) -> Tensor:
         """Weights of the tasks.

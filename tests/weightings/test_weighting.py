@@ -81,6 +81,15 @@ def test_what_is_not_to_be_read(reads):
         Curious()
 
 
+@pytest.mark.parametrize(
+    "name, hook", [("weighted_losses", "penalties"), ("on_epoch_end", "end_ep")]
+)
+def test_what_nobody_would_call_is_refused(name, hook):
+    cls = type("Deaf", (LargestFirst,), {name: lambda self, *args: None})
+    with pytest.raises(TypeError, match=f"Deaf overrides `{name}`.*{hook}"):
+        cls()
+
+
 def test_what_is_read_is_observed_in_one_order():
     class Watching(LargestFirst):
         reads = frozenset({"gradient_gram", "losses_after"})
