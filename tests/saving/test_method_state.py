@@ -14,6 +14,7 @@ from keras_mtl.aggregators import PCGrad
 from keras_mtl.aggregators import Projection
 from keras_mtl.methods import GradientSpec
 from keras_mtl.saving.method_state import MethodState
+from keras_mtl.weightings import GradNorm
 from keras_mtl.weightings import Uncertainty
 
 # For small models the faster way on each backend.
@@ -242,6 +243,26 @@ def test_names_and_not_places_say_what_is_what(tmp_path):
     held(aggregator=other).load_own_variables(saved(held(aggregator=one)))
     np.testing.assert_array_equal(other.left, [1.0, 2.0])
     np.testing.assert_array_equal(other.right, [3.0, 4.0])
+
+
+class Swapped(GradNorm):
+    """The same, with two lines in another order."""
+
+    def create_state(self, task_names):
+        shape = (len(task_names),)
+        self.first_losses = self.add_state("first_losses", shape)
+        self.task_weights = self.add_state("task_weights", shape, "ones")
+
+
+def test_lines_of_a_method_may_be_swapped():
+    one, other = GradNorm(name="grad_norm"), Swapped(name="grad_norm")
+    for method in (one, other):
+        method.build(["a", "b"])
+    one.task_weights.assign([0.5, 1.5])
+    one.first_losses.assign([3.0, 4.0])
+    held(weighting=other).load_own_variables(saved(held(weighting=one)))
+    np.testing.assert_array_equal(other.task_weights, [0.5, 1.5])
+    np.testing.assert_array_equal(other.first_losses, [3.0, 4.0])
 
 
 def old_store(**methods):
