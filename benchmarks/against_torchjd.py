@@ -112,7 +112,7 @@ def our_updates(name: str, matrices: list[np.ndarray]) -> list[np.ndarray]:
         update = combine(ops.convert_to_tensor(rows))
         updates.append(ops.convert_to_numpy(update).astype("float64"))
         # Every matrix is a first step.
-        for variable, value in zip(method.variables, before):
+        for variable, value in zip(method.variables, before, strict=True):
             variable.assign(value)
     return updates
 
@@ -141,7 +141,7 @@ def compare(name: str, matrices: list[np.ndarray]) -> list[Any]:
 
     def gaps(left: list, right: list) -> np.ndarray:
         return np.array(
-            [np.linalg.norm(a - b) for a, b in zip(left, right)]
+            [np.linalg.norm(a - b) for a, b in zip(left, right, strict=True)]
         ) / np.array(lengths)
 
     our_errors, their_errors = gaps(ours, expected), gaps(theirs, expected)

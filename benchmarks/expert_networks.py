@@ -175,5 +175,5 @@ def _deepctr(network: Network, experts: Experts) -> keras.Model:
         model = multitask.MMOE(
             features, num_experts=experts.num_shared, **arguments
         )
-    outputs = dict(zip(network.tasks, model.outputs))
+    outputs = dict(zip(network.tasks, model.outputs, strict=True))
     return keras.Model(model.inputs[0], outputs)

@@ -463,7 +463,7 @@ def difference(left: list[np.ndarray], right: list[np.ndarray]) -> float:
         return np.inf
     apart = [
         np.where(np.isnan(a) & np.isnan(b), 0.0, np.abs(a - b))
-        for a, b in zip(left, right)
+        for a, b in zip(left, right, strict=True)
     ]
     return float(np.max([np.max(part, initial=0.0) for part in apart]))
 

@@ -61,7 +61,7 @@ class Peer:
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         layers = [
             self._dense(kernel, bias)
-            for kernel, bias in zip(weights[::2], weights[1::2])
+            for kernel, bias in zip(weights[::2], weights[1::2], strict=True)
         ]
         trunk = []
         for layer in layers[: network.depth]:
@@ -73,7 +73,9 @@ class Peer:
             heads = [
                 torch.nn.Sequential(hidden, torch.nn.ReLU(), output)
                 for hidden, output in zip(
-                    heads[: network.num_tasks], heads[network.num_tasks :]
+                    heads[: network.num_tasks],
+                    heads[network.num_tasks :],
+                    strict=True,
                 )
             ]
         self.heads = heads
@@ -118,7 +120,7 @@ class Peer:
         mse = self.torch.nn.functional.mse_loss
         losses = [
             mse(head(features), label)
-            for head, label in zip(self.heads, self.labels)
+            for head, label in zip(self.heads, self.labels, strict=True)
         ]
         return losses, features
 
@@ -141,7 +143,7 @@ class Peer:
         shared = list(self.trunk.parameters())
         sizes = [p.numel() for p in shared]
         rows = torch.zeros(len(losses), sum(sizes), device=self.device)
-        for row, loss in zip(rows, losses):
+        for row, loss in zip(rows, losses, strict=True):
             for p in shared:
                 p.grad = None
             loss.backward(retain_graph=loss is not losses[-1])
@@ -156,5 +158,5 @@ class Peer:
                     square = rows[other].norm().pow(2) + 1e-8
                     gradient -= inner * rows[other] / square
         parts = projected.sum(0).split(sizes)
-        for p, part in zip(shared, parts):
+        for p, part in zip(shared, parts, strict=True):
             p.grad = part.view_as(p)

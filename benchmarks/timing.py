@@ -84,10 +84,12 @@ def table(
         ]
         row += [f"{result.peer_ratio:.2f}"] if with_peers else []
         rows.append(row + [f"{compile_seconds[name]:.1f}"])
-    widths = [max(map(len, column)) for column in zip(*rows)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
 
     def line(cells: list[str]) -> str:
-        numbers = [c.rjust(w) for c, w in zip(cells[1:], widths[1:])]
+        numbers = [
+            c.rjust(w) for c, w in zip(cells[1:], widths[1:], strict=True)
+        ]
         return "| " + " | ".join([cells[0].ljust(widths[0]), *numbers]) + " |"
 
     rules = ["-" * (w + 1) + ":" for w in widths[1:]]

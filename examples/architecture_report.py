@@ -62,7 +62,9 @@ def plot(
     """One task against the other: seeds small, the mean of a model large."""
     figure, axes = new_figure(1, (6.4, 5.2))
     axis = axes[0]
-    for (name, seeds), style in zip(runs.items(), styles(len(runs))):
+    for (name, seeds), style in zip(
+        runs.items(), styles(len(runs)), strict=True
+    ):
         points = test_results(seeds)
         axis.scatter(*points.T, s=24, alpha=0.5, linewidths=0, **style)
         axis.scatter(*points.mean(axis=0), s=130, label=name, zorder=3, **style)

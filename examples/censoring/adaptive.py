@@ -148,8 +148,10 @@ def plot_weights(runs: Runs, path: str | os.PathLike) -> None:
     figure = Figure(figsize=(1 + 2.2 * len(betas), 3), layout="constrained")
     grid = figure.subplots(1, len(betas), squeeze=False, sharey=True)[0]
     length = SHOWN_STEPS // STEPS_PER_EPOCH + 1
-    for axis, beta in zip(grid, betas):
-        for task, look in zip(regression.TASKS, styles(len(regression.TASKS))):
+    for axis, beta in zip(grid, betas, strict=True):
+        for task, look in zip(
+            regression.TASKS, styles(len(regression.TASKS)), strict=True
+        ):
             found = [
                 _continued(row["weights"], length)
                 for row in runs.get((beta, task), [])

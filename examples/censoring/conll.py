@@ -209,7 +209,9 @@ def run(
     keras.utils.set_random_seed(cell.seed)
     fresh = make_network(data)
     restart(fresh.get_weights(), model)
-    for ours, new in zip(_dropout_states(model), _dropout_states(fresh)):
+    for ours, new in zip(
+        _dropout_states(model), _dropout_states(fresh), strict=True
+    ):
         ours.assign(new)
     stopping = keras.callbacks.EarlyStopping(
         f"val_{MAIN}_loss",

@@ -146,7 +146,7 @@ LABELS = {
 MAIN_NAMES = (methods.SINGLE, methods.MULTI, "projection")
 OTHER_RULES = set(LABELS) - set(MAIN_NAMES)
 CENSORED = {"model": "whole vector", "variable": "variable by variable"}
-LOOKS = dict(zip(LABELS, styles(len(LABELS))))
+LOOKS = dict(zip(LABELS, styles(len(LABELS)), strict=True))
 
 
 def load(rows: Sequence[dict[str, Any]], measure: str) -> Results:
@@ -289,8 +289,8 @@ def plot_sweep(
         dict.fromkeys(p for runs in results.values() for p in runs if p)
     ) or [""]
     figure, grid = _grid(len(smoothings), len(panels))
-    for axes, smoothing in zip(grid, smoothings):
-        for axis, panel in zip(axes, panels):
+    for axes, smoothing in zip(grid, smoothings, strict=True):
+        for axis, panel in zip(axes, panels, strict=True):
             for name in names:
                 _draw_method(
                     axis,
@@ -305,7 +305,7 @@ def plot_sweep(
     shown: dict[str, Any] = {}
     for axis in grid.flat:
         handles, labels = axis.get_legend_handles_labels()
-        shown |= dict(zip(labels, handles))
+        shown |= dict(zip(labels, handles, strict=True))
     figure.legend(
         shown.values(),
         shown,
@@ -378,7 +378,7 @@ def _draw_method(
     points = [(w, p) for w, p in points if p is not None]
     if points:
         axis.plot(
-            *zip(*points),
+            *zip(*points, strict=True),
             linestyle=":" if name == methods.SINGLE else "",
             marker="" if name == methods.SINGLE else LOOKS[name]["marker"],
             color=LOOKS[name]["color"],

@@ -31,7 +31,7 @@ class Restart:
             weights: As `network.get_weights()` gives them.
             network: The part of the model, or the model, that they belong to.
         """
-        for variable, value in zip(self.variables, self.values):
+        for variable, value in zip(self.variables, self.values, strict=True):
             variable.assign(value)
         network.set_weights(weights)
         self.model.stop_training = False

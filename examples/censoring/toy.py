@@ -177,7 +177,7 @@ def plot(
 
     figure = Figure(figsize=(7.6, 4.4), layout="constrained")
     axes = figure.subplots(2, 4, sharex=True, sharey=True)
-    for axis, (name, found) in zip(axes.flat, paths.items()):
+    for axis, (name, found) in zip(axes.flat, paths.items(), strict=True):
         _draw_losses(axis)
         _draw_paths(axis, found)
         axis.set_title(name, fontsize="small")

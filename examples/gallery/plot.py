@@ -41,7 +41,8 @@ def plot(
         layout="constrained",
     )
     axes = figure.subplots(rows, COLUMNS, squeeze=False).ravel()
-    for axis, one in zip(axes, updates):
+    # The axes that are left over are switched off below.
+    for axis, one in zip(axes, updates, strict=False):
         _panel(axis, one, jacobian, limits)
     for axis in axes[len(updates) :]:
         axis.set_axis_off()
@@ -72,7 +73,7 @@ def _panel(axis: Any, one: Updates, jacobian: np.ndarray, limits: Any) -> None:
     axis.add_patch(Polygon(corners, facecolor="0.91", linewidth=0, zorder=0))
     axis.axhline(0, color="0.8", linewidth=0.6, zorder=1)
     axis.axvline(0, color="0.8", linewidth=0.6, zorder=1)
-    for gradient, style in zip(jacobian, GRADIENTS):
+    for gradient, style in zip(jacobian, GRADIENTS, strict=True):
         _arrow(axis, gradient, linewidth=1.6, zorder=3, **style)
     axis.scatter(*one.points.T, s=7, color="0.35", linewidths=0, zorder=4)
     _arrow(axis, one.shown, linewidth=2.2, zorder=5, **UPDATE)
@@ -130,7 +131,7 @@ def _legend() -> list[Any]:
     )
     lines = [
         Line2D([], [], linewidth=2, label=label, **style)
-        for label, style in zip(labels, (*GRADIENTS, UPDATE))
+        for label, style in zip(labels, (*GRADIENTS, UPDATE), strict=True)
     ]
     dots = Line2D([], [], linestyle="", marker="o", markersize=3, color="0.35")
     dots.set_label("other steps or draws")

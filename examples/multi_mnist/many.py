@@ -8,6 +8,7 @@ import numpy as np
 from examples.figures import STYLES
 from examples.figures import new_figure
 from examples.figures import save_figure
+from examples.figures import styles
 from examples.multi_mnist.methods import AGGREGATORS
 from examples.multi_mnist.methods import WEIGHTINGS
 from examples.multi_mnist.model import TASKS
@@ -96,7 +97,9 @@ def _name(
 ) -> None:
     """Lists the names beside the axes, and where those at the border are."""
     lines = []
-    for number, (name, point, drawn) in enumerate(zip(runs, points, inside), 1):
+    for number, (name, point, drawn) in enumerate(
+        zip(runs, points, inside, strict=True), 1
+    ):
         where = ""
         if not np.array_equal(point, drawn):
             where = f" ({point[0]:.1f}, {point[1]:.1f})"
@@ -121,7 +124,9 @@ def _number(figure: Any, axis: Any, points: np.ndarray) -> None:
     figure.canvas.draw()
     anchors = axis.transData.transform(points)
     offsets = (spread(anchors) - anchors) * 72 / figure.dpi
-    for number, (point, offset) in enumerate(zip(points, offsets), 1):
+    for number, (point, offset) in enumerate(
+        zip(points, offsets, strict=True), 1
+    ):
         axis.annotate(
             str(number),
             xy=point,
@@ -168,13 +173,13 @@ def plot_curves(source: str, size: str, runs: Runs, path: pathlib.Path) -> None:
     means = {name: _mean_accuracy(seeds).mean() for name, seeds in runs.items()}
     best = sorted(means, key=means.get, reverse=True)[:NUM_BEST]
     shown = [name for name in runs if name in best or name == "sum"]
-    for axis, task in zip(axes, TASKS):
+    for axis, task in zip(axes, TASKS, strict=True):
         curves = {name: _curve(seeds, task) for name, seeds in runs.items()}
         for name, curve in curves.items():
             if name not in shown:
                 axis.plot(*curve, color="0.8", linewidth=0.8, zorder=1)
         axis.plot([], [], color="0.8", label="others")
-        for name, style in zip(shown, STYLES):
+        for name, style in zip(shown, styles(len(shown)), strict=True):
             axis.plot(
                 *curves[name], linewidth=1.5, markersize=4, label=name, **style
             )

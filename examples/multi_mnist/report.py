@@ -102,7 +102,9 @@ def plot_accuracy(
     """Left against right test accuracy; up and to the right is better."""
     figure, axes = new_figure(1, (6.4, 5.2))
     axis = axes[0]
-    for (name, seeds), style in zip(runs.items(), styles(len(runs))):
+    for (name, seeds), style in zip(
+        runs.items(), styles(len(runs)), strict=True
+    ):
         points = np.array(
             [[r["result"]["test_accuracy"][t] for t in TASKS] for r in seeds]
         )
@@ -127,8 +129,10 @@ def plot_accuracy(
 def plot_curves(source: str, size: str, runs: Runs, path: pathlib.Path) -> None:
     """Validation accuracy of both tasks against the epoch."""
     figure, axes = new_figure(2, (11, 4.6))
-    for axis, task in zip(axes, TASKS):
-        for (name, seeds), style in zip(runs.items(), styles(len(runs))):
+    for axis, task in zip(axes, TASKS, strict=True):
+        for (name, seeds), style in zip(
+            runs.items(), styles(len(runs)), strict=True
+        ):
             for index, run in enumerate(seeds):
                 values = [
                     100 * accuracy(row, "val", task) for row in run["history"]

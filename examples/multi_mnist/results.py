@@ -80,7 +80,7 @@ def _join(left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
                 for part in ("val", "test")
             },
         }
-        for x, y in zip(left["history"], right["history"])
+        for x, y in zip(left["history"], right["history"], strict=True)
     ]
     return {"config": left["config"], "history": history, "result": result}
 

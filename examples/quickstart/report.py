@@ -26,12 +26,15 @@ def table(runs: dict[str, Run]) -> str:
                 f"{run.seconds:.0f}",
             ]
         )
-    widths = [max(map(len, column)) for column in zip(*rows)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     rows.insert(1, ["-" * width for width in widths])
     return "\n".join(
         "  ".join(
             [row[0].ljust(widths[0])]
-            + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:])]
+            + [
+                cell.rjust(width)
+                for cell, width in zip(row[1:], widths[1:], strict=True)
+            ]
         )
         for row in rows
     )
@@ -45,9 +48,11 @@ def plot(runs: dict[str, Run], path: str | os.PathLike) -> None:
           for t in TASKS),
         ("gradient_conflict", "Conflict", "steps with conflict (%)"),
     ]  # fmt: skip
-    for axis, (key, title, label) in zip(axes, panels):
+    for axis, (key, title, label) in zip(axes, panels, strict=True):
         scale = 100 if key == "gradient_conflict" else 1
-        for (name, run), style in zip(runs.items(), styles(len(runs))):
+        for (name, run), style in zip(
+            runs.items(), styles(len(runs)), strict=True
+        ):
             values = [scale * value for value in run.history[key]]
             draw_line(axis, values, label=name, **style)
         axis.set(title=title, xlabel="epoch", ylabel=label)

@@ -28,6 +28,6 @@ def table(runs: Mapping[str, Run]) -> str:
 def plot(runs: Mapping[str, Run], folder: pathlib.Path) -> list[pathlib.Path]:
     """Draws the layers that learn to share; returns the files."""
     paths = [folder / f"{name}.png" for name in DRAWN]
-    for name, path in zip(DRAWN, paths):
+    for name, path in zip(DRAWN, paths, strict=True):
         plot_sharing(runs[name].model.get_layer(name), path)
     return paths

@@ -87,7 +87,7 @@ def choice_table(runs: Runs) -> str:
 def plot(runs: Runs, path: str | os.PathLike) -> None:
     """What the bandit chose, and what every method reached, by epoch."""
     figure, (left, right) = new_figure(2, (8.4, 3.6))
-    looks = dict(zip([*TASKS, "uniform"], styles(len(TASKS) + 1)))
+    looks = dict(zip([*TASKS, "uniform"], styles(len(TASKS) + 1), strict=True))
     for label, seeds in list(bandits(runs).items())[:1]:
         left.set_title(f"What {label} chose")
         for task in TASKS:

@@ -77,7 +77,9 @@ def make_data(seed: int) -> tuple[dict[str, Examples], Examples, Examples]:
 
     x, y = ask(units[0], main, sum(NUM_MAIN))
     ends = np.cumsum(NUM_MAIN)[:-1]
-    train, validation, test = zip(np.split(x, ends), np.split(y, ends))
+    train, validation, test = zip(
+        np.split(x, ends), np.split(y, ends), strict=True
+    )
     training = {
         MAIN: train,
         "useful": ask(units[0], useful, NUM_AUXILIARY),

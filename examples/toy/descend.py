@@ -149,7 +149,9 @@ def _step(
     """One step of Adam, with all state as values: loops take no variables."""
     points, momentum, velocity, count, *state = values
     bounds = BOUND * problem.scales
-    with keras.StatelessScope(list(zip(method.variables, state))) as scope:
+    with keras.StatelessScope(
+        list(zip(method.variables, state, strict=True))
+    ) as scope:
         losses, gradients = evaluate(points, problem.scales)
         update = method.update(losses - bounds, gradients)
         count = count + 1

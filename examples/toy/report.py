@@ -114,7 +114,9 @@ def table(runs: list[dict[str, Any]], name: str) -> str:
             f"{end.reached.sum()} of {len(starts)}",
             *(
                 f"{distance:.2f} ({a:.2f}, {b:.1f})"
-                for distance, (a, b) in zip(end.distances, end.losses)
+                for distance, (a, b) in zip(
+                    end.distances, end.losses, strict=True
+                )
             ),
             f"{run['seconds']:.0f}",
             PUBLISHED[name].get(config["method"], ""),
@@ -138,7 +140,8 @@ def plot(
         rows, columns, squeeze=False, sharex=True, sharey=True
     ).ravel()
     landscape = _landscape()
-    for axis, run in zip(axes, runs):
+    # The axes that are left over are switched off below.
+    for axis, run in zip(axes, runs, strict=False):
         _panel(axis, run, problem, landscape)
     for axis in axes[len(runs) :]:
         axis.set_axis_off()
@@ -166,7 +169,8 @@ def _panel(axis: Any, run: dict[str, Any], problem: Problem, at: Any) -> None:
     axis.contour(*at, levels=12, colors="0.75", linewidths=0.6, linestyles="-")
     axis.plot(*pareto_front().T, color="0.55", linewidth=4, zorder=2)
     end = ends(run, problem)
-    for path, style in zip(np.array(run["paths"]), STYLES[1:]):
+    # There are more styles than starts.
+    for path, style in zip(np.array(run["paths"]), STYLES[1:], strict=False):
         axis.plot(*path.T, color=style["color"], linewidth=1.4, zorder=3)
     axis.scatter(*np.array(problem.starts).T, s=12, color="black", zorder=4)
     axis.scatter(

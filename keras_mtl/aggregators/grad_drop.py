@@ -182,7 +182,7 @@ def _with_norm_of(model: Tensor, update: Tensor) -> Tensor:
     scales = [ops.max(ops.abs(vector)) for vector in (model, update)]
     lengths = [
         scale * ops.norm(vector / divisor(scale))
-        for vector, scale in zip((model, update), scales)
+        for vector, scale in zip((model, update), scales, strict=True)
     ]
     return update * (lengths[0] / divisor(lengths[1]))
 

@@ -195,7 +195,7 @@ class MainTaskAggregator(Aggregator):
         """Zeros for the tasks that do not reach a variable."""
         size = len(self.task_names) + self.transforms
         zero = ops.zeros_like(rows[0])
-        found = dict(zip(tasks, rows))
+        found = dict(zip(tasks, rows, strict=True))
         return [found.get(index, zero) for index in range(size)]
 
     def reference_weights(self, gram: Tensor) -> Tensor:
@@ -303,7 +303,7 @@ class MainTaskAggregator(Aggregator):
 
         kept = ops.where(moves, 1 - share, 1.0)
         averages = []
-        for slot, gradient in zip(self.reference, gradients):
+        for slot, gradient in zip(self.reference, gradients, strict=True):
             if gradient is None:
                 averages.append(None)
                 continue

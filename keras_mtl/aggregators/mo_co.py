@@ -150,7 +150,7 @@ class MoCo(Aggregator):
                 "`aggregator(jacobian, losses)`. Received: losses=None"
             )
         losses = ops.cast(ops.convert_to_tensor(losses), "float32")
-        norms = norms_of(list(zip(*columns)))
+        norms = norms_of(list(zip(*columns, strict=True)))
         return losses / divisor(norms)
 
     def weights(self, gram: Tensor) -> Tensor:

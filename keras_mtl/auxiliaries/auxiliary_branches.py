@@ -191,7 +191,9 @@ def _check_order(tensors: list[keras.KerasTensor], names: list[str]) -> None:
         before = {id(node.operation) for node in nodes_before(tensor)}
         late = [
             name
-            for name, other in zip(names[place + 1 :], tensors[place + 1 :])
+            for name, other in zip(
+                names[place + 1 :], tensors[place + 1 :], strict=True
+            )
             if id(operation_of(other)) in before
         ]
         if late:
@@ -218,15 +220,15 @@ def _adapters(
     elif len(adapter) == len(taps):
         columns = [
             make_layers("adapter", given, column)
-            for given, column in zip(adapter, names)
+            for given, column in zip(adapter, names, strict=True)
         ]
     else:
         raise ValueError(
             f"`adapter` should be a list with one for each of the taps {taps}, "
             f"or one layer to be copied. Received: {len(adapter)} of them"
         )
-    *rows, probes = zip(*columns)
-    return dict(zip(tasks, map(list, rows))), probes[-1]
+    *rows, probes = zip(*columns, strict=True)
+    return dict(zip(tasks, map(list, rows), strict=True)), probes[-1]
 
 
 def _given_heads(head: Any, tasks: list[str]) -> dict[str, keras.layers.Layer]:
@@ -234,7 +236,7 @@ def _given_heads(head: Any, tasks: list[str]) -> dict[str, keras.layers.Layer]:
         return {}
     if not isinstance(head, dict):
         names = [f"{task}_head" for task in tasks]
-        return dict(zip(tasks, make_layers("head", head, names)))
+        return dict(zip(tasks, make_layers("head", head, names), strict=True))
     check_entries("head", head, tasks, "tasks with a branch")
     return {
         task: make_layers("head", given, [f"{task}_head"])[0]
@@ -250,7 +252,9 @@ def _check_prediction(
 ) -> None:
     shape = branch.compute_output_shape(shapes)
     if len(shape) != len(output.shape) or any(
-        a != b for a, b in zip(shape, output.shape) if None not in (a, b)
+        a != b
+        for a, b in zip(shape, output.shape, strict=True)
+        if None not in (a, b)
     ):
         raise ValueError(
             f"The branch of the task '{task}' predicts a tensor of shape "

@@ -132,7 +132,7 @@ def _needs_flattening(
     """Whether a head must flatten, to give predictions of the right shape."""
     if len(target) == 2 and target[-1] is not None:
         return len(shape) > 2
-    between = zip(shape[1:-1], target[1:-1])
+    between = zip(shape[1:-1], target[1:-1], strict=True)
     if (
         len(shape) != len(target)
         or len(target) < 2

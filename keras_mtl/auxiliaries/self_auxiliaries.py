@@ -112,7 +112,7 @@ class SelfAuxiliaries(keras.layers.Layer):
             {
                 # No list that Keras watches.
                 "representation": list(names) if several else names,
-                "heads": dict(zip(self.heads, heads)),
+                "heads": dict(zip(self.heads, heads, strict=True)),
                 "weight": self.weight,
                 "as_tasks": self.as_tasks,
             }
@@ -124,7 +124,7 @@ class SelfAuxiliaries(keras.layers.Layer):
         cls, config: dict[str, Any], custom_objects: Any = None
     ) -> "SelfAuxiliaries":
         heads = deserialize_layers(config["heads"].values(), custom_objects)
-        heads = dict(zip(config["heads"], heads))
+        heads = dict(zip(config["heads"], heads, strict=True))
         return super().from_config({**config, "heads": heads})
 
 

@@ -298,7 +298,7 @@ def _by_path(saved: State, paths: list[str]) -> State | None:
         return saved
     # Keras counts all that has no name, also what the process made before.
     if [_uncounted(p) for p in saved] == [_uncounted(p) for p in paths]:
-        return dict(zip(paths, saved.values()))
+        return dict(zip(paths, saved.values(), strict=True))
     return None
 
 

@@ -92,12 +92,12 @@ def plot_gradients(history: Any, path: str | os.PathLike | None = None) -> Any:
     )
     _draw_map(figure, figure.add_subplot(grid[:, 0]), history)
     panels = [figure.add_subplot(grid[row, 1]) for row, _ in enumerate(courses)]
-    for panel, course in zip(panels, courses):
+    for panel, course in zip(panels, courses, strict=True):
         panel.sharex(panels[-1])
         panel.tick_params(labelbottom=panel is panels[-1])
         _draw_course(panel, history.steps, course)
     # One legend for successive panels with the same lines.
-    for row, (panel, course) in enumerate(zip(panels, courses)):
+    for row, (panel, course) in enumerate(zip(panels, courses, strict=True)):
         if row == 0 or course.labels != courses[row - 1].labels:
             panel.legend(
                 loc="upper left",

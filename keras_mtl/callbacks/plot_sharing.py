@@ -125,7 +125,7 @@ def _draw(layers: dict[str, Any]) -> Any:
         whole = [figure]
     else:
         whole = figure.subfigures(len(plans), 1, height_ratios=heights)
-    for part, (name, plan) in zip(whole, plans.items()):
+    for part, (name, plan) in zip(whole, plans.items(), strict=True):
         title = f"{name} ({type(layers[name]).__name__})"
         part.suptitle(title, fontsize=13)
         _draw_rows(part, plan)
@@ -154,9 +154,11 @@ def _plan(name: str, layer: Any) -> Plan:
 
 def _draw_rows(figure: Any, plan: Plan) -> None:
     parts = figure.subfigures(len(plan.rows), 1, height_ratios=plan.heights)
-    for part, row, ratios in zip(np.atleast_1d(parts), plan.rows, plan.widths):
+    for part, row, ratios in zip(
+        np.atleast_1d(parts), plan.rows, plan.widths, strict=True
+    ):
         panels = part.subplots(1, len(row), width_ratios=ratios, squeeze=False)
-        for panel, matrix in zip(panels[0], row):
+        for panel, matrix in zip(panels[0], row, strict=True):
             _draw_map(panel, matrix)
 
 

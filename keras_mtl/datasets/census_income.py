@@ -236,7 +236,7 @@ def _read(file: pathlib.Path, limit: int | None) -> Columns:
             f"{file} should hold at least {HELD_OUT_STEP} rows. Received: "
             f"{len(rows)} rows"
         )
-    return dict(zip(COLUMNS, map(list, zip(*rows))))
+    return dict(zip(COLUMNS, map(list, zip(*rows, strict=True)), strict=True))
 
 
 def _split(files: list[Columns]) -> dict[str, Columns]:

@@ -125,7 +125,7 @@ def _read(
     kept = (words != b"").any(axis=1)
     return words[kept], {
         task: values[kept].astype("int32")
-        for task, values in zip(FEATURES, tags)
+        for task, values in zip(FEATURES, tags, strict=True)
     }
 
 

@@ -80,7 +80,9 @@ def synthetic_sine(
     total = x.sum(axis=1, keepdims=True)
     labels = {
         task: _sines(total, frequency_scale * frequencies, noise * phase)
-        for (task, frequencies), phase in zip(FREQUENCIES.items(), phases)
+        for (task, frequencies), phase in zip(
+            FREQUENCIES.items(), phases, strict=True
+        )
     }
     return x.astype("float32"), labels
 

@@ -158,7 +158,8 @@ def _read(
         download=download,
     )
     return texts, {
-        task: values.astype("int32") for task, values in zip(labels, classes)
+        task: values.astype("int32")
+        for task, values in zip(labels, classes, strict=True)
     }
 
 

@@ -53,7 +53,7 @@ def encode(
     """
     ids = {token: index for index, token in enumerate(vocabulary)}
     rows = np.full((len(texts), length), PADDING, "int32")
-    for row, text in zip(rows, texts):
+    for row, text in zip(rows, texts, strict=True):
         found = [ids.get(token, UNKNOWN) for token in tokens(text)[:length]]
         row[: len(found)] = found
     return rows

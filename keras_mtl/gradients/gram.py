@@ -52,7 +52,7 @@ def total(column: Column) -> Tensor | None:
 
 def add(left: Column, right: Column) -> list[Tensor | None]:
     """Sums two lists of gradients, in which `None` is zero."""
-    return [total(pair) for pair in zip(left, right)]
+    return [total(pair) for pair in zip(left, right, strict=True)]
 
 
 def group_variables(variables: Sequence[Any], granularity: str) -> list[Any]:
@@ -181,15 +181,20 @@ def scaled_gram(
     # A unit of its own for each variable: with one for a group, no product
     # could be taken before the backward pass of the last task has ended.
     units = [_unit(size) for size in sizes]
-    products = [column_gram(c, unit) for c, unit in zip(columns, units)]
+    products = [
+        column_gram(c, unit) for c, unit in zip(columns, units, strict=True)
+    ]
     if add_replicas is not None:
         # Before it is looked for what is zero, which must be so for all.
         products = ops.unstack(add_replicas(ops.stack(products)), len(sizes))
     members: dict[Any, list[tuple[Tensor, Tensor]]] = {}
-    for group, product, unit in zip(groups, products, units):
+    for group, product, unit in zip(groups, products, units, strict=True):
         members.setdefault(group, []).append((product, unit))
-    sums = [_sum_of_products(*zip(*found)) for found in members.values()]
-    grams, units = (ops.stack(values) for values in zip(*sums))
+    sums = [
+        _sum_of_products(*zip(*found, strict=True))
+        for found in members.values()
+    ]
+    grams, units = (ops.stack(values) for values in zip(*sums, strict=True))
     return grams, units
 
 
@@ -288,7 +293,7 @@ def norms_of(
     tasks = [t for t, row in enumerate(found) for _ in row]
     grams, units = scaled_gram(columns, tasks)
     norms = ops.sqrt(grams[:, 0, 0]) * units
-    places = dict(zip(dict.fromkeys(tasks), range(len(rows))))
+    places = {t: place for place, t in enumerate(dict.fromkeys(tasks))}
     return ops.stack(
         [
             norms[places[t]] if t in places else ops.zeros((), "float32")

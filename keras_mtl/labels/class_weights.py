@@ -327,9 +327,10 @@ def check_weighted_values(
     ]
     values = tuple(compute_output_spec(loss.call, *specs).shape)
     weights = tuple(sample_weight.shape)
-    pairs = zip(values, weights)
-    fit = all(None in pair or pair[0] == pair[1] for pair in pairs)
-    if len(values) == len(weights) and fit:
+    if len(values) == len(weights) and all(
+        None in pair or pair[0] == pair[1]
+        for pair in zip(values, weights, strict=True)
+    ):
         return
     raise ValueError(
         f"`class_weight['{name}']` weights labels of shape {weights} one by "
@@ -349,7 +350,7 @@ def _given_weights(sample_weight: Any, labels: dict) -> dict[str, Any]:
                 "`sample_weight` should have one array for each of the labels "
                 f"{list(labels)}. Received: {len(sample_weight)} arrays"
             )
-        sample_weight = dict(zip(labels, sample_weight))
+        sample_weight = dict(zip(labels, sample_weight, strict=True))
     if not isinstance(sample_weight, dict):
         return dict.fromkeys(labels, sample_weight)
     check_entries("sample_weight", sample_weight, labels, WITH_LABELS)
@@ -438,7 +439,6 @@ def _labels_by_name(y: Any, class_weight: dict, output_names: Any) -> dict:
         labels = y
     elif output_names:
         flat = y if isinstance(y, (list, tuple)) else [y]
-        labels = dict(zip(output_names, flat))
         if isinstance(y, (list, tuple)) and len(y) != len(output_names):
             raise ValueError(
                 "`class_weight` goes by the names of outputs. Give the labels "
@@ -446,6 +446,8 @@ def _labels_by_name(y: Any, class_weight: dict, output_names: Any) -> dict:
                 f"outputs. Received: {len(y)} arrays of labels for the "
                 f"outputs {list(output_names)}"
             )
+        # An array by itself is of the first output.
+        labels = dict(zip(output_names, flat, strict=False))
     else:
         raise ValueError(
             "`class_weight` goes by the names of outputs, which this model "

@@ -75,11 +75,11 @@ def whole_axes(
     if reduced is None:
         reduced = range(min(len(value_shape), rank), rank)
     kept = [axis for axis in range(rank) if axis not in reduced]
+    # Values may have an axis that the labels do not, as that of the classes.
+    both = list(zip(kept, value_shape, strict=False))
     # Reduced as well, to an axis of length 1.
     squashed = [
-        axis
-        for axis, size in list(zip(kept, value_shape))[1:]
-        if size == 1 and label_shape[axis] != 1
+        axis for axis, size in both[1:] if size == 1 and label_shape[axis] != 1
     ]
     return tuple(sorted((*reduced, *squashed)))
 

@@ -1,5 +1,6 @@
 """A branch over several layers of a network, to train with and throw away."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -135,7 +136,7 @@ class AuxiliaryBranch(LateSubLayers):
         # Calling a layer builds it, also one that builds as it is called.
         adapted = [
             adapter(self._symbolic(shape)).shape
-            for adapter, shape in zip(self.adapters, shapes)
+            for adapter, shape in zip(self.adapters, shapes, strict=True)
         ]
         self.fuse.build(adapted)
         self.head(self._symbolic(self.fuse.compute_output_shape(adapted)))
@@ -143,7 +144,10 @@ class AuxiliaryBranch(LateSubLayers):
 
     def call(self, inputs: Any) -> Tensor:
         taps = inputs if isinstance(inputs, (list, tuple)) else [inputs]
-        adapted = [adapter(tap) for adapter, tap in zip(self.adapters, taps)]
+        adapted = [
+            adapter(tap)
+            for adapter, tap in zip(self.adapters, taps, strict=True)
+        ]
         return self.head(self.fuse(adapted))
 
     def compute_output_shape(self, input_shape: Any) -> Shape:
@@ -151,7 +155,7 @@ class AuxiliaryBranch(LateSubLayers):
         self._check_number(shapes)
         adapted = [
             adapter.compute_output_spec(self._symbolic(shape)).shape
-            for adapter, shape in zip(self.adapters, shapes)
+            for adapter, shape in zip(self.adapters, shapes, strict=True)
         ]
         fused = self._symbolic(self.fuse.compute_output_shape(adapted))
         return tuple(self.head.compute_output_spec(fused).shape)
@@ -224,7 +228,9 @@ class _Fusion(keras.layers.Layer):
     def call(self, inputs: list[Tensor], mask: Any = None) -> Tensor:
         masks = mask or [None] * len(inputs)
         x, x_mask = inputs[0], masks[0]
-        for following, following_mask in zip(inputs[1:], masks[1:]):
+        for following, following_mask in zip(
+            inputs[1:], masks[1:], strict=True
+        ):
             x = _resize(x, x_mask, following)
             if self.fusion == "sum":
                 x = x + following
@@ -234,9 +240,8 @@ class _Fusion(keras.layers.Layer):
         return x
 
     def compute_output_shape(self, input_shape: list[Shape]) -> Shape:
-        first, *others = input_shape
-        width = first[-1]
-        for before, shape in zip(input_shape, others):
+        width = input_shape[0][-1]
+        for before, shape in itertools.pairwise(input_shape):
             self._check_resizable(before, shape)
             if self.fusion == "concat":
                 width = (

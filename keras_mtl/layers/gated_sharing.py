@@ -261,7 +261,9 @@ class GatedSharing(LateSubLayers, TaskExchange):
             (row, column): gate(
                 ops.concatenate([tensors[row], tensors[column]], axis=-1)
             )
-            for gate, (row, column) in zip(self.gates, self._pairs())
+            for gate, (row, column) in zip(
+                self.gates, self._pairs(), strict=True
+            )
         }
 
     def _update_mean_gate(

@@ -208,7 +208,9 @@ class MultilinearRelationship(keras.layers.Layer):
                         name=f"{name}_bias",
                     )
                 )
-        sizes = dict(zip(MODES, (features, self.units, len(self.tasks))))
+        sizes = dict(
+            zip(MODES, (features, self.units, len(self.tasks)), strict=True)
+        )
         # Of each covariance S the lower triangular A with A' A = S^-1: with
         # it the penalty is a sum of squares, and takes no solver.
         self.factors = [
@@ -244,20 +246,22 @@ class MultilinearRelationship(keras.layers.Layer):
         tensors = spread(self.name, self.tasks, inputs)
         return {
             task: self._predict(index, x)
-            for index, (task, x) in enumerate(zip(self.tasks, tensors))
+            for index, (task, x) in enumerate(
+                zip(self.tasks, tensors, strict=True)
+            )
         }
 
     def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
         if all(mask is None for mask in keras.tree.flatten(previous_mask)):
             return None
         masks = spread(self.name, self.tasks, previous_mask)
-        return dict(zip(self.tasks, masks))
+        return dict(zip(self.tasks, masks, strict=True))
 
     def compute_output_shape(self, input_shape: Any) -> dict[str, Any]:
         shapes = spread(self.name, self.tasks, input_shape)
         return {
             task: (*shape[:-1], self.units)
-            for task, shape in zip(self.tasks, shapes)
+            for task, shape in zip(self.tasks, shapes, strict=True)
         }
 
     def get_config(self) -> dict[str, Any]:
@@ -330,7 +334,7 @@ class MultilinearRelationship(keras.layers.Layer):
             lambda: self._flip_flop(kernel),
             lambda: [ops.convert_to_tensor(factor) for factor in self.factors],
         )
-        for variable, factor in zip(self.factors, factors):
+        for variable, factor in zip(self.factors, factors, strict=True):
             variable.assign(factor)
         self.steps.assign(ops.where(is_due, ops.zeros_like(steps), steps))
 
@@ -347,7 +351,7 @@ class MultilinearRelationship(keras.layers.Layer):
         self, kernel: Tensor, factors: list[Tensor], without: str | None = None
     ) -> Tensor:
         """The kernel with its modes multiplied by their factors."""
-        for mode, factor in zip(self.modes, factors):
+        for mode, factor in zip(self.modes, factors, strict=True):
             if mode != without:
                 kernel = _mode_product(kernel, factor, MODES.index(mode))
         return kernel
@@ -382,7 +386,7 @@ def _last_axis(
     Raises:
         ValueError: If it is not, or if a shape has fewer than two axes.
     """
-    for task, shape in zip(tasks, shapes):
+    for task, shape in zip(tasks, shapes, strict=True):
         if len(shape) < 2 or shape[-1] is None or shape[-1] != shapes[0][-1]:
             raise ValueError(
                 f"Layer '{layer}' needs inputs of shape (batch, ..., "

@@ -79,7 +79,7 @@ class PerTask(keras.layers.Layer):
     def build(self, input_shape: Any) -> None:
         check_shapes(self.name, input_shape)
         shapes = spread(self.name, self.tasks, input_shape)
-        for layer, shape in zip(self.copies, shapes):
+        for layer, shape in zip(self.copies, shapes, strict=True):
             build_layer(layer, shape)
 
     def call(
@@ -88,7 +88,9 @@ class PerTask(keras.layers.Layer):
         tensors = spread(self.name, self.tasks, inputs)
         masks = self._masks(inputs, mask)
         outputs = {}
-        for task, layer, x, m in zip(self.tasks, self.copies, tensors, masks):
+        for task, layer, x, m in zip(
+            self.tasks, self.copies, tensors, masks, strict=True
+        ):
             has_mask = m is not None and takes_mask(layer)
             arguments = {"mask": m} if has_mask else {}
             outputs[task] = layer(x, training=training, **arguments)
@@ -104,7 +106,7 @@ class PerTask(keras.layers.Layer):
         return {
             task: layer.compute_mask(x, m) if layer.supports_masking else None
             for task, layer, x, m in zip(
-                self.tasks, self.copies, tensors, masks
+                self.tasks, self.copies, tensors, masks, strict=True
             )
         }
 
@@ -112,7 +114,9 @@ class PerTask(keras.layers.Layer):
         shapes = spread(self.name, self.tasks, input_shape)
         return {
             task: layer.compute_output_shape(shape)
-            for task, layer, shape in zip(self.tasks, self.copies, shapes)
+            for task, layer, shape in zip(
+                self.tasks, self.copies, shapes, strict=True
+            )
         }
 
     def compute_output_spec(
@@ -122,7 +126,9 @@ class PerTask(keras.layers.Layer):
         tensors = spread(self.name, self.tasks, inputs)
         return {
             task: layer.compute_output_spec(x)
-            for task, layer, x in zip(self.tasks, self.copies, tensors)
+            for task, layer, x in zip(
+                self.tasks, self.copies, tensors, strict=True
+            )
         }
 
     def get_config(self) -> dict[str, Any]:

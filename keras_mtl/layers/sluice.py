@@ -282,7 +282,7 @@ class LayerMixture(keras.layers.Layer):
         if len(set(depths)) > 1:
             raise ValueError(
                 f"Layer '{self.name}' takes the same number of layers for each "
-                f"task. Received: {dict(zip(self.tasks, depths))}"
+                f"task. Received: {dict(zip(self.tasks, depths, strict=True))}"
             )
         # Not in one variable, which would be shared by all tasks.
         self.betas = [
@@ -307,7 +307,7 @@ class LayerMixture(keras.layers.Layer):
             self._check_tensors(tensors)
         mixed = [
             mix(beta.tensor(), tensors)
-            for beta, tensors in zip(self.betas, lists)
+            for beta, tensors in zip(self.betas, lists, strict=True)
         ]
         return self._like(inputs, mixed)
 

@@ -153,7 +153,9 @@ class SoftSharing(PerTask):
     def sharing_matrices(self) -> list[SharingMatrix]:
         """The cosines between the matched weights of the tasks."""
         check_built(self)
-        rows = [_flat(variables) for variables in zip(*self._matched())]
+        rows = [
+            _flat(variables) for variables in zip(*self._matched(), strict=True)
+        ]
         if not rows:
             return []
         norms = np.array([np.linalg.norm(row) for row in rows])
@@ -168,7 +170,7 @@ class SoftSharing(PerTask):
     def _matched(self) -> list[tuple[keras.Variable, ...]]:
         """The variables of all tasks at each place that counts."""
         # Looked up at each call, because layers can be frozen at any time.
-        places = zip(*(layer.weights for layer in self.copies))
+        places = zip(*(layer.weights for layer in self.copies), strict=True)
         return [
             variables
             for variables in places
@@ -186,9 +188,10 @@ class SoftSharing(PerTask):
 
     def _check_shapes(self) -> None:
         first, expected = self.tasks[0], self.copies[0].weights
-        for task, layer in zip(self.tasks, self.copies):
+        for task, layer in zip(self.tasks, self.copies, strict=True):
             weights = layer.weights
-            for a, b in zip(expected, weights):
+            # One that has no counterpart is told of below.
+            for a, b in zip(expected, weights, strict=False):
                 if a.shape != b.shape:
                     raise ValueError(
                         f"{self._cannot_match()} Received: '{a.path}' of shape "

@@ -321,7 +321,11 @@ class SubNetworkRouting(keras.layers.Layer):
         return ops.stack(kernels, axis=1)
 
     def _like_outputs(self, values: list[Any]) -> Any:
-        return values if self.tasks is None else dict(zip(self.tasks, values))
+        return (
+            values
+            if self.tasks is None
+            else dict(zip(self.tasks, values, strict=True))
+        )
 
 
 def _hard_sigmoid(logits: Tensor) -> Tensor:

@@ -187,7 +187,7 @@ class TaskAttention(LateSubLayers):
             )
         # Flat, because Keras does not save the weights of lists in lists.
         self.mask_layers = []
-        for task, shape in zip(self.tasks, shapes):
+        for task, shape in zip(self.tasks, shapes, strict=True):
             self.mask_layers += self._make_mask_layers(task, shape, after[-1])
         self.mean_mask = self._add_state(
             "mean_mask", (len(self.tasks), after[-1]), "mean"
@@ -218,7 +218,8 @@ class TaskAttention(LateSubLayers):
         if training:
             self._observe(masks, shared_before_mask)
         return {
-            task: mask * shared_after for task, mask in zip(self.tasks, masks)
+            task: mask * shared_after
+            for task, mask in zip(self.tasks, masks, strict=True)
         }
 
     def compute_output_shape(
@@ -319,7 +320,7 @@ class TaskAttention(LateSubLayers):
         return (*before[:-1], before[-1] + moved[-1])
 
     def _check_previous(self, shapes: list[Shape]) -> None:
-        by_name = {t: tuple(s) for t, s in zip(self.tasks, shapes)}
+        by_name = {t: tuple(s) for t, s in zip(self.tasks, shapes, strict=True)}
         if len({shape[-1:] for shape in by_name.values()}) > 1:
             raise ValueError(
                 f"Layer '{self.name}' takes as `previous` what the tasks "
@@ -329,7 +330,8 @@ class TaskAttention(LateSubLayers):
 
     def _check_sizes(self, what: str, shape: Shape, before: Shape) -> None:
         equal = len(shape) == len(before) and all(
-            a == b or None in (a, b) for a, b in zip(shape[:-1], before[:-1])
+            a == b or None in (a, b)
+            for a, b in zip(shape[:-1], before[:-1], strict=True)
         )
         if not equal or None in (shape[-1], before[-1]):
             raise ValueError(

@@ -181,7 +181,7 @@ class CensoredUpdate(keras.optimizers.Optimizer):
         else:
             grads = [
                 g if u is None else g + ops.cast(self.weight * u, g.dtype)
-                for g, u in zip(dense, vectors)
+                for g, u in zip(dense, vectors, strict=True)
             ]
         self.inner_optimizer.apply(grads, variables)
 
@@ -198,7 +198,7 @@ class CensoredUpdate(keras.optimizers.Optimizer):
         self, variables: Sequence[keras.Variable], vectors: Vectors
     ) -> None:
         step = self.weight * ops.cast(self.learning_rate, "float32")
-        for variable, vector in zip(variables, vectors):
+        for variable, vector in zip(variables, vectors, strict=True):
             if vector is not None:
                 update = step * ops.cast(vector, "float32")
                 variable.assign_sub(ops.cast(update, variable.dtype))
@@ -214,7 +214,7 @@ class CensoredUpdate(keras.optimizers.Optimizer):
                 f"entry for each variable, {len(variables)}. Received: "
                 f"{len(vectors)} entries"
             )
-        for variable, vector in zip(variables, vectors):
+        for variable, vector in zip(variables, vectors, strict=True):
             shape = tuple(getattr(vector, "shape", ()))
             if vector is not None and shape != tuple(variable.shape):
                 raise ValueError(
@@ -225,7 +225,7 @@ class CensoredUpdate(keras.optimizers.Optimizer):
                 )
         places = [
             i
-            for i, pair in enumerate(zip(gradients, vectors))
+            for i, pair in enumerate(zip(gradients, vectors, strict=True))
             if pair[0] is not None
             and pair[1] is not None
             and not self._overwrite_variable_with_gradient(variables[i])
@@ -246,7 +246,7 @@ class CensoredUpdate(keras.optimizers.Optimizer):
             for i in places
         ]
         found = _censor(self.rule, columns, [variables[i] for i in places])
-        for i, vector in zip(places, found):
+        for i, vector in zip(places, found, strict=True):
             left[i] = vector
         return left
 
@@ -258,7 +258,7 @@ class CensoredUpdate(keras.optimizers.Optimizer):
             return gradients
         slots = [self._get_variable_index(variable) for variable in variables]
         ordered: Vectors = [None] * len(self._trainable_variables)
-        for slot, gradient in zip(slots, gradients):
+        for slot, gradient in zip(slots, gradients, strict=True):
             ordered[slot] = gradient
         # An average would never recover from an overflow, and here there is
         # no trainer that undoes it.
@@ -322,7 +322,7 @@ def _censor(
     weights = rule.reference_weights(scaled_gram(columns, groups)[0])
     return [
         weighted_sum([None, *column[1:]], weights[place])
-        for column, place in zip(columns, group_indices(groups))
+        for column, place in zip(columns, group_indices(groups), strict=True)
     ]
 
 

@@ -469,12 +469,12 @@ def _check_inputs(model: Any, specs: dict[str, Any]) -> None:
         except ValueError:
             return  # Keras has more ways to find the inputs.
         for tensor, part in zip(
-            keras.tree.flatten(inputs), keras.tree.flatten(spec)
+            keras.tree.flatten(inputs), keras.tree.flatten(spec), strict=True
         ):
             wanted, given = tuple(tensor.shape), tuple(part.shape)
             if len(wanted) == len(given) and any(
                 a != b and None not in (a, b)
-                for a, b in zip(wanted[1:], given[1:])
+                for a, b in zip(wanted[1:], given[1:], strict=True)
             ):
                 raise ValueError(
                     f"The inputs of task '{task}' must have the sizes that the "

@@ -82,7 +82,9 @@ class BetaBandit:
     @property
     def beliefs(self) -> dict[Arm, tuple[float, float]]:
         """`(a, b)` of every arm."""
-        return dict(zip(self.arms, map(tuple, self._beliefs.tolist())))
+        return dict(
+            zip(self.arms, map(tuple, self._beliefs.tolist()), strict=True)
+        )
 
     @property
     def utilities(self) -> dict[Arm, float]:

@@ -84,15 +84,19 @@ class Lookahead:
             return [loss * scale for loss in losses(values)]
 
         before, rows = task_gradients(scaled, values)
-        shared = [len(tasks_of(column)) > 1 for column in zip(*rows)]
+        shared = [
+            len(tasks_of(column)) > 1 for column in zip(*rows, strict=True)
+        ]
         after = []
-        for row, weight in zip(rows, self.model._compile_loss.task_weights):
+        for row, weight in zip(
+            rows, self.model._compile_loss.task_weights, strict=True
+        ):
             rate = learning_rate * weight / scale
             moved = [
                 value - ops.cast(rate * ops.cast(g, "float32"), value.dtype)
                 if is_shared and g is not None
                 else value
-                for value, g, is_shared in zip(values, row, shared)
+                for value, g, is_shared in zip(values, row, shared, strict=True)
             ]
             after.append(ops.stack(losses(moved)))
         return ops.stack(before) / scale, ops.stack(after)
@@ -102,7 +106,10 @@ class Lookahead:
     ) -> list[Tensor]:
         """Task losses of the batch where the variables have these values."""
         model = self.model
-        mapping = [*zip(self._trainable, values), *zip(self._others, others)]
+        mapping = [
+            *zip(self._trainable, values, strict=True),
+            *zip(self._others, others, strict=True),
+        ]
         kwargs = {"training": True} if model._call_has_training_arg else {}
         with keras.StatelessScope(state_mapping=mapping):
             x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(

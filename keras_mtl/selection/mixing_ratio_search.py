@@ -219,7 +219,7 @@ class MixingRatioSearch:
                 self._load()
                 if any(self._key(e.ratios) == chosen for e in self.evaluations):
                     return self.suggest()  # another process has just done it
-                return dict(zip(self.tasks, chosen))
+                return dict(zip(self.tasks, chosen, strict=True))
             taken.append(chosen)  # another process was faster
         return None
 
@@ -233,7 +233,7 @@ class MixingRatioSearch:
         key = self._key_within_bounds(ratios)
         value = _value(dict(ratios), value)
         evaluation = Evaluation(
-            dict(zip(self.tasks, key)),
+            dict(zip(self.tasks, key, strict=True)),
             value if math.isfinite(value) else math.nan,
         )
         if self.path is not None:
@@ -268,7 +268,9 @@ class MixingRatioSearch:
         for times in range(1, most + 1):
             if all(
                 low <= times * ratio <= high
-                for ratio, (low, high) in zip(key, self.bounds.values())
+                for ratio, (low, high) in zip(
+                    key, self.bounds.values(), strict=True
+                )
             ):
                 return key
         raise ValueError(
@@ -279,7 +281,10 @@ class MixingRatioSearch:
     def _candidates(self, draw: np.random.Generator) -> list[Ratios]:
         lows, highs = np.array(list(self.bounds.values())).T
         if np.prod(highs - lows + 1.0) <= MAX_CANDIDATES:
-            ranges = [range(low, high + 1) for low, high in zip(lows, highs)]
+            ranges = [
+                range(low, high + 1)
+                for low, high in zip(lows, highs, strict=True)
+            ]
             found = product(*ranges)
         else:
             found = draw.integers(
@@ -359,7 +364,7 @@ class MixingRatioSearch:
             ) from error
         if not math.isfinite(value):
             value = math.nan
-        return Evaluation(dict(zip(self.tasks, key)), float(value))
+        return Evaluation(dict(zip(self.tasks, key, strict=True)), float(value))
 
     def _wrong_file(self, received: str) -> ValueError:
         return ValueError(

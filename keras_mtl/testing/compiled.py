@@ -56,13 +56,13 @@ def _jax_compiled(
 
     @jax.jit
     def stateless(values: list[Any], *args: Any) -> tuple[Any, list[Any]]:
-        with keras.StatelessScope(zip(variables, values)) as scope:
+        with keras.StatelessScope(zip(variables, values, strict=True)) as scope:
             result = function(*args)
         return result, [scope.get_current_value(v) for v in variables]
 
     def run(*args: Any) -> Any:
         result, values = stateless([v.value for v in variables], *args)
-        for variable, value in zip(variables, values):
+        for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
         return result
 

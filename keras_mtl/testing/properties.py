@@ -238,7 +238,7 @@ def _same_state(
     """Calls without lasting effect on the state of the aggregator."""
     before = [ops.convert_to_numpy(v) for v in aggregator.variables]
     result = ops.convert_to_numpy(function(ops.convert_to_tensor(argument)))
-    for variable, value in zip(aggregator.variables, before):
+    for variable, value in zip(aggregator.variables, before, strict=True):
         variable.assign(value)
     return result
 

@@ -191,4 +191,4 @@ def labels_by_output(y: Any, output_names: list[str] | None) -> dict[str, Any]:
     values = list(y) if isinstance(y, (list, tuple)) else [y]
     if len(values) != len(output_names or ()):
         return {}
-    return dict(zip(output_names, values))
+    return dict(zip(output_names, values, strict=True))

@@ -145,7 +145,7 @@ class FAMO(Weighting):
         step = self.learning_rate * mean / (ops.sqrt(square) + 1e-8)
         new = (self.logits - step, momentum, velocity, steps)
         old = (self.logits, self.momentum, self.velocity, self.steps)
-        for variable, value in zip(old, new):
+        for variable, value in zip(old, new, strict=True):
             stays = ops.convert_to_tensor(variable)
             variable.assign(ops.where(moves, value, stays))
 

@@ -117,7 +117,7 @@ def to_list(layer: str, names: Sequence[str], inputs: Any) -> list[Any]:
 def like(inputs: Any, names: Sequence[str], values: Sequence[Any]) -> Any:
     """The values in a structure like that of the inputs."""
     if isinstance(inputs, dict):
-        by_name = dict(zip(names, values))
+        by_name = dict(zip(names, values, strict=True))
         return {name: by_name[name] for name in inputs}
     return type(inputs)(values)
 
@@ -131,9 +131,9 @@ def check_equal_shapes(
         ValueError: If they differ.
     """
     first = tuple(shapes[0])
-    for name, shape in zip(names, shapes):
+    for name, shape in zip(names, shapes, strict=True):
         fits = len(shape) == len(first) and all(
-            None in (a, b) or a == b for a, b in zip(shape, first)
+            None in (a, b) or a == b for a, b in zip(shape, first, strict=True)
         )
         if not fits:
             raise ValueError(
@@ -141,5 +141,7 @@ def check_equal_shapes(
                 f"shapes must be equal. Received: {names[0]!r} of shape "
                 f"{first} and {name!r} of shape {tuple(shape)}"
             )
-        first = tuple(a if a is not None else b for a, b in zip(first, shape))
+        first = tuple(
+            a if a is not None else b for a, b in zip(first, shape, strict=True)
+        )
     return first

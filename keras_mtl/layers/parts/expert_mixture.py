@@ -113,7 +113,7 @@ class ExpertMixture(keras.layers.Layer):
         for group, experts in self.expert_groups.items():
             for expert in experts:
                 build_layer(expert, shapes[group])
-        for row, gate in zip(self.rows, self.gates):
+        for row, gate in zip(self.rows, self.gates, strict=True):
             self._check_expert_shapes(row, shapes)
             self._build_gate(row, gate, shapes[row])
         self.kept_axes = {
@@ -140,7 +140,7 @@ class ExpertMixture(keras.layers.Layer):
         gate_masks = masks if self.gate_per == "position" else no_masks
         weights = {
             row: gate_weights(gate, gate_inputs[row], gate_masks[row])
-            for row, gate in zip(self.rows, self.gates)
+            for row, gate in zip(self.rows, self.gates, strict=True)
         }
         if training:
             self._track(weights, masks)
@@ -233,7 +233,7 @@ class ExpertMixture(keras.layers.Layer):
                 value = tuple(value)
             return dict.fromkeys(self.sources, value)
         values = to_list(self.name, self.sources, value)
-        return dict(zip(self.sources, values))
+        return dict(zip(self.sources, values, strict=True))
 
     def _output_shapes(
         self, row: str, shapes: Mapping[str, Shape]
@@ -245,7 +245,7 @@ class ExpertMixture(keras.layers.Layer):
             for group in groups
             for expert in self.expert_groups[group]
         ]
-        return dict(zip(self._expert_names(groups), outputs))
+        return dict(zip(self._expert_names(groups), outputs, strict=True))
 
     def _check_expert_shapes(
         self, row: str, shapes: Mapping[str, Shape]
@@ -280,7 +280,9 @@ class ExpertMixture(keras.layers.Layer):
             shape = _with_sizes(shapes[group])
             for expert in self.expert_groups[group]:
                 kept = output_shape(expert, shape)
-                same = [a == b for a, b in zip(shape[1:-1], kept[1:-1])]
+                # An expert may leave axes out, or add some.
+                axes = zip(shape[1:-1], kept[1:-1], strict=False)
+                same = [a == b for a, b in axes]
                 counts.append([*same, False].index(False))
         return min(counts)
 

@@ -51,10 +51,10 @@ def make_gates(
     if not isinstance(gate, (list, tuple)):
         gate = [
             _make_gate(gate, name, size, dtype, start + index)
-            for index, (name, size) in enumerate(zip(names, sizes))
+            for index, (name, size) in enumerate(zip(names, sizes, strict=True))
         ]
     gates = make_layers("gate", gate, names)
-    for layer, size in zip(gates, sizes):
+    for layer, size in zip(gates, sizes, strict=True):
         if isinstance(layer, ExpertGate):
             layer.set_num_experts(size)
     return gates
