@@ -1,4 +1,7 @@
-"""What every test starts from: same seed, same precision, nothing left over."""
+"""What every test starts from: same seed, same precision, nothing left over.
+
+And which tests `pytest` tries, and in how many processes.
+"""
 
 import gc
 import os
@@ -17,21 +20,110 @@ os.environ.setdefault("XLA_FLAGS", xla_flags())
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import keras
 import pytest
-import tensorflow as tf
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-SHARED_TFDS = CHECKOUT.parent / "shared" / "data" / "tfds_prepared_small"
+SHARED = CHECKOUT.parent / "shared" / "data"
+LEFT_OUT = pytest.StashKey[int]()
 
-tf.config.experimental.enable_tensor_float_32_execution(False)
-if keras.backend.backend() == "jax":
-    import jax
 
-    jax.config.update("jax_default_matmul_precision", "float32")
-    # TensorFlow only feeds data there; the GPU is for JAX.
-    tf.config.set_visible_devices([], "GPU")
+# -- tiers --------------------------------------------------------------------
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--full",
+        action="store_true",
+        help="try the tests that are marked as slow, too",
+    )
+
+
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    """Leaves slow tests out, unless they are asked for."""
+    by_name = any("::" in argument for argument in config.args)
+    by_marker = "slow" in config.option.markexpr
+    if config.option.full or by_name or by_marker:
+        return
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    config.stash[LEFT_OUT] = len(slow)
+    if slow:
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [i for i in items if not i.get_closest_marker("slow")]
+
+
+def pytest_terminal_summary(
+    terminalreporter: Any, config: pytest.Config
+) -> None:
+    count = config.stash.get(LEFT_OUT, 0)
+    if count:
+        terminalreporter.write_line(
+            f"{count} deselected: pytest --full runs all"
+        )
+
+
+# -- processes ----------------------------------------------------------------
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """One process for single tests and files, and where output is wanted.
+
+    Every process imports TensorFlow, which takes longer than most files, and
+    none of them shows what a test prints.
+    """
+    paths = [argument.partition("::")[0] for argument in config.args]
+    single = all(path.endswith(".py") for path in paths)
+    if single or config.option.capture == "no":
+        return 0
+    # As many as there are processors.
+    return None
+
+
+def hands_out(config: pytest.Config) -> bool:
+    """Whether the tests run in other processes than this."""
+    is_worker = hasattr(config, "workerinput")
+    return config.getoption("dist", "no") != "no" and not is_worker
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Tells the process that prints how many tests were left out."""
+    if hasattr(session.config, "workeroutput"):
+        left_out = session.config.stash.get(LEFT_OUT, 0)
+        session.config.workeroutput["left_out"] = left_out
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    # All of them leave the same out; one that died does not say what.
+    output = getattr(node, "workeroutput", {})
+    if "left_out" in output:
+        node.config.stash[LEFT_OUT] = output["left_out"]
+
+
+# -- what every test starts from ----------------------------------------------
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hands_out(config):
+        ask_for_full_precision()
+
+
+def ask_for_full_precision() -> None:
+    # Imported here, for who only hands tests out would wait for them first.
+    import keras
+    import tensorflow as tf
+
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    if keras.backend.backend() == "jax":
+        import jax
+
+        jax.config.update("jax_default_matmul_precision", "float32")
+        # TensorFlow only feeds data there; the GPU is for JAX.
+        tf.config.set_visible_devices([], "GPU")
 
 
 def pytest_collection_finish() -> None:
@@ -43,6 +135,8 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(autouse=True)
 def fresh_keras() -> Iterator[None]:
     """Seeds every test alike and leaves no Keras state to the next one."""
+    import keras
+
     keras.utils.set_random_seed(0)
     yield
     keras.config.set_dtype_policy("float32")
@@ -53,11 +147,25 @@ def fresh_keras() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def tfds_data_dir() -> str:
     """A tensorflow-datasets directory with prepared real data, or a skip."""
-    given = os.environ.get("TFDS_DATA_DIR")
+    return real_data("TFDS_DATA_DIR", "tfds_prepared_small")
+
+
+@pytest.fixture(scope="session")
+def census_income_dir() -> str:
+    """The directory of the files of Census-Income (KDD), or a skip."""
+    return real_data("CENSUS_INCOME_DIR", "raw/census_income")
+
+
+def real_data(variable: str, place: str) -> str:
+    """The directory in a variable of the environment, or beside the checkout.
+
+    `.ci/run`, which tests a clone that lies elsewhere, sets the variables.
+    """
+    given = os.environ.get(variable)
     if given:
         if not Path(given).is_dir():
-            pytest.fail(f"TFDS_DATA_DIR is no directory. Received: {given!r}")
+            pytest.fail(f"{variable} is no directory. Received: {given!r}")
         return given
-    if SHARED_TFDS.is_dir():
-        return str(SHARED_TFDS)
-    pytest.skip("no prepared data: set TFDS_DATA_DIR to a directory with it")
+    if (SHARED / place).is_dir():
+        return str(SHARED / place)
+    pytest.skip(f"no real data: set {variable} to a directory with it")

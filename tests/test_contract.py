@@ -20,11 +20,22 @@ from keras import ops
 
 from keras_mtl import MultiTaskModel
 
+pytestmark = pytest.mark.backend
+
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 ROWS = 24
 CROSS_ENTROPY = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 LOSS = {"a": CROSS_ENTROPY, "b": "mse"}
 CASES: dict[str, "Case"] = {}
+# What breaks most easily, and the ways to use Keras that differ most.
+QUICK = {
+    "plain",
+    "loss_scale_optimizer",
+    "mixed_float16",
+    "subclassed",
+    "list_outputs",
+    "masked_sequences",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -663,11 +674,19 @@ def methods() -> list[Any]:
         for variant in variants:
             label = "-".join(str(part) for part in variant if part)
             label += "" if variant[1] else "-None"
-            parameters.append(pytest.param(*variant, id=label))
+            is_quick = name == "plain" or (
+                name in QUICK and variant[1:] == ("sum", None)
+            )
+            marks = () if is_quick else pytest.mark.slow
+            parameters.append(pytest.param(*variant, id=label, marks=marks))
     return parameters
 
 
 @pytest.mark.parametrize("name, aggregator, representation", methods())
+# By Keras, of outputs without a loss and of inputs by other names.
+@pytest.mark.filterwarnings(
+    "ignore:Gradients do not exist", "ignore:When providing `inputs` as a dict"
+)
 def test_equals_stock_keras(name, aggregator, representation):
     this = CASES[name]
     stock = stock_result(name)

@@ -20,6 +20,8 @@ from keras_mtl import MultiTaskModel
 from keras_mtl import aggregators
 from keras_mtl import weightings
 
+pytestmark = pytest.mark.backend
+
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 # A few small steps are faster without a graph on TensorFlow.
 QUICK = {"run_eagerly": True} if ON_TENSORFLOW else {}
@@ -110,6 +112,7 @@ HEADS = ["a/kernel", "a/bias", "b/kernel", "b/bias"]
 
 
 class TestWhatIsAggregated:
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "granularity, groups",
         {
@@ -288,11 +291,13 @@ class TestLossScaling:
         for one, other in zip(*references):
             np.testing.assert_allclose(one, other, atol=1e-6)
 
+    @pytest.mark.slow
     def test_nan_gradients_are_not_hidden(self):
         x, y = make_data()
         x[0, 0] = np.nan
         for aggregator in ("pcgrad", "mgda", "projection_of_a"):
-            found = gradients((x, y), aggregator=AGGREGATORS[aggregator]())
+            with pytest.warns(UserWarning, match="became NaN or infinite"):
+                found = gradients((x, y), aggregator=AGGREGATORS[aggregator]())
             assert all(np.isnan(found[p]).any() for p in SHARED), aggregator
 
 
@@ -355,6 +360,7 @@ class TestRepresentation:
             found.append(gradients((x, labels), model, loss="mse", **arguments))
         assert_close(*found, atol=1e-5)
 
+    @pytest.mark.slow
     def test_a_tensor_or_a_name(self):
         model = make_model()
         tensor = model.get_layer("second").output
@@ -393,6 +399,7 @@ class TestMissingLabels:
         total = {path: parts[0][path] + parts[1][path] for path in parts[0]}
         assert_close(found, total)
 
+    @pytest.mark.slow
     @each_aggregator
     def test_a_batch_without_any_label(self, aggregator):
         x, y = make_data()
@@ -521,6 +528,7 @@ class TestMissingLabels:
             logs["what/a_loss"], np.mean(errors[5:] ** 2), rtol=1e-5
         )
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("aggregator", [None, "pcgrad"])
     @pytest.mark.parametrize("weighting", [None, "uncertainty"])
     def test_an_eager_batch_with_no_example(self, aggregator, weighting):
@@ -562,6 +570,7 @@ class TestMissingLabels:
 
 
 class TestHalfPrecision:
+    @pytest.mark.slow
     @pytest.mark.parametrize("aggregator", [None, "sum", "pcgrad"])
     @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
     def test_regularisers_in_two_precisions(self, aggregator, policy):
@@ -678,6 +687,7 @@ class TestClassWeight:
         for name, value in logs[0].items():
             np.testing.assert_allclose(value, logs[1][name], rtol=1e-5)
 
+    @pytest.mark.slow
     def test_counts_in_one_call_of_fit_only(self):
         x, y = make_data()
         found = []
@@ -756,6 +766,7 @@ class TestEqualLosses:
         keras.utils.set_random_seed(0)
         return Pair()
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("aggregator", [None, "sum"])
     def test_of_a_subclassed_model_train_as_in_keras(self, aggregator):
         x = np.ones((4, 3), "float32")
@@ -855,6 +866,7 @@ for name, rule in RULES.items():
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not ON_TENSORFLOW, reason="tf.distribute is TensorFlow's")
 def test_two_replicas_equal_one_device():
     # One strategy a process is all that TensorFlow can do.

@@ -83,6 +83,7 @@ def sources(distribution) -> set[str]:
 
 
 class TestImport:
+    @pytest.mark.slow
     def test_leaves_optional_and_slow_packages_alone(self):
         packages = ["keras_mtl"] + [
             f"keras_mtl.{init.parent.name}"

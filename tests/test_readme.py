@@ -75,6 +75,7 @@ def test_advice_on_early_stopping(namespace):
     assert np.isfinite(callback.best)
 
 
+@pytest.mark.slow
 def test_the_guide_to_sharing_runs():
     namespace = {}
     for block in blocks("python", GUIDE):

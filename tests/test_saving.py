@@ -18,6 +18,9 @@ from keras_mtl import MultiTaskModel
 from keras_mtl import add_self_auxiliaries
 from keras_mtl import aggregators
 from keras_mtl import weightings
+from tests.tiers import slow_except
+
+pytestmark = pytest.mark.backend
 
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 QUICK = {"jit_compile": False} if ON_TENSORFLOW else {}
@@ -169,7 +172,7 @@ def assert_goes_on(original: keras.Model, loaded: keras.Model) -> None:
 
 
 class TestModelFile:
-    @each_method
+    @pytest.mark.parametrize("method", slow_except(METHODS, "pcgrad"))
     def test_functional(self, method, tmp_path):
         model = compiled(functional(), method)
         train(model)
@@ -185,7 +188,8 @@ class TestModelFile:
         assert_goes_on(model, loaded)
 
     @pytest.mark.parametrize(
-        "method", ["pcgrad", "projection", "uncertainty", "own"]
+        "method",
+        slow_except(["pcgrad", "projection", "uncertainty", "own"], "own"),
     )
     def test_subclassed(self, method, tmp_path):
         model = compiled(subclassed(), method)
@@ -202,6 +206,10 @@ class TestModelFile:
             (subclassed, "uncertainty"),
         ],
     )
+    # The optimizer has no state before the first step.
+    @pytest.mark.filterwarnings(
+        "ignore:Skipping variable loading for optimizer"
+    )
     def test_before_training(self, make, method, tmp_path):
         model = compiled(make(), method)
         model.save(tmp_path / "model.keras")
@@ -209,6 +217,10 @@ class TestModelFile:
         train(model), train(loaded)
         assert_same_state(model, loaded)
 
+    # The optimizer has no state before the first step.
+    @pytest.mark.filterwarnings(
+        "ignore:Skipping variable loading for optimizer"
+    )
     def test_a_class_that_is_not_registered_is_named(self, tmp_path):
         class Unregistered(aggregators.Sum):
             pass
@@ -223,6 +235,7 @@ class TestModelFile:
         )
         assert isinstance(loaded.aggregator, Unregistered)
 
+    @pytest.mark.slow
     def test_a_compile_of_the_users_own_is_left_to_them(self, tmp_path):
         model = OwnCompile()
         model.compile(strength=0.5)
@@ -237,6 +250,7 @@ class TestModelFile:
         before, after = (m.predict(x, verbose=0) for m in (model, loaded))
         np.testing.assert_allclose(before["b"], after["b"], atol=1e-6)
 
+    @pytest.mark.slow
     def test_without_compiling_and_then_with_the_method(self, tmp_path):
         optimizer = keras.optimizers.SGD(0.02)
         model = compiled(functional(), "projection", optimizer=optimizer)
@@ -248,9 +262,10 @@ class TestModelFile:
         assert loaded.aggregator is None
         compiled(loaded, "projection", optimizer=keras.optimizers.SGD(0.02))
         train(model), train(loaded)
-        for one, other in zip(model.variables, loaded.variables, strict=True):
+        for one, other in zip(model.variables, loaded.variables):
             np.testing.assert_allclose(one, other, atol=1e-6)
 
+    @pytest.mark.slow
     def test_another_method_after_loading(self, tmp_path):
         model = compiled(functional(), "uncertainty_with_own_rate")
         train(model)
@@ -264,6 +279,7 @@ class TestModelFile:
         model.save(tmp_path / "model.keras")
         assert_goes_on(model, keras.saving.load_model(tmp_path / "model.keras"))
 
+    @pytest.mark.slow
     def test_frozen_then_thawed(self, tmp_path):
         model = functional()
         model.get_layer("shared").trainable = True
@@ -279,6 +295,11 @@ class TestModelFile:
         train(compiled(loaded, "projection"))
         assert np.any(np.array(loaded.get_layer("b").kernel) != frozen)
 
+    # The optimizer has no state before the first step.
+    @pytest.mark.slow
+    @pytest.mark.filterwarnings(
+        "ignore:Skipping variable loading for optimizer"
+    )
     def test_missing_labels(self, tmp_path):
         missing = {"a": -1, "b": float("nan")}
         model = compiled(functional(), "pcgrad", missing_label=missing)
@@ -295,6 +316,7 @@ class TestModelFile:
         assert np.isfinite(list(logs[0].values())).all()
         assert_same_state(model, loaded)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("as_tasks", [False, True])
     def test_self_auxiliaries(self, as_tasks, tmp_path):
         model = add_self_auxiliaries(functional(), "shared", as_tasks=as_tasks)
@@ -307,7 +329,10 @@ class TestModelFile:
 
 
 class TestWeightsFile:
-    @pytest.mark.parametrize("method", ["pcgrad", "projection", "uncertainty"])
+    @pytest.mark.parametrize(
+        "method",
+        slow_except(["pcgrad", "projection", "uncertainty"], "uncertainty"),
+    )
     @pytest.mark.parametrize("make", [functional, subclassed])
     def test_loaded_after_compile(self, method, make, tmp_path):
         path = tmp_path / "model.weights.h5"
@@ -326,6 +351,7 @@ class TestWeightsFile:
             train(model, epochs=2)
         assert_same_method_state(*models)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("method", ["pcgrad", "projection"])
     def test_loaded_before_compile(self, method, tmp_path):
         path = tmp_path / "model.weights.h5"
@@ -340,6 +366,11 @@ class TestWeightsFile:
         train(model), train(other)
         assert_same_method_state(model, other)
 
+    # The optimizer has no state before the first step.
+    @pytest.mark.slow
+    @pytest.mark.filterwarnings(
+        "ignore:Skipping variable loading for optimizer"
+    )
     def test_of_a_plain_model_and_back(self, tmp_path):
         path = tmp_path / "model.weights.h5"
         model = compiled(functional(), "pcgrad")
@@ -369,17 +400,18 @@ class TestWeightsFile:
 
 
 def same_weights(one: keras.Model, other: keras.Model) -> None:
-    for left, right in zip(one.get_weights(), other.get_weights(), strict=True):
+    for left, right in zip(one.get_weights(), other.get_weights()):
         np.testing.assert_array_equal(left, right)
 
 
 def assert_same_method_state(one: keras.Model, other: keras.Model) -> None:
-    for left, right in zip(one.variables, other.variables, strict=True):
+    for left, right in zip(one.variables, other.variables):
         np.testing.assert_allclose(left, right, atol=1e-6)
     assert one.method_state.variables
 
 
 class TestCallbacks:
+    @pytest.mark.slow
     @pytest.mark.parametrize("weights_only", [False, True])
     def test_model_checkpoint(self, weights_only, tmp_path):
         ending = "weights.h5" if weights_only else "keras"
@@ -398,6 +430,7 @@ class TestCallbacks:
         train(first)
         assert_same_state(model, first)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "make, method",
         [(functional, "uncertainty_with_own_rate"), (subclassed, "projection")],
@@ -453,6 +486,7 @@ def train_until_killed(*arguments: str) -> None:
     train_with_backup(*arguments, Kill())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("auxiliaries", [False, True])
 def test_export_serves_the_plain_outputs(auxiliaries, tmp_path):
     import tensorflow as tf

@@ -6,6 +6,8 @@ import pytest
 
 import keras_mtl
 
+pytestmark = pytest.mark.backend
+
 
 def graph():
     inputs = keras.Input((4,))

@@ -14,6 +14,8 @@ from keras_mtl import aggregators
 from keras_mtl import selection
 from keras_mtl import weightings
 
+pytestmark = pytest.mark.backend
+
 X = np.ones((8, 4), "float32")
 Y = {name: np.ones((8, 1), "float32") for name in ("left", "right")}
 ONES = {"left": 1.0, "lfet": 1.0}

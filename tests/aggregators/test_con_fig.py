@@ -6,18 +6,11 @@ from keras import ops
 
 from keras_mtl import testing
 from keras_mtl.aggregators.con_fig import ConFIG
+from tests.aggregators.common import random_rows
 
 # Checks compile an aggregator once, so they share it.
 SHARED = ConFIG()
 ZOO = testing.jacobians()
-
-
-def random_rows(num_tasks):
-    """Rows with norms alike and then with norms that differ by up to 1e4."""
-    rng = np.random.default_rng(num_tasks)
-    rows = rng.standard_normal((100, num_tasks, 2 * num_tasks))
-    rows[50:] *= 10 ** rng.uniform(-2, 2, (50, num_tasks, 1))
-    return rows.astype("float32").astype("float64")
 
 
 def reference_update(rows, preference):
@@ -41,11 +34,12 @@ class TestIndependent:
         update = ops.convert_to_numpy(ConFIG()(jacobian))
         np.testing.assert_allclose(update, [0.1588, 2.0706, 2.0706], atol=1e-4)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("num_tasks", [2, 3, 8, 40])
     def test_paper(self, num_tasks):
         rows = random_rows(num_tasks)
         preference = np.arange(1.0, num_tasks + 1)
-        for weight, row in zip(weights_of(rows, preference), rows):
+        for weight, row in zip(weights_of(rows, preference), rows, strict=True):
             expected = reference_update(row, preference)
             gap = np.linalg.norm(weight.astype("float64") @ row - expected)
             assert gap < 1e-4 * np.linalg.norm(expected)
@@ -61,6 +55,7 @@ class TestIndependent:
 
 
 class TestDependent:
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "name", ["duplicate_8", "opposed_8", "one_zero_8", "dominated_8"]
     )

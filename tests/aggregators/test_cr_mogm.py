@@ -137,6 +137,7 @@ class TestState:
 
 
 class TestProperties:
+    @pytest.mark.slow
     def test_order_of_tasks(self):
         testing.check_aggregator(
             CRMOGM(),

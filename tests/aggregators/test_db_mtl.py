@@ -7,24 +7,11 @@ from keras import ops
 from keras_mtl import testing
 from keras_mtl.aggregators.db_mtl import DBMTL
 from keras_mtl.methods import StepInfo
+from tests.aggregators.common import make_steps
+from tests.aggregators.common import update_of
+from tests.tiers import slow_except
 
 ZOO = testing.jacobians()
-
-
-def update_of(method, rows, losses=None):
-    rows = np.asarray(rows, "float32")
-    return ops.convert_to_numpy(method(rows, losses))
-
-
-def make_steps(count, num_tasks=3, size=8, scale=1.0, seed=0):
-    """Gradients [count, T, n] that wander, as those of training do."""
-    rng = np.random.default_rng(seed)
-    rows = rng.standard_normal((num_tasks, size))
-    steps = []
-    for _ in range(count):
-        rows = 0.9 * rows + 0.4 * rng.standard_normal((num_tasks, size))
-        steps.append(scale * rows)
-    return np.array(steps)
 
 
 def reference(steps, losses, beta, beta_sigma):
@@ -45,7 +32,7 @@ class TestAgainstTheAlgorithm:
     @pytest.mark.parametrize(
         "beta, beta_sigma", [(0.9, 0.0), (0.5, 0.5), (0.9, 2.0), (0.0, 0.0)]
     )
-    @pytest.mark.parametrize("num_tasks", [2, 5])
+    @pytest.mark.parametrize("num_tasks", slow_except([2, 5], 2))
     def test_updates(self, beta, beta_sigma, num_tasks):
         method = DBMTL(beta, beta_sigma)
         steps = make_steps(12, num_tasks)

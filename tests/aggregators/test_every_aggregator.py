@@ -18,6 +18,9 @@ from keras_mtl.aggregators import Aggregator
 from keras_mtl.methods import GradientSpec
 from tests.aggregators import methods
 from tests.aggregators.methods import METHODS
+from tests.tiers import slow_except
+
+pytestmark = pytest.mark.backend
 
 IS_JAX = keras.backend.backend() == "jax"
 # Every number of tasks is compiled anew, which takes long on JAX.
@@ -28,6 +31,9 @@ BASES = {
     "MainTaskAggregator",
     "PreferenceAggregator",
 }
+# Of Gram matrices and of coordinates: the others have files of their own, and
+# `pytest --full` tries all.
+QUICK = ("PCGrad()", "GradDrop()")
 PROPERTIES = ("non_conflicting", "permutation", "scale", "stationary")
 WELL_APART = ("normal", "agreeing", "uneven", "tiny", "huge")
 INDEPENDENT = (*WELL_APART, "conflicting", "orthonormal")
@@ -152,7 +158,7 @@ def test_table_has_every_aggregator():
     assert classes == {type(subject(name, 5)).__name__ for name in METHODS}
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", slow_except(METHODS, *QUICK))
 def test_structure(name):
     for size in sizes_of(METHODS[name]):
         method = subject(name, size)
@@ -166,7 +172,7 @@ def test_structure(name):
     testing.check_aggregator(method, [testing.assert_batched], apart)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", slow_except(METHODS, *QUICK))
 def test_public_check_by_default(name):
     rows = {kind: zoo(5)[kind] for kind in ("normal_5", "conflicting_5")}
     try:
@@ -199,7 +205,7 @@ def test_document_is_up_to_date():
 
 
 @pytest.mark.parametrize("prop", PROPERTIES)
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", slow_except(METHODS, *QUICK))
 def test_promise(name, prop):
     extent = getattr(METHODS[name], prop)
     broken = []
@@ -236,7 +242,7 @@ def test_order_of_auxiliaries(name):
     np.testing.assert_allclose(update, expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", slow_except(METHODS, *QUICK))
 def test_compiled(name):
     size = max(3, METHODS[name].fewest)
     testing.assert_compiled(
@@ -254,7 +260,7 @@ def update_of(entry, rows):
 # Loops take long to compile for JAX, op by op or not; there is nothing in this
 # that depends on the backend.
 @pytest.mark.skipif(IS_JAX, reason="the same on TensorFlow, and faster")
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", slow_except(METHODS, *QUICK))
 class TestDegenerate:
     def rows(self, entry):
         """Gradients that agree, more or less."""
@@ -300,7 +306,7 @@ class TestDegenerate:
         assert entry.opposed in (found, methods.DEPENDS)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", slow_except(METHODS, *QUICK))
 def test_not_finite_stays_so(name):
     entry = METHODS[name]
     rows = zoo(entry.fewest)[f"normal_{entry.fewest}"]
@@ -325,7 +331,7 @@ def test_what_is_no_jacobian_is_refused(name, shape):
 
 
 @pytest.mark.skipif(IS_JAX, reason="nothing in it depends on it")
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", slow_except(METHODS, *QUICK))
 def test_integers_are_taken_as_numbers(name):
     entry = METHODS[name]
     rows = np.random.default_rng(0).integers(-5, 6, (entry.fewest, 12))
@@ -335,7 +341,7 @@ def test_integers_are_taken_as_numbers(name):
 
 
 @pytest.mark.skipif(IS_JAX, reason="JAX computes in 32 bits")
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", slow_except(METHODS, *QUICK))
 def test_float64(name):
     entry = METHODS[name]
     rows = zoo(entry.fewest)[f"normal_{entry.fewest}"]
@@ -346,7 +352,7 @@ def test_float64(name):
     np.testing.assert_allclose(update, update_of(entry, rows), atol=1e-4)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", slow_except(METHODS, *QUICK))
 def test_a_call_takes_losses(name):
     """One call serves all: whoever compares methods need not know each."""
     fewest = max(3, METHODS[name].fewest)

@@ -6,24 +6,11 @@ from keras import ops
 
 from keras_mtl import testing
 from keras_mtl.aggregators.excess_mtl import ExcessMTL
+from tests.aggregators.common import make_steps
+from tests.aggregators.common import update_of
+from tests.tiers import slow_except
 
 ZOO = testing.jacobians()
-
-
-def update_of(method, rows, losses=None):
-    rows = np.asarray(rows, "float32")
-    return ops.convert_to_numpy(method(rows, losses))
-
-
-def make_steps(count, num_tasks=3, size=8, scale=1.0, seed=0):
-    """Gradients [count, T, n] that wander, as those of training do."""
-    rng = np.random.default_rng(seed)
-    rows = rng.standard_normal((num_tasks, size))
-    steps = []
-    for _ in range(count):
-        rows = 0.9 * rows + 0.4 * rng.standard_normal((num_tasks, size))
-        steps.append(scale * rows)
-    return np.array(steps)
 
 
 def reference(steps, eta, warmup_steps):
@@ -49,7 +36,7 @@ class TestAgainstTheAlgorithm:
     @pytest.mark.parametrize(
         "eta, warmup_steps", [(0.01, 1), (1.0, 1), (0.5, 3), (0.0, 1)]
     )
-    @pytest.mark.parametrize("num_tasks", [2, 5])
+    @pytest.mark.parametrize("num_tasks", slow_except([2, 5], 2))
     def test_updates(self, eta, warmup_steps, num_tasks):
         method = ExcessMTL(eta, warmup_steps)
         steps = make_steps(15, num_tasks)
@@ -105,6 +92,7 @@ class TestArguments:
 
 
 class TestProperties:
+    @pytest.mark.slow
     def test_zoo(self):
         # The universal ones without those of `weights`, which it has not.
         checks = [

@@ -14,6 +14,9 @@ from keras_mtl import testing
 from keras_mtl.aggregators.pcgrad import project_conflicts
 from tests.golden import cases
 from tests.golden import make_golden
+from tests.tiers import slow_except
+
+pytestmark = pytest.mark.backend
 
 TABLE = np.load(make_golden.PATH)
 IS_JAX = keras.backend.backend() == "jax"
@@ -71,6 +74,15 @@ METHODS = {
 }
 
 
+def of_sizes(sizes):
+    """Every method; in the quick tier a few, with five or eight tasks."""
+    entries = [(n, int(s)) for n, s in ENTRIES if n in METHODS]
+    found = [(n, size) for n, size in entries if size in sizes]
+    size = 5 if 5 in sizes else 8
+    names = ("mgda", "pcgrad", "cagrad_0.4", "upgrad", "aligned_mtl_min")
+    return slow_except(found, *[(name, size) for name in names])
+
+
 def grams_of(rows, dtype):
     return (rows @ rows.transpose(0, 2, 1)).astype(dtype)
 
@@ -90,10 +102,7 @@ def errors_of(weights, name, size):
     return errors
 
 
-@pytest.mark.parametrize(
-    "name, size",
-    [(n, int(s)) for n, s in ENTRIES if int(s) in SIZES and n in METHODS],
-)
+@pytest.mark.parametrize("name, size", of_sizes(SIZES))
 def test_float32(name, size):
     run = testing.compiled(METHODS[name], jit_compile=False)
     weights = run(grams_of(cases.jacobians(size), "float32"))
@@ -102,11 +111,9 @@ def test_float32(name, size):
     assert errors[UNEVEN].max() < 1e-2
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(IS_JAX, reason="JAX computes in 32 bits")
-@pytest.mark.parametrize(
-    "name, size",
-    [(n, int(s)) for n, s in ENTRIES if int(s) in (5, 40) and n in METHODS],
-)
+@pytest.mark.parametrize("name, size", of_sizes((5, 40)))
 def test_float64(name, size):
     run = testing.compiled(METHODS[name], jit_compile=False)
     weights = run(grams_of(cases.jacobians(size), "float64"))

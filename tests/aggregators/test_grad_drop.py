@@ -30,7 +30,7 @@ def reference_update(rows, uniforms, leaks, keep=lambda purity: purity):
     for n, column in enumerate(rows.astype("float64").T):
         size = np.abs(column).sum()
         purity = keep(0.5 * (1 + column.sum() / size) if size else 0.5)
-        for entry, leak in zip(column, leaks):
+        for entry, leak in zip(column, leaks, strict=True):
             mask = (purity > uniforms[n]) * (entry > 0)
             mask += (purity < uniforms[n]) * (entry < 0)
             update[n] += (leak + (1 - leak) * mask) * entry
@@ -104,6 +104,7 @@ class TestCombine:
         with pytest.raises(ValueError, match="`keep_prob_function` must be"):
             GradDrop(keep_prob_function="cubic")
 
+    @pytest.mark.slow
     def test_mean_of_many_draws(self):
         draws = draws_of(GradDrop(seed=1), ROWS, 600)
         positive = np.maximum(ROWS, 0).sum(axis=0)
@@ -239,6 +240,7 @@ def make_data():
 
 
 class TestInAModel:
+    @pytest.mark.slow
     def test_every_coordinate_has_one_sign(self):
         model = make_model(GradDrop(seed=0))
         x, y = make_data()
@@ -247,14 +249,16 @@ class TestInAModel:
             model.get_layer(name).get_weights()[0] for name in names
         )
         task_gradients = []
-        for name, head in zip("ab", heads):
+        for name, head in zip("ab", heads, strict=True):
             slope = x @ first @ shared @ head - y[name]
             slope = 2 / 4 * slope @ head.T
             gradients = (x.T @ slope @ shared.T, (x @ first).T @ slope)
             task_gradients.append(gradients)
         model.fit(x, y, batch_size=4, verbose=0)
         draws = []
-        for before, layer, a, b in zip((first, shared), names, *task_gradients):
+        for before, layer, a, b in zip(
+            (first, shared), names[:2], *task_gradients, strict=True
+        ):
             update = before - model.get_layer(layer).get_weights()[0]
             kept = [np.maximum(a, 0) + np.maximum(b, 0)]
             kept.append(np.minimum(a, 0) + np.minimum(b, 0))
@@ -265,6 +269,7 @@ class TestInAModel:
         state = ops.convert_to_numpy(model.aggregator.variables[0])
         assert state.tolist() == [0, 2]
 
+    @pytest.mark.slow
     def test_saved_and_resumed(self, tmp_path):
         model = make_model(GradDrop(0.2, seed=0), 0.01, **QUICK)
         data = make_data()
@@ -274,9 +279,12 @@ class TestInAModel:
         assert loaded.aggregator.get_config() == model.aggregator.get_config()
         for net in (model, loaded):
             net.fit(*data, batch_size=2, shuffle=False, verbose=0)
-        for left, right in zip(model.get_weights(), loaded.get_weights()):
+        for left, right in zip(
+            model.get_weights(), loaded.get_weights(), strict=True
+        ):
             np.testing.assert_allclose(left, right, atol=1e-6)
 
+    @pytest.mark.slow
     def test_at_a_representation(self):
         model = make_model(
             GradDrop(seed=0), 0.01, representation="shared", jit_compile=False

@@ -14,6 +14,7 @@ from keras_mtl.aggregators.grad_vac import raise_cosines
 from keras_mtl.methods import GradientSpec
 from keras_mtl.methods import StepInfo
 from keras_mtl.solvers.random_numbers import random_orders
+from tests.tiers import slow_except
 
 # Compiled once for each shape, in all tests.
 run = testing.compiled(raise_cosines, jit_compile=False)
@@ -65,7 +66,10 @@ class TestFirstStep:
         expected = [0.5847953, 3.8011696, 3.8011696]
         np.testing.assert_allclose(update, expected, rtol=1e-5)
 
-    @pytest.mark.parametrize("name", [n for n in ZOO if n[-1] in "38"])
+    @pytest.mark.parametrize(
+        "name",
+        slow_except([n for n in ZOO if n[-1] in "38"], "normal_3", "opposed_3"),
+    )
     def test_is_that_of_pcgrad(self, name):
         rows = ZOO[name].astype("float64")
         gram = gram_of(rows)
@@ -117,6 +121,7 @@ class TestTwoTasks:
 
 
 class TestAgainstExplicitVectors:
+    @pytest.mark.slow
     @pytest.mark.parametrize("num_tasks", [2, 3, 8, 40])
     def test_sequences(self, num_tasks):
         rng = np.random.default_rng(num_tasks)
@@ -272,6 +277,7 @@ class TestTargets:
 
 
 class TestProperties:
+    @pytest.mark.slow
     def test_two_tasks_in_any_order(self):
         testing.check_aggregator(
             GradVac(),
@@ -308,6 +314,7 @@ def make_model(aggregator):
 
 
 class TestInAModel:
+    @pytest.mark.slow
     def test_layers_have_targets_of_their_own(self, tmp_path):
         rng = np.random.default_rng(0)
         x = rng.normal(size=(8, 3)).astype("float32")

@@ -6,18 +6,11 @@ from keras import ops
 
 from keras_mtl import testing
 from keras_mtl.aggregators.imtlg import IMTLG
+from tests.aggregators.common import random_rows
 
 # Checks compile an aggregator once, so they share it.
 SHARED = IMTLG()
 ZOO = testing.jacobians()
-
-
-def random_rows(num_tasks):
-    """Rows with norms alike and then with norms that differ by up to 1e4."""
-    rng = np.random.default_rng(num_tasks)
-    rows = rng.standard_normal((100, num_tasks, 2 * num_tasks))
-    rows[50:] *= 10 ** rng.uniform(-2, 2, (50, num_tasks, 1))
-    return rows.astype("float32").astype("float64")
 
 
 def weights_of(rows):
@@ -34,12 +27,13 @@ class TestIndependent:
         update = ops.convert_to_numpy(IMTLG()(jacobian))
         np.testing.assert_allclose(update, [0.0767, 1, 1], atol=1e-4)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("num_tasks", [2, 3, 8, 40])
     def test_paper(self, num_tasks):
         # The paper's closed form, on the gradients in float64: weights of
         # tasks 2.. are g_1 U' (D U')^-1, D = g_1 - g_i, U = u_1 - u_i.
         rows = random_rows(num_tasks)
-        for weight, row in zip(weights_of(rows), rows):
+        for weight, row in zip(weights_of(rows), rows, strict=True):
             units = row / np.linalg.norm(row, axis=1, keepdims=True)
             apart = units[0] - units[1:]
             others = row[0] @ apart.T
@@ -61,6 +55,7 @@ class TestIndependent:
 
 
 class TestDependent:
+    @pytest.mark.slow
     def test_duplicate_changes_nothing(self):
         rows = ZOO["normal_3"].astype("float64")
         twice = weights_of(rows[[0, 1, 2, 0]]) @ rows[[0, 1, 2, 0]]
@@ -71,6 +66,7 @@ class TestDependent:
         weights = weights_of(np.array([[1.0, 0.0], [4.0, 0.0]]))
         np.testing.assert_allclose(weights, [0.8, 0.2], rtol=1e-5)
 
+    @pytest.mark.slow
     def test_zero_gradient_changes_nothing_for_the_others(self):
         rows = ZOO["normal_3"].astype("float64")
         rows[1] = 0

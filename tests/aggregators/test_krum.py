@@ -64,7 +64,7 @@ class TestWeights:
         grams = (rows @ rows.transpose(0, 2, 1)).astype("float32")
         method = Krum(num_byzantine, num_selected)
         weights = ops.convert_to_numpy(method.weights(grams))
-        for weight, jacobian in zip(weights, rows):
+        for weight, jacobian in zip(weights, rows, strict=True):
             order = np.argsort(reference_scores(jacobian, num_byzantine))
             expected = np.zeros(7)
             expected[order[:num_selected]] = 1 / num_selected

@@ -13,6 +13,7 @@ from keras_mtl.aggregators import UnweightedCosine
 from keras_mtl.aggregators import WeightedCosine
 from keras_mtl.methods import GradientSpec
 from keras_mtl.model import MultiTaskModel
+from tests.tiers import slow_except
 
 METHODS = [Projection, UnweightedCosine, WeightedCosine, Orthogonal]
 
@@ -58,7 +59,7 @@ class TestScope:
         after = model.get_weights()
         return [a - b for a, b in zip(start, after)]
 
-    @pytest.mark.parametrize("method", METHODS)
+    @pytest.mark.parametrize("method", slow_except(METHODS, Projection))
     @pytest.mark.parametrize("smoothing", [1.0, 0.5])
     @pytest.mark.parametrize("seed, agree", [(0, False), (5, True)])
     def test_all_adds_the_head_to_the_main_gradient(
@@ -180,7 +181,7 @@ class TestMainTask:
 
 
 class TestAllMethods:
-    @pytest.mark.parametrize("method", METHODS)
+    @pytest.mark.parametrize("method", slow_except(METHODS, Projection))
     def test_universal_properties(self, method):
         testing.check_aggregator(plain(method))
 
@@ -433,6 +434,7 @@ class TestByParameter:
             expected = rows[0] + kept.sum(axis=0)
             np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
+    @pytest.mark.slow
     def test_in_a_model(self, method):
         """Where only auxiliaries share a variable, there is no reference."""
         smoothing = 1.0 if method.__name__.endswith("Cosine") else 0.5
@@ -496,6 +498,7 @@ def test_small_entries_of_the_main_gradient_censor_too(scale):
 
 
 class TestBatchesOfOneTask:
+    @pytest.mark.slow
     def test_are_compared_with_the_remembered_main_gradient(self):
         """Data sets apart: a batch has the labels of one task alone."""
         inputs = keras.Input((2,))

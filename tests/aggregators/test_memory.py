@@ -193,6 +193,7 @@ def make_data():
 
 
 class TestInAModel:
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "granularity, groups", [("model", 1), ("layer", 4), ("variable", 8)]
     )
@@ -207,11 +208,13 @@ class TestInAModel:
         loaded = keras.models.load_model(tmp_path / "model.keras")
         np.testing.assert_array_equal(value(loaded.aggregator.squares), squares)
 
+    @pytest.mark.slow
     def test_group_state_at_a_representation(self):
         model = make_model(SumOfNorms(), representation="shared")
         model.fit(*make_data(), batch_size=4, verbose=0)
         assert value(model.aggregator.squares).shape == (1, 2)
 
+    @pytest.mark.slow
     def test_row_state(self, tmp_path):
         model = make_model(Lagging())
         before = [np.array(w) for w in model.get_layer("first").get_weights()]

@@ -7,31 +7,12 @@ from keras import ops
 from keras_mtl import testing
 from keras_mtl.aggregators.mo_co import MoCo
 from keras_mtl.methods import GradientSpec
+from tests.aggregators.common import make_steps
+from tests.aggregators.common import project
+from tests.aggregators.common import update_of
+from tests.tiers import slow_except
 
 ZOO = testing.jacobians()
-
-
-def update_of(method, rows, losses=None):
-    rows = np.asarray(rows, "float32")
-    return ops.convert_to_numpy(method(rows, losses))
-
-
-def make_steps(count, num_tasks=3, size=8, scale=1.0, seed=0):
-    """Gradients [count, T, n] that wander, as those of training do."""
-    rng = np.random.default_rng(seed)
-    rows = rng.standard_normal((num_tasks, size))
-    steps = []
-    for _ in range(count):
-        rows = 0.9 * rows + 0.4 * rng.standard_normal((num_tasks, size))
-        steps.append(scale * rows)
-    return np.array(steps)
-
-
-def project(values):
-    """Nearest point of the simplex, by sorting."""
-    ordered = np.sort(values)[::-1]
-    cuts = (np.cumsum(ordered) - 1) / np.arange(1, len(values) + 1)
-    return np.maximum(values - cuts[ordered > cuts][-1], 0)
 
 
 def reference(steps, losses, method):
@@ -68,7 +49,7 @@ class TestAgainstTheAlgorithm:
             {"beta": 1.0, "beta_sigma": 0.0, "gamma": 0.01},
         ],
     )
-    @pytest.mark.parametrize("num_tasks", [2, 5])
+    @pytest.mark.parametrize("num_tasks", slow_except([2, 5], 2))
     def test_updates(self, arguments, num_tasks):
         method = MoCo(**arguments)
         steps = make_steps(12, num_tasks)

@@ -8,31 +8,12 @@ from keras_mtl import testing
 from keras_mtl.aggregators.mo_do import MoDo
 from keras_mtl.methods import GradientSpec
 from keras_mtl.methods import StepInfo
+from tests.aggregators.common import make_steps
+from tests.aggregators.common import project
+from tests.aggregators.common import update_of
+from tests.tiers import slow_except
 
 ZOO = testing.jacobians()
-
-
-def update_of(method, rows, losses=None):
-    rows = np.asarray(rows, "float32")
-    return ops.convert_to_numpy(method(rows, losses))
-
-
-def make_steps(count, num_tasks=3, size=8, scale=1.0, seed=0):
-    """Gradients [count, T, n] that wander, as those of training do."""
-    rng = np.random.default_rng(seed)
-    rows = rng.standard_normal((num_tasks, size))
-    steps = []
-    for _ in range(count):
-        rows = 0.9 * rows + 0.4 * rng.standard_normal((num_tasks, size))
-        steps.append(scale * rows)
-    return np.array(steps)
-
-
-def project(values):
-    """Nearest point of the simplex, by sorting."""
-    ordered = np.sort(values)[::-1]
-    cuts = (np.cumsum(ordered) - 1) / np.arange(1, len(values) + 1)
-    return np.maximum(values - cuts[ordered > cuts][-1], 0)
 
 
 def reference(steps, gamma, rho):
@@ -52,7 +33,7 @@ class TestAgainstTheAlgorithm:
     @pytest.mark.parametrize(
         "gamma, rho", [(0.1, 0.0), (0.02, 0.0), (0.02, 2.0), (0.0, 0.0)]
     )
-    @pytest.mark.parametrize("num_tasks", [2, 5])
+    @pytest.mark.parametrize("num_tasks", slow_except([2, 5], 2))
     def test_updates(self, gamma, rho, num_tasks):
         method = MoDo(gamma, rho)
         steps = make_steps(15, num_tasks)
@@ -80,6 +61,7 @@ class TestAgainstTheAlgorithm:
             ops.convert_to_numpy(update), expected, atol=1e-4
         )
 
+    @pytest.mark.slow
     def test_noise_does_not_bias_the_weights(self):
         # One task's gradient is noise around that of the other. The square
         # would say it is long; the product of two batches does not.

@@ -86,6 +86,7 @@ class TestDegenerate:
         weights = ops.convert_to_numpy(NashMTL().weights(rows @ rows.T))
         np.testing.assert_allclose(weights[1], weights[2], rtol=1e-5)
 
+    @pytest.mark.slow
     def test_opposed_gradients_stop(self):
         rows = np.array([[3.0, 1.0], [-3.0, -1.0]])
         assert np.abs(update_of(rows)).max() < 2e-3
@@ -113,9 +114,11 @@ class TestArguments:
 
 
 class TestProperties:
+    @pytest.mark.slow
     def test_zoo(self):
         testing.check_aggregator(SHARED, [testing.assert_structure])
 
+    @pytest.mark.slow
     def test_batched_and_in_any_order(self):
         checks = [
             testing.assert_batched,
@@ -128,6 +131,7 @@ class TestProperties:
             {n: r for n, r in SOLVABLE.items() if "tiny" not in n},
         )
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("scale", [1e-15, 1e-6, 1e6, 1e15])
     def test_scale_changes_nothing(self, scale):
         for name in ("normal_3", "uneven_3", "nearly_equal_3"):

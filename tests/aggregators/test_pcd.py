@@ -9,6 +9,7 @@ from keras import ops
 from keras_mtl import testing
 from keras_mtl.aggregators.pcd import PCD
 from keras_mtl.methods import StepInfo
+from tests.tiers import slow_except
 
 
 def value(tensor):
@@ -50,7 +51,7 @@ class TestUpdate:
             value(weights), [2**0.5, 0.5 * 2**0.5], rtol=1e-5
         )
 
-    @pytest.mark.parametrize("size", [2, 3, 5])
+    @pytest.mark.parametrize("size", slow_except([2, 3, 5], 3))
     @pytest.mark.parametrize("tau", [0.0, 0.02, 0.5])
     def test_nearest_direction_in_which_all_gain(self, size, tau):
         rng = np.random.default_rng(size)
@@ -199,6 +200,7 @@ def test_mean_squares_count_their_steps_to_the_last_digit(steps):
     np.testing.assert_allclose(scales, [1 / 2, 1 / 3], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_keeps_what_aggregators_promise():
     # epsilon is added to mean squares, whatever the scale.
     testing.check_aggregator(

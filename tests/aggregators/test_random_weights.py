@@ -61,7 +61,7 @@ class TestRandom:
         state = [ops.convert_to_numpy(v) for v in aggregator.variables]
         expected = draws_of(aggregator, 3)
         resumed = Random()
-        for variable, value in zip(resumed.variables, state, strict=True):
+        for variable, value in zip(resumed.variables, state):
             variable.assign(value)
         np.testing.assert_array_equal(draws_of(resumed, 3), expected)
 

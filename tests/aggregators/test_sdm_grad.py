@@ -6,31 +6,12 @@ from keras import ops
 
 from keras_mtl import testing
 from keras_mtl.aggregators.sdm_grad import SDMGrad
+from tests.aggregators.common import make_steps
+from tests.aggregators.common import project
+from tests.aggregators.common import update_of
+from tests.tiers import slow_except
 
 ZOO = testing.jacobians()
-
-
-def update_of(method, rows, losses=None):
-    rows = np.asarray(rows, "float32")
-    return ops.convert_to_numpy(method(rows, losses))
-
-
-def make_steps(count, num_tasks=3, size=8, scale=1.0, seed=0):
-    """Gradients [count, T, n] that wander, as those of training do."""
-    rng = np.random.default_rng(seed)
-    rows = rng.standard_normal((num_tasks, size))
-    steps = []
-    for _ in range(count):
-        rows = 0.9 * rows + 0.4 * rng.standard_normal((num_tasks, size))
-        steps.append(scale * rows)
-    return np.array(steps)
-
-
-def project(values):
-    """Nearest point of the simplex, by sorting."""
-    ordered = np.sort(values)[::-1]
-    cuts = (np.cumsum(ordered) - 1) / np.arange(1, len(values) + 1)
-    return np.maximum(values - cuts[ordered > cuts][-1], 0)
 
 
 def reference(steps, method):
@@ -67,7 +48,7 @@ class TestAgainstTheAlgorithm:
             {"learning_rate": 0.1, "preference": [3.0, 0.0, 1.0, 2.0, 6.0]},
         ],
     )
-    @pytest.mark.parametrize("num_tasks", [2, 5])
+    @pytest.mark.parametrize("num_tasks", slow_except([2, 5], 2))
     def test_updates(self, arguments, num_tasks):
         if "preference" in arguments:
             preference = arguments["preference"][:num_tasks]
@@ -78,6 +59,7 @@ class TestAgainstTheAlgorithm:
         expected = reference(steps, method)
         np.testing.assert_allclose(actual, expected, rtol=1e-3, atol=1e-4)
 
+    @pytest.mark.slow
     def test_defaults(self):
         method = SDMGrad()
         steps = make_steps(10, 2)
@@ -85,6 +67,7 @@ class TestAgainstTheAlgorithm:
         expected = reference(steps, method)
         np.testing.assert_allclose(actual, expected, rtol=1e-3, atol=1e-4)
 
+    @pytest.mark.slow
     def test_defaults_with_many_tasks_amplify_rounding(self):
         # Steps that large do not converge: gradients that differ by 1e-7 give
         # updates that differ by more than 1e-3, also in float64.
@@ -115,6 +98,7 @@ class TestAgainstTheAlgorithm:
                 update_of(method, rows), rows.mean(axis=0), rtol=1e-4
             )
 
+    @pytest.mark.slow
     def test_settles_at_the_least_norm(self):
         # Least norm of w + u on diag(1, 2, 1/2), over the simplex.
         rows = np.diag([1.0, 2.0, 0.5])

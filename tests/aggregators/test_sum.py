@@ -42,6 +42,7 @@ class TestSum:
         update = ops.convert_to_numpy(Sum()(rows))
         np.testing.assert_allclose(update, [size] * 2, rtol=1e-6)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("size", [1e-20, 1.0, 1e20])
     def test_max_norm_in_a_model(self, size):
         inputs = keras.Input((2,))

@@ -164,6 +164,7 @@ def sgd():
 
 
 class TestAdam:
+    @pytest.mark.slow
     def test_multi_task_stops_off_the_circle(self, adam):
         ends = adam[0][-1, index_of("multi_task")]
         np.testing.assert_allclose(ends, [[12 / 11, 0]] * 4, atol=1e-4)
@@ -194,6 +195,7 @@ class TestAdam:
 
 
 class TestSGD:
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "method, expected, tolerance",
         [

@@ -76,6 +76,7 @@ class TestArguments:
             TrimmedMean(2).build("abcd")
 
 
+@pytest.mark.slow
 def test_in_a_model():
     inputs = keras.Input((3,))
     shared = layers.Dense(2, use_bias=False, name="shared")(inputs)

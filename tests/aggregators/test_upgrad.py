@@ -51,6 +51,7 @@ class TestDependentGradients:
         "float32",
     )
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("method", [UPGrad(), DualProj()])
     @pytest.mark.parametrize("jit_compile", [None, False, True])
     def test_nothing_serves_all(self, method, jit_compile):
@@ -63,6 +64,7 @@ class TestDependentGradients:
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [UPGrad, DualProj])
 def test_three_tasks_over_two_units_keep_their_model(method):
     # At one step in a thousand weights of any size used to come.
@@ -86,6 +88,7 @@ def test_three_tasks_over_two_units_keep_their_model(method):
 
 
 class TestLinearity:
+    @pytest.mark.slow
     def test_scaling_a_gradient_scales_its_projection(self):
         # Each gradient counts in proportion to its length.
         rows = np.random.default_rng(1).standard_normal((4, 5))

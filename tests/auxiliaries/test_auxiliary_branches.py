@@ -15,6 +15,8 @@ from keras_mtl import add_self_auxiliaries
 from keras_mtl import strip_auxiliaries
 from keras_mtl.layers import AuxiliaryBranch
 
+pytestmark = pytest.mark.backend
+
 CROSS_ENTROPY = "sparse_categorical_crossentropy"
 LOSS = {"left": CROSS_ENTROPY, "right": "mse"}
 TAPS = ["early", "late"]
@@ -149,6 +151,7 @@ class TestAddingChangesNothing:
 
 
 class TestTraining:
+    @pytest.mark.slow
     @pytest.mark.parametrize("aggregator", [None, "pcgrad"])
     def test_weight_zero_gives_the_trajectory_of_none(self, aggregator):
         x, y = make_data()
@@ -164,6 +167,7 @@ class TestTraining:
         for name, values in histories[0].items():
             np.testing.assert_allclose(values, histories[1][name], atol=1e-5)
 
+    @pytest.mark.slow
     def test_gradient_of_the_trunk_adds_up_and_heads_keep_theirs(self):
         main = sgd_step(fresh(None))
         with_one = sgd_step(fresh(1.0))
@@ -208,7 +212,7 @@ class TestTraining:
                 values, weights_of(joint)[path], atol=1e-5
             )
         own = ours.auxiliaries.heads["right"].get_weights()
-        for values, other in zip(own, branch.get_weights()):
+        for values, other in zip(own, branch.get_weights(), strict=True):
             np.testing.assert_allclose(values, other, atol=1e-5)
         np.testing.assert_allclose(
             history["right_aux_loss"], expected["right_aux_loss"], atol=1e-4
@@ -236,6 +240,7 @@ class TestTraining:
             == models[1].auxiliaries.count_params()
         )
 
+    @pytest.mark.slow
     def test_branches_as_tasks_meet_the_aggregator(self):
         model = fresh(1.0, as_tasks=True)
         step = sgd_step(model, aggregator="mgda")
@@ -243,6 +248,7 @@ class TestTraining:
         folded = sgd_step(fresh(1.0), aggregator="mgda")
         assert np.abs(step["late/kernel"] - folded["late/kernel"]).max() > 1e-5
 
+    @pytest.mark.slow
     def test_taps_before_a_representation_go_around_it(self):
         model = fresh(1.0)
         with pytest.raises(ValueError, match="'late' is no cut of the model"):
@@ -281,6 +287,7 @@ def busy_adapter() -> keras.Model:
 
 
 class TestFiles:
+    @pytest.mark.slow
     def test_served_model_holds_nothing_of_it(self, tmp_path):
         x, y = make_data()
         model = fresh(1.0)
@@ -300,6 +307,7 @@ class TestFiles:
         assert json.loads(config)["class_name"] == "Functional"
         assert "keras_mtl" not in config and "aux" not in config
 
+    @pytest.mark.slow
     def test_whole_model_goes_on_where_it_stopped(self, tmp_path):
         x, y = make_data()
         model = fresh(
@@ -319,9 +327,12 @@ class TestFiles:
         ]
         for one in (model, loaded):
             one.fit(x, y, shuffle=False, verbose=0)
-        for one, other in zip(model.get_weights(), loaded.get_weights()):
+        for one, other in zip(
+            model.get_weights(), loaded.get_weights(), strict=True
+        ):
             np.testing.assert_allclose(one, other, atol=1e-6)
 
+    @pytest.mark.slow
     def test_exported_model_holds_no_auxiliary_weight(self, tmp_path):
         tf = pytest.importorskip("tensorflow")
         x, _ = make_data()

@@ -9,6 +9,8 @@ from keras import layers
 from keras_mtl.auxiliaries import heads
 from keras_mtl.utils.graph import named_outputs
 
+pytestmark = pytest.mark.backend
+
 
 def make_model() -> keras.Model:
     inputs = keras.Input((6, 4))

@@ -4,6 +4,8 @@ from keras import layers
 
 from keras_mtl.auxiliaries.output_activation import output_activation
 
+pytestmark = pytest.mark.backend
+
 
 def tower(**kwargs) -> keras.Model:
     inputs = keras.Input((8,))

@@ -24,6 +24,8 @@ from tests.auxiliary_models import fresh
 from tests.auxiliary_models import make_data
 from tests.auxiliary_models import make_model
 
+pytestmark = pytest.mark.backend
+
 
 def next_name(name: str) -> str:
     """The name that Keras gives after another: dense, dense_1, dense_2."""
@@ -147,6 +149,7 @@ class TestAddingChangesNothing:
 
 
 class TestTraining:
+    @pytest.mark.slow
     @pytest.mark.parametrize("aggregator", [None, "pcgrad"])
     def test_weight_zero_gives_the_trajectory_of_none(self, aggregator):
         x, y = make_data()
@@ -245,6 +248,7 @@ class TestTraining:
         shared = "shared/kernel"
         assert np.abs(step[shared] - folded_step[shared]).max() > 1e-5
 
+    @pytest.mark.slow
     def test_logs_show_auxiliaries_in_training_only(self):
         x, y = make_data()
         model = fresh(1.0, tasks=["left"])
@@ -277,12 +281,13 @@ class TestTraining:
                 before = auxiliary_weights_of(model)
             assert len(model.trainable_variables) == 8
             steps[weight] = sgd_step(model)["shared/kernel"]
-        for old, new in zip(before, auxiliary_weights_of(model)):
+        for old, new in zip(before, auxiliary_weights_of(model), strict=True):
             np.testing.assert_array_equal(old, new)
         assert np.abs(steps[1.0] - steps[None]).max() > 1e-3
 
 
 class TestFiles:
+    @pytest.mark.slow
     def test_model_from_a_file_is_improved_and_served(self, tmp_path):
         x, y = make_data()
         make_model().save(tmp_path / "found.keras")
@@ -304,6 +309,7 @@ class TestFiles:
         assert json.loads(config)["class_name"] == "Functional"
         assert "keras_mtl" not in config and "aux" not in config
 
+    @pytest.mark.slow
     def test_whole_model_goes_on_where_it_stopped(self, tmp_path):
         x, y = make_data()
         model = fresh(0.5, bottleneck=4, temperature=2.0, as_tasks=True)
@@ -322,9 +328,12 @@ class TestFiles:
         for one in (model, loaded):
             one.fit(x, y, shuffle=False, verbose=0)
         assert_same_weights(model, loaded, atol=1e-6)
-        for mine, other in zip(own.get_weights(), others.get_weights()):
+        for mine, other in zip(
+            own.get_weights(), others.get_weights(), strict=True
+        ):
             np.testing.assert_allclose(mine, other, atol=1e-6)
 
+    @pytest.mark.slow
     def test_exported_model_holds_no_auxiliary_weight(self, tmp_path):
         tf = pytest.importorskip("tensorflow")
         x, y = make_data()
@@ -366,6 +375,7 @@ def frozen_in(model: keras.Model) -> list[bool]:
 class TestFrozen:
     """Two weights a head and layer: of left, then of right."""
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "freeze, frozen",
         [
@@ -395,13 +405,19 @@ class TestFrozen:
             one.fit(x, y, batch_size=EXAMPLES, verbose=0)
         assert_same_weights(model, loaded, atol=1e-6)
         after = loaded.auxiliaries.get_weights()
-        same = [np.array_equal(a, b) for a, b in zip(before, after)]
+        same = [
+            np.array_equal(a, b) for a, b in zip(before, after, strict=True)
+        ]
         assert same == frozen
         assert frozen_in(keras.models.clone_model(model)) == frozen
 
 
 class TestQuantized:
     @pytest.mark.parametrize("mode", ["int8", "int4", "float8"])
+    # The optimizer has no state before the first step.
+    @pytest.mark.filterwarnings(
+        "ignore:Skipping variable loading for optimizer"
+    )
     def test_comes_back_from_files(self, mode, tmp_path):
         x, _ = make_data()
         model = fresh(0.5, bottleneck=4)
@@ -435,7 +451,7 @@ class TestQuantized:
         model.compile("adam", LOSS, aggregator="sum", run_eagerly=EAGERLY)
         before = auxiliary_weights_of(model)
         model.fit(x, y, verbose=0)
-        for old, new in zip(before, auxiliary_weights_of(model)):
+        for old, new in zip(before, auxiliary_weights_of(model), strict=True):
             assert not np.array_equal(old, new)
 
 
@@ -446,7 +462,9 @@ class TestStrip:
         assert not isinstance(plain, MultiTaskModel)
         expected = [v for layer in model.layers for v in layer.variables]
         assert len(plain.variables) == len(expected) == 8
-        assert all(a is b for a, b in zip(plain.variables, expected))
+        assert all(
+            a is b for a, b in zip(plain.variables, expected, strict=True)
+        )
 
     def test_then_add_again(self):
         model = fresh(1.0)

@@ -8,6 +8,8 @@ from keras_mtl.auxiliaries.tapped_tensor import check_leads_to
 from keras_mtl.auxiliaries.tapped_tensor import tapped_tensor
 from keras_mtl.utils.graph import operation_of
 
+pytestmark = pytest.mark.backend
+
 
 def make_model() -> keras.Model:
     inner_inputs = keras.Input((4,))

@@ -10,9 +10,12 @@ if keras.backend.backend() == "jax":
 
     from keras_mtl.backend.jax import _BackwardPasses
 
-pytestmark = pytest.mark.skipif(
-    keras.backend.backend() != "jax", reason="the training step of JAX"
-)
+pytestmark = [
+    pytest.mark.backend,
+    pytest.mark.skipif(
+        keras.backend.backend() != "jax", reason="the training step of JAX"
+    ),
+]
 
 
 def doubled(x):

@@ -9,6 +9,9 @@ from keras_mtl.aggregators import Projection
 from keras_mtl.aggregators.main_task_aggregator import MainTaskAggregator
 from keras_mtl.gradients.sparse import Slices
 from keras_mtl.gradients.sparse import SparseGradient
+from tests.tiers import slow_except
+
+pytestmark = pytest.mark.backend
 
 ON_JAX = keras.backend.backend() == "jax"
 WORDS, WIDTH = 50, 6
@@ -133,7 +136,7 @@ def fit(model):
 
 
 def assert_equal(weights, expected):
-    for own, other in zip(weights, expected, strict=True):
+    for own, other in zip(weights, expected):
         np.testing.assert_allclose(own, other, rtol=1e-4, atol=2e-5)
 
 
@@ -143,7 +146,7 @@ def without_rows(monkeypatch, aggregator):
     return aggregator
 
 
-@pytest.mark.parametrize("build", MODELS)
+@pytest.mark.parametrize("build", slow_except(MODELS, one_table))
 def test_the_average_and_the_update_are_those_of_whole_tables(
     build, monkeypatch
 ):
@@ -159,6 +162,7 @@ def test_the_average_and_the_update_are_those_of_whole_tables(
     )
 
 
+@pytest.mark.slow
 def test_other_aggregators_agree(monkeypatch):
     weights = fit(make_model(one_table, "mgda"))
     whole = without_rows(monkeypatch, keras_mtl.aggregators.get("mgda"))
@@ -178,6 +182,7 @@ def test_the_sum_equals_stock_keras(build):
     assert_equal(weights[: len(stock)], stock)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_no_whole_table_is_made_for_each_task(jit_compile, monkeypatch):
     seen = []
@@ -196,6 +201,7 @@ def test_no_whole_table_is_made_for_each_task(jit_compile, monkeypatch):
     assert rows and all(len(g.rows.ids.shape) == 1 for g in rows)
 
 
+@pytest.mark.slow
 def test_heads_may_read_what_an_embedding_layer_returns():
     def fitted(aggregator):
         keras.utils.set_random_seed(0)
@@ -237,6 +243,7 @@ def test_lookups_in_loops_are_left_to_jax():
     assert not found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_mixed_precision_adds_up_in_full(policy):
     """A word that occurs often has as many gradients to add."""
@@ -282,10 +289,11 @@ def test_optimizers_with_a_loss_scale_factor_take_rows(aggregator, jit_compile):
         fit(make_model(one_table, aggregator, jit_compile, optimizer=optimizer))
         for optimizer in optimizers
     ]
-    for one, other in zip(found, expected, strict=True):
+    for one, other in zip(found, expected):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(ON_JAX, reason="JAX does not raise")
 def test_an_id_too_large_is_an_error_of_the_layer():
     model = make_model(one_table, "pcgrad")
@@ -296,6 +304,7 @@ def test_an_id_too_large_is_an_error_of_the_layer():
         model.fit([a, b], y, verbose=0)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(ON_JAX, reason="is about slices of TensorFlow")
 def test_an_id_that_xla_lets_pass_trains_no_row():
     model = make_model(one_table, "pcgrad", jit_compile=True)

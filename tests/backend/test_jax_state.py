@@ -8,6 +8,8 @@ from keras import layers
 from keras_mtl import MultiTaskModel
 from keras_mtl import add_self_auxiliaries
 
+pytestmark = pytest.mark.backend
+
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 # Nothing here is about compilation, which takes long on TensorFlow.
 QUICK = {"run_eagerly": True} if ON_TENSORFLOW else {}
@@ -42,7 +44,7 @@ def values(model: MultiTaskModel) -> list[np.ndarray]:
 
 
 def assert_as_it_was(model: MultiTaskModel, before: list[np.ndarray]) -> None:
-    pairs = zip(model.weights, model.get_weights(), before, strict=True)
+    pairs = zip(model.weights, model.get_weights(), before)
     for variable, now, then in pairs:
         # An eager forward pass has moved averages by the time it fails.
         if variable.trainable or not QUICK:
@@ -107,6 +109,7 @@ def test_a_mistake_costs_no_weights(mistake, run, tmp_path):
         assert_trains_and_saves(model, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps_per_execution", [1, 3])
 def test_data_that_end_in_an_error_leave_the_last_good_step(
     steps_per_execution,
@@ -164,6 +167,7 @@ def test_a_callback_that_raises_costs_no_weights(run):
     assert all(np.all(np.isfinite(value)) for value in values(model))
 
 
+@pytest.mark.slow
 def test_a_later_mistake_keeps_what_was_learnt():
     model = compiled(make_model())
     model.fit(X, Y, verbose=0)
@@ -187,6 +191,7 @@ def test_prediction_of_a_wrong_shape_costs_no_weights():
     assert_as_it_was(model, before)
 
 
+@pytest.mark.slow
 def test_auxiliaries_survive_too():
     model = add_self_auxiliaries(make_model(), "last")
     before = model.get_weights()

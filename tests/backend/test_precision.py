@@ -7,6 +7,8 @@ from keras import ops
 
 from keras_mtl.backend.precision import full_precision
 
+pytestmark = pytest.mark.backend
+
 
 def test_the_product_is_that_of_float32():
     rng = np.random.default_rng(0)

@@ -11,6 +11,8 @@ import pytest
 from keras_mtl.backend.replicas import num_replicas
 from keras_mtl.backend.replicas import sum_over_replicas
 
+pytestmark = pytest.mark.backend
+
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 
 
@@ -109,6 +111,7 @@ for name, rule in RULES.items():
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not ON_TENSORFLOW, reason="tf.distribute is TensorFlow's")
 def test_two_replicas_with_missing_labels_equal_one_device():
     # One strategy a process is all that TensorFlow can do.

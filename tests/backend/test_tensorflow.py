@@ -8,10 +8,13 @@ import tensorflow as tf
 from keras_mtl.aggregators import Aggregator
 from keras_mtl.model import MultiTaskModel
 
-pytestmark = pytest.mark.skipif(
-    keras.backend.backend() != "tensorflow",
-    reason="the training step of TensorFlow",
-)
+pytestmark = [
+    pytest.mark.backend,
+    pytest.mark.skipif(
+        keras.backend.backend() != "tensorflow",
+        reason="the training step of TensorFlow",
+    ),
+]
 
 X = np.random.default_rng(0).normal(size=(6, 3)).astype("float32")
 Y = {"a": X[:, :1] ** 2, "b": -X[:, :1]}

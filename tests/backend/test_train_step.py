@@ -5,6 +5,8 @@ import pytest
 
 from keras_mtl.backend import train_step
 
+pytestmark = pytest.mark.backend
+
 
 def test_is_that_of_the_backend():
     module = train_step.TrainStep.__module__

@@ -6,6 +6,8 @@ import pytest
 
 from keras_mtl.backend.variable_creation import lifted
 
+pytestmark = pytest.mark.backend
+
 
 @pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="TensorFlow traces so"

@@ -3,11 +3,12 @@ import pytest
 
 from benchmarks import against_torchjd
 from benchmarks.torchjd_methods import PAIRS
+from tests.tiers import slow_except
 
 NAMES = ["mean", "pcgrad", "mgda", "nash_mtl", "krum", "pcd", "trimmed_mean"]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", slow_except(NAMES, "mean"))
 def test_ours_are_near_the_truth(name):
     matrices = against_torchjd.make_matrices(name, 4, spread=0.0)
     updates = against_torchjd.our_updates(name, matrices)
@@ -21,6 +22,7 @@ def test_every_method_has_an_exact_answer():
     assert {*against_torchjd.EXACT, "trimmed_mean"} == set(PAIRS)
 
 
+@pytest.mark.slow
 def test_row_of_the_table(monkeypatch):
     def far_off(name, matrices):
         return [2 * against_torchjd.exact_update(name, m) for m in matrices]

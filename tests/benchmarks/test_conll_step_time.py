@@ -36,6 +36,7 @@ def test_the_plain_model_is_of_keras(tiny):
     assert all(m.optimizer.global_clipnorm == 1.0 for m in models.values())
 
 
+@pytest.mark.slow
 def test_prints_a_table(tiny, capsys, monkeypatch):
     monkeypatch.delitem(conll_step_time.LABELS, "none")
     monkeypatch.delitem(conll_step_time.LABELS, "1")

@@ -19,6 +19,7 @@ SOLVING = (
 ROWS = dependent_gradients.jacobians(5, 120)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SOLVING)
 def test_bounds(name):
     entry = METHODS[name]

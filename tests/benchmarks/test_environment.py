@@ -20,6 +20,7 @@ def test_says_where_and_how():
     assert all(about.values())
 
 
+@pytest.mark.slow
 def test_programs_share_it_and_not_their_flags():
     program = (
         "from absl import flags\n"

@@ -91,6 +91,7 @@ def tiny(monkeypatch):
     )
 
 
+@pytest.mark.slow
 def test_the_program_prints_and_writes_each_table(tiny, capsys, tmp_path):
     path = tmp_path / "new" / "results.json"
     with flagsaver.flagsaver(

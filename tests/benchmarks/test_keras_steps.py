@@ -27,6 +27,7 @@ def test_every_method_is_what_its_name_says(method):
         assert config["representation"] == ("shared1" if at else None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["plain", "projection"])
 def test_steps_train(method):
     model = keras_steps.make_model(method, TINY, "sgd", jit_compile=False)
@@ -48,6 +49,7 @@ def test_methods_start_from_the_same_weights():
             np.testing.assert_array_equal(expected, found)
 
 
+@pytest.mark.slow
 def test_steps_are_those_of_fit():
     x, y = TINY.batch()
     driven, fitted = (

@@ -52,17 +52,20 @@ def outcome(work, folder):
     return kills.try_kills(Run("run", work, counted), at_once, folder)
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on(tmp_path):
     found = outcome(count, tmp_path)
     assert found.kills == 3
     assert (found.error, found.difference) == ("", 0.0)
 
 
+@pytest.mark.slow
 def test_a_run_that_ends_otherwise(tmp_path):
     found = outcome(forget, tmp_path)
     assert found == (3, "", 3.0)
 
 
+@pytest.mark.slow
 def test_a_run_that_cannot_go_on(tmp_path):
     def stumble(folder, begun):
         count(folder, begun, stumbles=True)

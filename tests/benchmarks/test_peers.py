@@ -34,6 +34,7 @@ def train(method, optimizer, start=None):
     return start, model.get_weights()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "peer, method, optimizer, tolerance",
     [
@@ -52,12 +53,15 @@ def test_trains_as_keras_does(peer, method, optimizer, tolerance):
     other = peers.Peer(peer, OPPOSED, start, optimizer)
     for _ in range(10):
         other.step()
-    moved = max(np.abs(a - b).max() for a, b in zip(start, expected))
+    moved = max(
+        np.abs(a - b).max() for a, b in zip(start, expected, strict=True)
+    )
     assert moved > 100 * tolerance
-    for theirs, ours in zip(other.get_weights(), expected):
+    for theirs, ours in zip(other.get_weights(), expected, strict=True):
         np.testing.assert_allclose(theirs, ours, atol=tolerance)
 
 
+@pytest.mark.slow
 def test_pcgrad_projects_here():
     # Or the test above would compare sums.
     start, by_sum = train("sum", "sgd")
@@ -75,7 +79,9 @@ def test_heads_with_a_hidden_layer_are_those_of_keras():
     for _ in range(10):
         model.train_on_batch(*network.batch())
         other.step()
-    for theirs, ours in zip(other.get_weights(), model.get_weights()):
+    for theirs, ours in zip(
+        other.get_weights(), model.get_weights(), strict=True
+    ):
         np.testing.assert_allclose(theirs, ours, atol=1e-5)
 
 
@@ -87,7 +93,7 @@ def test_runs_with_more_tasks(peer):
     start = keras_steps.make_model("plain", network, "sgd", False).get_weights()
     other = peers.Peer(peer, network, start, "sgd")
     other.step()
-    for before, after in zip(start, other.get_weights()):
+    for before, after in zip(start, other.get_weights(), strict=True):
         assert np.all(np.isfinite(after))
         assert np.any(before != after)
 

@@ -27,6 +27,7 @@ def tiny(monkeypatch):
     )
 
 
+@pytest.mark.slow
 def test_measures_all_steps_on_one_network():
     done = []
     results, first_seconds = step_time.benchmark(
@@ -43,6 +44,7 @@ def test_measures_all_steps_on_one_network():
     assert len(done) == 4
 
 
+@pytest.mark.slow
 def test_measures_peers_beside_them():
     pytest.importorskip("torch")
     results, _ = step_time.benchmark(
@@ -53,6 +55,7 @@ def test_measures_peers_beside_them():
     assert results["libmtl"].peer_ratio > 0
 
 
+@pytest.mark.slow
 def test_the_program_prints_and_writes_each_table(tiny, capsys, tmp_path):
     path = tmp_path / "new" / "results.json"
     with flagsaver.flagsaver(

@@ -40,6 +40,7 @@ class TestInstall:
         assert weights.dtype == torch.float32 and not weights.requires_grad
         assert torchjd_adapter.calls == {"MGDAWeighting"}
 
+    @pytest.mark.slow
     def test_exact_where_torchjd_regularises(self, aggregation):
         import torch
 

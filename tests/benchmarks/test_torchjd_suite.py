@@ -31,6 +31,7 @@ def test_table():
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     importlib.util.find_spec("torchjd") is None, reason="needs TorchJD"
 )

@@ -10,6 +10,7 @@ def few_repeats(monkeypatch):
     monkeypatch.setattr(weights_time, "REPEATS", 2)
 
 
+@pytest.mark.slow
 def test_measures_what_is_defined(monkeypatch):
     monkeypatch.setattr(weights_time, "their_call", lambda *_: None)
     table = weights_time.measure(3, 2, ["mean", "krum", "pcgrad"], rounds=1)
@@ -32,6 +33,7 @@ def test_ratio_to_the_other_library(monkeypatch):
     assert table.splitlines()[-1] == "| mean | 2 | 3 | 4 | 2.0 |"
 
 
+@pytest.mark.slow
 def test_calls_torchjd():
     pytest.importorskip("torchjd")
     for name in set(PAIRS) - {"trimmed_mean"}:

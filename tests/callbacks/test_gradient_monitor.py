@@ -9,6 +9,10 @@ import tensorflow as tf
 from keras_mtl import MultiTaskModel
 from keras_mtl.aggregators import Aggregator
 from keras_mtl.callbacks import GradientMonitor
+from tests.callbacks.common import read_scalars
+from tests.tiers import slow
+
+pytestmark = pytest.mark.backend
 
 X = np.random.default_rng(0).normal(size=(24, 3)).astype("float32")
 Y = {
@@ -65,6 +69,7 @@ def expected_rows(model, num_steps):
     return np.stack(found)
 
 
+@pytest.mark.slow
 def test_values_are_those_of_numpy():
     model = make_model()
     rows = expected_rows(model, 12)
@@ -113,16 +118,17 @@ def test_weights_are_those_of_the_aggregator():
     assert conflict.min() < 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("validation", [False, True])
 @pytest.mark.parametrize(
     "every_n_steps, kwargs, expected",
     [
-        (1, {}, range(1, 13)),
-        (4, {}, [4, 8, 12]),
-        (5, {}, [5, 10]),
-        (6, {}, [6, 12]),
-        (100, {}, []),
-        (5, {"batch_size": 5}, [5, 10]),
+        slow((1, {}, range(1, 13))),
+        slow((4, {}, [4, 8, 12])),
+        slow((5, {}, [5, 10])),
+        slow((6, {}, [6, 12])),
+        slow((100, {}, [])),
+        slow((5, {"batch_size": 5}, [5, 10])),
         (7, {"steps_per_epoch": 3, "epochs": 5}, [7, 14]),
     ],
 )
@@ -136,6 +142,7 @@ def test_logs_these_steps(every_n_steps, kwargs, expected, validation):
     assert np.all(monitor.history.norms > 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "every_n_steps, expected",
     # An epoch of 6 batches is executed as 4 and 2.
@@ -151,6 +158,9 @@ def test_sees_the_last_step_of_each_execution(every_n_steps, expected):
     np.testing.assert_allclose(monitor.history.norms, norms, rtol=1e-4)
 
 
+# That Keras does not know the length either is what is tried.
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")
 def test_data_of_unknown_length_make_no_steps_up():
     def batches():
         for start in range(0, 24, 4):
@@ -169,6 +179,7 @@ def test_data_of_unknown_length_make_no_steps_up():
     np.testing.assert_array_equal(monitor.history.steps, np.arange(1, 13))
 
 
+@pytest.mark.slow
 def test_gradients_at_the_representation():
     model = make_model(aggregator="mgda", representation="trunk")
     trunk, *heads = model.get_weights()
@@ -180,6 +191,7 @@ def test_gradients_at_the_representation():
     np.testing.assert_allclose(monitor.history.weights.sum(), 1.0, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_loss_scaling_does_not_show():
     plain, scaled = make_model(), make_model()
     scaled.set_weights(plain.get_weights())
@@ -211,6 +223,7 @@ def test_refuses(arguments, name):
         GradientMonitor(**arguments)
 
 
+@pytest.mark.slow
 def test_counts_on_over_several_fits():
     model = make_model()
     monitor = GradientMonitor(every_n_steps=4)
@@ -264,17 +277,7 @@ def test_state_is_read_on_logged_steps_only(monkeypatch):
     assert synced == [4, 8, 11]
 
 
-def read_scalars(folder):
-    """Values by tag and step of all event files."""
-    found = {}
-    for path in folder.glob("*tfevents*"):
-        for record in tf.data.TFRecordDataset([str(path)]):
-            event = tf.compat.v1.Event.FromString(record.numpy())
-            for value in event.summary.value:
-                found[value.tag, event.step] = value.simple_value
-    return found
-
-
+@pytest.mark.slow
 def test_writes_scalars_for_tensorboard(tmp_path):
     model = make_model(aggregator="pcgrad")
     monitor = GradientMonitor(tmp_path, every_n_steps=4)
@@ -299,6 +302,7 @@ def test_writes_scalars_for_tensorboard(tmp_path):
         np.testing.assert_allclose(scalars[key], value, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_keras_own_tensorboard_can_write_beside_it(tmp_path):
     pytest.importorskip("tensorboard")
     tensorboard = keras.callbacks.TensorBoard(tmp_path, write_graph=False)
@@ -315,6 +319,7 @@ class Halved(Aggregator):
         return keras.ops.sum(jacobian, axis=0) / 2
 
 
+@pytest.mark.slow
 def test_methods_without_weights_log_the_rest(tmp_path):
     monitor = GradientMonitor(tmp_path, every_n_steps=3)
     fit(make_model(aggregator=Halved()), monitor)
@@ -328,6 +333,7 @@ def test_methods_without_weights_log_the_rest(tmp_path):
     }
 
 
+@pytest.mark.slow
 def test_subclassed_model():
     class Model(MultiTaskModel):
         def __init__(self):
@@ -353,6 +359,7 @@ def test_model_without_aggregator(model_class):
         fit(model, GradientMonitor())
 
 
+@pytest.mark.slow
 def test_another_models_tasks():
     monitor = GradientMonitor(every_n_steps=6)
     fit(make_model(), monitor)
@@ -379,6 +386,7 @@ def test_evaluate_and_predict_ignore_it():
     assert not len(monitor.history.steps)
 
 
+@pytest.mark.slow
 def test_plot_draws_the_history(tmp_path):
     pytest.importorskip("matplotlib")
     monitor = GradientMonitor(every_n_steps=2)
@@ -390,6 +398,7 @@ def test_plot_draws_the_history(tmp_path):
     assert (tmp_path / "gradients.png").stat().st_size > 0
 
 
+@pytest.mark.slow
 def test_import_is_light():
     # Keras imports matplotlib by itself where it finds it.
     code = (

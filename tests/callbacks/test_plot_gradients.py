@@ -7,6 +7,7 @@ import pytest
 from keras_mtl.callbacks import GradientHistory
 from keras_mtl.callbacks import GradientMonitor
 from keras_mtl.callbacks import plot_gradients
+from tests.callbacks.common import labels
 
 pytest.importorskip("matplotlib")
 
@@ -20,10 +21,6 @@ def make_history(num_tasks, num_steps=5, weights=True):
         rows @ rows.transpose(0, 2, 1),
         rng.random((num_steps, num_tasks)) * (1 if weights else np.nan),
     )
-
-
-def labels(ticks):
-    return [tick.get_text() for tick in ticks]
 
 
 def test_draws_every_pair_of_two_tasks():
@@ -51,6 +48,7 @@ def test_draws_every_pair_of_two_tasks():
     )
 
 
+@pytest.mark.slow
 def test_a_notebook_shows_a_picture():
     figure = plot_gradients(make_history(2))
     assert figure._repr_png_().startswith(b"\x89PNG")
@@ -104,6 +102,7 @@ def test_one_step_is_visible():
     assert cosine.lines[0].get_marker() == "o"
 
 
+@pytest.mark.slow
 def test_nothing_is_cut_off_or_covered():
     for num_tasks in (2, 3, 8):
         figure = plot_gradients(make_history(num_tasks))
@@ -118,6 +117,7 @@ def test_nothing_is_cut_off_or_covered():
             assert figure.bbox.padded(1).containsy(box.y1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending, start", [("png", b"\x89PNG"), ("svg", b"<?")])
 def test_writes_a_file(tmp_path, ending, start):
     path = tmp_path / f"gradients.{ending}"

@@ -9,6 +9,7 @@ from keras_mtl.callbacks import plot_sharing
 from keras_mtl.callbacks.plot_sharing import _draw
 from keras_mtl.layers import TaskAttention
 from keras_mtl.layers.parts.sharing_matrix import SharingMatrix
+from tests.callbacks.common import labels
 
 pytest.importorskip("matplotlib")
 
@@ -44,10 +45,6 @@ def make_matrix(shape, low=None, high=None, title="alpha", values=None):
 def maps(figure):
     """The heat maps, without the colour bars that stand in them."""
     return [axes for axes in figure.axes if axes.get_title()]
-
-
-def labels(ticks):
-    return [tick.get_text() for tick in ticks]
 
 
 def test_numbers_names_and_titles_of_a_small_matrix():
@@ -121,6 +118,7 @@ def test_unknown_values_are_grey():
     plot_sharing(Shows(make_matrix((1, 2), values=[[np.nan, np.nan]])))
 
 
+@pytest.mark.slow
 def test_nothing_is_cut_off_or_covered():
     long = "the probability that a gate is open at inference"
     for matrices in (
@@ -173,6 +171,7 @@ def make_model():
     return keras.Model(inputs, x)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "ending, start", [("png", b"\x89PNG"), ("PDF", b"%PDF"), ("svg", b"<?")]
 )
@@ -196,6 +195,7 @@ def test_all_layers_of_a_model_have_room_in_one_file():
         assert not one.padded(-1).overlaps(other.padded(-1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["run.v2", "png", "2024.01"])
 def test_other_endings_are_folders(tmp_path, name):
     plot_sharing(make_model(), tmp_path / name)

@@ -1,12 +1,13 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from keras_mtl import MultiTaskModel
 from keras_mtl.callbacks import SharingMonitor
 from keras_mtl.layers import TaskAttention
 from keras_mtl.layers.parts.sharing_matrix import SharingMatrix
+from tests.callbacks.common import read_scalars
+from tests.tiers import slow_except
 
 TASKS = ["left", "right"]
 X = np.random.default_rng(0).normal(size=(8, 3)).astype("float32")
@@ -59,18 +60,7 @@ def fit(model, *callbacks, **kwargs):
     return model.fit(X, Y, callbacks=list(callbacks), **kwargs).history
 
 
-def read_scalars(folder):
-    """Values by tag and step of all event files."""
-    found = {}
-    for path in folder.glob("*tfevents*"):
-        for record in tf.data.TFRecordDataset([str(path)]):
-            event = tf.compat.v1.Event.FromString(record.numpy())
-            for value in event.summary.value:
-                found[value.tag, event.step] = value.simple_value
-    return found
-
-
-@pytest.mark.parametrize("aggregator", [None, "pcgrad"])
+@pytest.mark.parametrize("aggregator", slow_except([None, "pcgrad"], None))
 def test_values_are_logged_and_kept(aggregator):
     layers = keras.layers.Dense(2), Mix(name="mix")
     model = make_model(*layers, aggregator=aggregator)
@@ -87,6 +77,7 @@ def test_values_are_logged_and_kept(aggregator):
     np.testing.assert_array_equal(history.values[1], np.array([[4, 5], [6, 7]]))
 
 
+@pytest.mark.slow
 def test_several_matrices_of_nested_models_without_undefined_values():
     inner = keras.Sequential([keras.Input((3,)), Mix(extra=True, name="mix")])
     monitor = SharingMonitor()
@@ -101,6 +92,7 @@ def test_several_matrices_of_nested_models_without_undefined_values():
     assert np.isnan(monitor.history["mix/mean_gate"].values[0, 0, 0])
 
 
+@pytest.mark.slow
 def test_large_matrices_are_logged_as_means_of_rows():
     columns = [str(index) for index in range(10)]
     model = make_model(Mix(columns, name="mix"))
@@ -114,6 +106,7 @@ def test_large_matrices_are_logged_as_means_of_rows():
     assert sum(name.startswith("sharing") for name in logs) == 20
 
 
+@pytest.mark.slow
 def test_every_n_epochs_over_several_fits():
     model = make_model(Mix(name="mix"))
     monitor = SharingMonitor(every_n_epochs=2)
@@ -139,6 +132,7 @@ def test_writes_scalars_for_tensorboard(tmp_path):
     }
 
 
+@pytest.mark.slow
 def test_task_attention():
     inputs = keras.Input((3,))
     shared = keras.layers.Dense(3)(inputs)
@@ -199,6 +193,7 @@ def test_nothing_to_show_is_said_before_training():
         np.testing.assert_array_equal(old, new)
 
 
+@pytest.mark.slow
 def test_follows_one_model():
     monitor = SharingMonitor()
     fit(make_model(Mix(name="mix")), monitor, epochs=1)

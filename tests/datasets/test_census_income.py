@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -7,9 +5,6 @@ from keras_mtl.datasets import load_census_income
 from keras_mtl.datasets.census_income import COLUMNS
 from tests.datasets.census_rows import make_rows
 from tests.datasets.census_rows import write_rows
-
-CHECKOUT = Path(__file__).resolve().parent.parent.parent
-REAL = CHECKOUT.parent / "shared" / "data" / "raw" / "census_income"
 
 
 def ages(part):
@@ -189,10 +184,9 @@ class TestBadInput:
             load_census_income(tmp_path)
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="no ../shared with the real file")
 class TestRealFile:
-    def test_first_rows(self):
-        data = load_census_income(REAL, limit=10)
+    def test_first_rows(self, census_income_dir):
+        data = load_census_income(census_income_dir, limit=10)
         # Row 2 of the file: a boy of two, the first training row.
         x, y = data.train
         assert y["marital"][0] == 1
@@ -201,8 +195,8 @@ class TestRealFile:
         assert sex[x["sex"][0]] == "Male"
         assert x["age"][0] == min(x["age"])
 
-    def test_all_rows(self):
-        data = load_census_income(REAL)
+    def test_all_rows(self, census_income_dir):
+        data = load_census_income(census_income_dir)
         parts = (data.train, data.validation, data.test)
         assert [len(ages(part)) for part in parts] == [59856, 19953, 19953]
         labels = {

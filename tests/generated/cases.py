@@ -167,6 +167,11 @@ class Case:
     loss_scale_factor: float | None = None
 
     @property
+    def named_outputs(self) -> list[tuple[str, Output]]:
+        # Most cases have fewer outputs than there are names.
+        return list(zip(NAMES, self.outputs, strict=False))
+
+    @property
     def has_missing_labels(self) -> bool:
         return any(output.missing or output.absent for output in self.outputs)
 

@@ -11,7 +11,6 @@ import numpy as np
 
 from keras_mtl import MultiTaskModel
 from tests.generated.cases import AGGREGATORS
-from tests.generated.cases import NAMES
 from tests.generated.cases import ROWS
 from tests.generated.cases import WEIGHTINGS
 from tests.generated.cases import WHOLE_MODEL
@@ -143,7 +142,7 @@ def _compile(case: Case, model: keras.Model) -> None:
         global_clipnorm=case.global_clipnorm,
         loss_scale_factor=case.loss_scale_factor,
     )
-    named = list(zip(NAMES, case.outputs))
+    named = case.named_outputs
     losses = {
         n: _one_or_all([keras_loss(k) for k in o.losses]) for n, o in named
     }
@@ -190,7 +189,7 @@ def _missing_label(case: Case) -> Any:
         return None
     found = {
         name: missing_value(output)
-        for name, output in zip(NAMES, case.outputs)
+        for name, output in case.named_outputs
         if output.missing or output.absent
     }
     return found["a"] if case.structure == "single" else found
@@ -199,7 +198,7 @@ def _missing_label(case: Case) -> Any:
 def _class_weight(case: Case) -> Any:
     found = {
         name: class_weights(output)
-        for name, output in zip(NAMES, case.outputs)
+        for name, output in case.named_outputs
         if output.class_weight
     }
     return found or None
@@ -253,7 +252,7 @@ def _fit(case: Case, model: keras.Model) -> list[dict]:
         else keras.tree.map_structure(
             lambda *rows: np.concatenate(rows), *parts
         )
-        for parts in zip(*batches)
+        for parts in zip(*batches, strict=True)
     )
     model.fit(
         x,
@@ -307,7 +306,9 @@ def _gaps(values: dict, outcome: Outcome, slow: Outcome) -> dict[str, float]:
     for k, state in slow.state.items():
         size = max(np.abs(state).max(), 1.0)
         gaps[k] = np.abs(outcome.state[k] - state).max() / size
-    for step, (found, right) in enumerate(zip(outcome.logs, slow.logs)):
+    # `fit` shows means over its steps, so of these there are none.
+    logs = zip(outcome.logs, slow.logs, strict=False)
+    for step, (found, right) in enumerate(logs):
         gaps.update(_log_gaps(step, found, right))
     return gaps
 
@@ -316,7 +317,7 @@ def _log_gaps(step: int, found: dict, right: dict) -> dict[str, float]:
     gaps = {}
     size = max(abs(right["loss"]), *map(abs, right["losses"]), 0.1)
     gaps[f"loss in step {step}"] = abs(found["loss"] - right["loss"]) / size
-    pairs = zip(found["order"], right["losses"])
+    pairs = zip(found["order"], right["losses"], strict=True)
     for t, (one, other) in enumerate(pairs):
         gaps[f"loss {t} in step {step}"] = abs(one - other) / size
     conflict = right["conflict"]

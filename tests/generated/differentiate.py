@@ -73,7 +73,7 @@ def _with_tape(lower: Any, upper: Any, x: Any, scalar: Any) -> Derivatives:
     sources = [v.value for v in variables] + [shared]
     found = [_to_numpy(g) for g in tape.gradient(value, sources)]
     state = [v.numpy() for v in rest]
-    for variable, old in zip(rest, held):
+    for variable, old in zip(rest, held, strict=True):
         variable.assign(old)
     return Derivatives(float(value), float(alone), found[:-1], found[-1], state)
 
@@ -95,14 +95,17 @@ def _with_jax(lower: Any, upper: Any, x: Any, scalar: Any) -> Derivatives:
     nudge = jnp.zeros_like(lower(x, training=False))
 
     def run(values: list, nudge: Tensor) -> tuple:
-        mapping = list(zip(variables, values))
+        mapping = list(zip(variables, values, strict=True))
         with keras.StatelessScope(mapping, collect_losses=True) as scope:
             shared = lower(x, training=True)
             mask = get_keras_mask(shared)
             outputs = upper(shared + nudge, training=True, mask=mask)
             value, alone = scalar(outputs, lower.losses + upper.losses)
         found = [scope.get_current_value(v) for v in rest]
-        state = [v.value if s is None else s for v, s in zip(rest, found)]
+        state = [
+            v.value if s is None else s
+            for v, s in zip(rest, found, strict=True)
+        ]
         return value, (alone, state)
 
     (value, (alone, state)), (gradients, at_shared) = jax.value_and_grad(

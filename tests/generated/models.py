@@ -8,7 +8,6 @@ from keras import layers
 from keras import ops
 
 from keras_mtl import add_self_auxiliaries
-from tests.generated.cases import NAMES
 from tests.generated.cases import ROWS
 from tests.generated.cases import Case
 
@@ -50,7 +49,9 @@ class Parts:
         self.slow = slow
         names = [f"{kind}_{i}" for i, kind in enumerate(case.trunk)]
         self.first = self._first()
-        self.trunk = [self._make(*pair) for pair in zip(case.trunk, names)]
+        self.trunk = [
+            self._make(*pair) for pair in zip(case.trunk, names, strict=True)
+        ]
         self.pool = self._pool()
         self.shared = _dense("shared")
         self.branch = _dense("branch") if case.branch else None
@@ -60,7 +61,7 @@ class Parts:
                 activation=_activation(output.losses),
                 name=name,
             )
-            for name, output in zip(NAMES, case.outputs)
+            for name, output in case.named_outputs
         }
 
     def _first(self) -> layers.Layer:
@@ -113,7 +114,7 @@ class Parts:
         tensor = self.first(x)
         if self.case.inputs == "looked_up_twice":
             tensor = tensor + self.first(ops.flip(x, axis=1))
-        for kind, layer in zip(self.case.trunk, self.trunk):
+        for kind, layer in zip(self.case.trunk, self.trunk, strict=True):
             tensor = layer(tensor)
             if kind == "twice":
                 tensor = layer(tensor)
@@ -187,7 +188,7 @@ def make_model(case: Case, cls: type) -> keras.Model:
         "shared",
         weight=AUXILIARY_WEIGHT,
         as_tasks=case.auxiliaries == "as_tasks",
-        tasks=[n for n, o in zip(NAMES, case.outputs) if o.losses],
+        tasks=[n for n, o in case.named_outputs if o.losses],
     )
 
 
@@ -219,7 +220,7 @@ def make_halves(case: Case) -> tuple[keras.Model, keras.Model]:
     again = keras.Input(shape, dtype=shared.dtype)
     outputs = parts.lead_on(again)
     if case.auxiliaries != "none":
-        for name, output in zip(NAMES, case.outputs):
+        for name, output in case.named_outputs:
             if output.losses:
                 head = layers.Dense(
                     output.units,
@@ -253,7 +254,7 @@ def _make_batch(case: Case, rng: np.random.Generator, step: int) -> tuple:
         x = rng.integers(0, WORDS, shape).astype("int32")
         x[:, 0] = np.maximum(x[:, 0], 1)
     labels, weights = {}, {}
-    for index, (name, output) in enumerate(zip(NAMES, case.outputs)):
+    for index, (name, output) in enumerate(case.named_outputs):
         by_step = index == 0 and case.steps_have_labels
         axes = (ROWS, LENGTH) if by_step else (ROWS,)
         labels[name] = _make_labels(output, axes, rng)

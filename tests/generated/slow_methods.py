@@ -130,7 +130,7 @@ def _random(method: Any, rows: Array, losses: Any, present: Any) -> Array:
 
 def _pcgrad(method: Any, rows: Array, losses: Any, present: Any) -> Array:
     update = 0
-    for own, visits in zip(rows, _visits(method, len(rows))):
+    for own, visits in zip(rows, _visits(method, len(rows)), strict=True):
         for other in rows[visits]:
             if own @ other < 0:
                 own = own - own @ other / (other @ other) * other

@@ -81,8 +81,10 @@ def precision(policy: str) -> Iterator[None]:
 def tasks_of(case: Case) -> list[Task]:
     """In the order of `loss`, auxiliaries that are tasks last."""
     tasks, auxiliaries = [], []
-    for name, output in zip(NAMES, case.outputs):
-        for kind, weight in zip(output.losses, output.loss_weights):
+    for name, output in case.named_outputs:
+        for kind, weight in zip(
+            output.losses, output.loss_weights, strict=True
+        ):
             auxiliary = None if case.auxiliaries == "none" else f"{name}_aux"
             if case.auxiliaries == "as_tasks":
                 own = weight * AUXILIARY_WEIGHT
@@ -141,7 +143,7 @@ class SlowTraining:
         return Outcome(self.values, state, logs, borderline)
 
     def _load(self) -> None:
-        for variable, path in zip(self.variables, self.paths):
+        for variable, path in zip(self.variables, self.paths, strict=True):
             variable.assign(self.values[path].astype(variable.dtype))
 
     # -- forward and backward passes ------------------------------------------
@@ -214,7 +216,7 @@ class SlowTraining:
         """Gradients of one task; zeros where only this batch gives none."""
         rows = []
         for g, variable, path in zip(
-            passed.gradients, self.variables, self.paths
+            passed.gradients, self.variables, self.paths, strict=True
         ):
             if not self._reaches(self.tasks[t], path):
                 rows.append(None)
@@ -247,7 +249,7 @@ class SlowTraining:
     def _logs(self, passes: list, rest: Any) -> dict[str, Any]:
         logged = [
             (task, passed.alone)
-            for task, passed in zip(self.tasks, passes)
+            for task, passed in zip(self.tasks, passes, strict=True)
             if not task.name.endswith("_aux")
         ]
         total = sum(task.weight * loss for task, loss in logged)
@@ -259,7 +261,7 @@ class SlowTraining:
 
     def _keep_state(self, passed: Any) -> None:
         for variable, value in zip(
-            untrained(self.lower, self.upper), passed.state
+            untrained(self.lower, self.upper), passed.state, strict=True
         ):
             variable.assign(value)
 
@@ -278,7 +280,7 @@ class SlowTraining:
         """Notes whether factors of the losses bring the gradients near inf."""
         if not self.half:
             return
-        for passed, factor in zip(passes, factors):
+        for passed, factor in zip(passes, factors, strict=True):
             found = [g for g in passed.gradients if g is not None]
             sizes = [np.abs(g).max(initial=0) for g in found]
             sizes.append(0.0)
@@ -521,7 +523,7 @@ class SlowTraining:
     # -- optimizer ------------------------------------------------------------
 
     def _descend(self, gradients: list, extra: Array | None) -> None:
-        named = dict(zip(self.paths, gradients))
+        named = dict(zip(self.paths, gradients, strict=True))
         if extra is not None:
             named["extra"] = extra
         named = {k: g for k, g in named.items() if g is not None}

@@ -1,9 +1,8 @@
 """Random small trainings, each against slow steps in float64.
 
-50 cases, the same in every run; on JAX, which compiles every operation of a new
-shape, six on small models. `KERAS_MTL_GENERATED=2000` in the environment tries
-as many others, and `python -m tests.generated.run_cases` does so in chunks that
-can be interrupted.
+Six of small models, and with `pytest --full` 50 more, the same in every run.
+`KERAS_MTL_GENERATED=2000` in the environment tries as many others, and
+`python -m tests.generated.run_cases` does so in chunks that can be interrupted.
 """
 
 import dataclasses
@@ -23,10 +22,9 @@ from tests.generated.cases import cases
 from tests.generated.cases import with_few_shapes
 from tests.generated.check import check
 
-BY_HAND = "KERAS_MTL_GENERATED" in os.environ
-IS_QUICK = keras.backend.backend() == "jax" and not BY_HAND
-# Two more are below.
-COUNT = int(os.environ.get("KERAS_MTL_GENERATED", 4 if IS_QUICK else 50))
+GENERATED = "KERAS_MTL_GENERATED"
+BY_HAND = GENERATED in os.environ
+IS_JAX = keras.backend.backend() == "jax"
 # Once it was 4e-4 off in a gradient of 2.8 after two steps of this kind; the
 # docstring of `PCD` says when rounding makes that of nearly opposed gradients.
 # These are not opposed, and are held to 4e-5.
@@ -45,18 +43,36 @@ PCD_WITH_MOMENTUM = Case(
 )
 
 
-@settings(
-    max_examples=COUNT,
-    derandomize=not BY_HAND,
+FEW = settings(
+    max_examples=4,
+    derandomize=True,
     database=None,
     deadline=None,
     # Shrinking trains some hundreds of models: by hand only.
-    phases=[Phase.explicit, Phase.generate] + [Phase.shrink] * BY_HAND,
+    phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-@given(cases().map(with_few_shapes) if IS_QUICK else cases())
+MANY = settings(FEW, max_examples=int(os.environ.get(GENERATED, 50)))
+if BY_HAND:
+    MANY = settings(MANY, derandomize=False, phases=[*FEW.phases, Phase.shrink])
+
+
+@pytest.mark.backend
+@FEW
+@given(cases().map(with_few_shapes))
 @example(PCD_WITH_MOMENTUM)
 @example(dataclasses.replace(PCD_WITH_MOMENTUM, granularity="variable"))
+def test_small_ones_equal_slow_steps(case: Case):
+    verdict = check(case)
+    assert verdict.passed, f"{verdict} of {case!r}"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    IS_JAX and not BY_HAND, reason="compiles all operations of each new shape"
+)
+@MANY
+@given(cases())
 def test_equals_slow_steps(case: Case):
     verdict = check(case)
     assert verdict.passed, f"{verdict} of {case!r}"

@@ -138,7 +138,7 @@ def power_equation(rows: Array, alpha: float) -> Array:
 def pcgrad(rows: Array) -> Array:
     """Each gradient loses its part along those that oppose it."""
     update = 0
-    for own, visits in zip(rows, cases.orders(len(rows))):
+    for own, visits in zip(rows, cases.orders(len(rows)), strict=True):
         for other in rows[visits]:
             own = own - min(own @ other, 0) / (other @ other) * other
         update = update + own

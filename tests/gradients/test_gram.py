@@ -8,6 +8,8 @@ from keras_mtl.gradients import gram
 from keras_mtl.gradients.sparse import Rows
 from keras_mtl.gradients.sparse import SparseGradient
 
+pytestmark = pytest.mark.backend
+
 
 class Variable:
     def __init__(self, path):

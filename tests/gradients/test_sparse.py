@@ -9,6 +9,8 @@ from keras_mtl.gradients import sparse
 from keras_mtl.gradients.sparse import Slices
 from keras_mtl.gradients.sparse import SparseGradient
 
+pytestmark = pytest.mark.backend
+
 NUM_ROWS = 7
 
 

@@ -17,6 +17,8 @@ from keras_mtl.labels.cellwise import reduced_axes
 from keras_mtl.labels.cellwise import weighs_cells
 from keras_mtl.utils.keras_internals import LossFunctionWrapper
 
+pytestmark = pytest.mark.backend
+
 
 class OwnSquares(losses.MeanSquaredError):
     def call(self, y_true, y_pred):

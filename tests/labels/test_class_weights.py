@@ -18,6 +18,8 @@ from keras_mtl.labels.class_weights import with_class_weight
 from keras_mtl.losses import PerColumn
 from keras_mtl.trainers.task_losses import TaskLosses
 
+pytestmark = pytest.mark.backend
+
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 # One small step is faster without a graph on TensorFlow.
 QUICK = {"run_eagerly": True} if ON_TENSORFLOW else {}
@@ -122,7 +124,9 @@ def test_tells_dicts_of_tasks_from_dicts_of_classes():
 
 def test_classes_as_numpy_counts_them():
     values, counts = np.unique([0, 1, 1], return_counts=True)
-    validate_class_weight({"a": dict(zip(values, 1 / counts))}, ["a"])
+    validate_class_weight(
+        {"a": dict(zip(values, 1 / counts, strict=True))}, ["a"]
+    )
 
 
 def test_multiplies_sample_weights_of_any_rank():
@@ -289,6 +293,7 @@ def weighted_losses(
     return losses
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "form, aggregator, rows",
     [
@@ -304,7 +309,7 @@ def test_integer_labels_of_sequences(form, aggregator, rows):
     losses = [SPARSE, BINARY, SPARSE]
     model.compile(
         keras.optimizers.SGD(0.0),
-        losses if form == "list" else dict(zip(CLASSES, losses)),
+        losses if form == "list" else dict(zip(CLASSES, losses, strict=True)),
         aggregator=aggregator,
         **QUICK,
     )
@@ -315,11 +320,12 @@ def test_integer_labels_of_sequences(form, aggregator, rows):
     )
     predictions = model.predict(x, verbose=0)
     if form == "list":
-        predictions = dict(zip(CLASSES, predictions))
+        predictions = dict(zip(CLASSES, predictions, strict=True))
     for name, expected in weighted_losses(y, predictions).items():
         np.testing.assert_allclose(logs[f"{name}_loss"], expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [1, 3, STEPS])
 @pytest.mark.parametrize("by_name", [False, True])
 def test_classes_of_the_only_output_need_no_name(rows, by_name):
@@ -344,11 +350,12 @@ def test_classes_of_the_only_output_need_no_name(rows, by_name):
     np.testing.assert_allclose(logs["loss"], 2 * expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_in_a_compiled_step_of_a_data_set():
     model = make_tagger("subclassed")
     model.compile(
         keras.optimizers.SGD(0.0),
-        dict(zip(CLASSES, [SPARSE, BINARY, SPARSE])),
+        dict(zip(CLASSES, [SPARSE, BINARY, SPARSE], strict=True)),
         weighted_metrics={"tag": ["accuracy"], "flag": ["accuracy"]},
         aggregator="sum",
     )

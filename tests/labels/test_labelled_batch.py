@@ -7,6 +7,8 @@ from keras import ops
 
 from keras_mtl.labels.labelled_batch import labelled_batch
 
+pytestmark = pytest.mark.backend
+
 MSE = keras.losses.MeanSquaredError()
 CROSS_ENTROPY = keras.losses.SparseCategoricalCrossentropy()
 NAN = float("nan")

@@ -10,6 +10,8 @@ from keras_mtl.labels.labelled_loss import LabelledLoss
 from keras_mtl.labels.whole_labels import WholeLabels
 from keras_mtl.utils.keras_internals import LossFunctionWrapper
 
+pytestmark = pytest.mark.backend
+
 NAN = float("nan")
 RNG = np.random.default_rng(0)
 P = RNG.uniform(0.1, 0.9, (6, 3)).astype("float32")

@@ -9,6 +9,8 @@ from keras import ops
 from keras_mtl.labels.labelled_metric import LabelledMetric
 from keras_mtl.labels.whole_labels import WholeLabels
 
+pytestmark = pytest.mark.backend
+
 NAN = float("nan")
 RNG = np.random.default_rng(0)
 P = RNG.uniform(0.05, 0.95, (8, 3)).astype("float32")
@@ -60,6 +62,11 @@ OF_CELLS = {
 
 @pytest.mark.parametrize("weights", [None, WEIGHTS])
 @pytest.mark.parametrize("name", OF_CELLS)
+# `BinaryIoU` counts in integers.
+@pytest.mark.filterwarnings(
+    "ignore:You are passing weight as",
+    "ignore:Explicitly requested dtype int64",
+)
 def test_cells_that_are_missing_are_left_out(name, weights):
     make = OF_CELLS[name]
     found = result(make(), GAPS, P, weights)

@@ -13,6 +13,8 @@ from keras_mtl.labels.missing_labels import split_labels
 from keras_mtl.labels.missing_labels import validate_missing_label
 from keras_mtl.labels.missing_labels import whole_axes
 
+pytestmark = pytest.mark.backend
+
 NAN = float("nan")
 
 

@@ -7,6 +7,8 @@ import tensorflow as tf
 from keras_mtl.labels.string_labels import labels_given
 from keras_mtl.labels.string_labels import refuse_string_labels
 
+pytestmark = pytest.mark.backend
+
 NUMBERS = np.arange(3)
 WORDS = np.array(["a", "b", "a"])
 

@@ -10,6 +10,8 @@ from keras import layers
 from keras_mtl import MultiTaskModel
 from keras_mtl.labels.whole_labels import WholeLabels
 
+pytestmark = pytest.mark.backend
+
 NAN = float("nan")
 IN_PART = np.array([[1.0, NAN], [NAN, NAN], [0.0, 1.0]])
 MESSAGE = r"1 labels of 'a' .* but the loss takes .* shape \(3, 2\)"

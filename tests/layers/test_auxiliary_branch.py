@@ -6,16 +6,13 @@ import pytest
 from keras import layers
 
 from keras_mtl.layers import AuxiliaryBranch
+from tests.arrays import numpy
 
 
 def features(*shape: int) -> np.ndarray:
     return (
         np.random.default_rng(len(shape)).normal(size=shape).astype("float32")
     )
-
-
-def numpy(tensor) -> np.ndarray:
-    return keras.ops.convert_to_numpy(tensor)
 
 
 def dense(layer, x) -> np.ndarray:
@@ -210,7 +207,7 @@ class TestAsALayer:
         model.train_on_batch(
             [features(8, 4, 3), features(8, 5)], features(8, 2)
         )
-        for old, new in zip(before, model.trainable_weights):
+        for old, new in zip(before, model.trainable_weights, strict=True):
             assert np.abs(numpy(new) - old).max() > 1e-6, new.path
 
 

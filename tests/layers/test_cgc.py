@@ -7,43 +7,16 @@ import keras_mtl
 from keras_mtl.layers import CGC
 from keras_mtl.layers import DSelectKGate
 from keras_mtl.layers import MMoE
+from tests.arrays import features
+from tests.arrays import numpy
+from tests.layers.common import QUICK
+from tests.layers.common import TASKS
+from tests.layers.common import data
+from tests.layers.common import model_of
+from tests.layers.common import relu
 
-TASKS = ["left", "right"]
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 WITH_XLA = {"jit_compile": True} if ON_TENSORFLOW else {}
-QUICK = {"jit_compile": False} if ON_TENSORFLOW else {}
-
-
-def numpy(tensor) -> np.ndarray:
-    return keras.ops.convert_to_numpy(tensor)
-
-
-def features(*shape: int) -> np.ndarray:
-    return np.random.default_rng(0).normal(size=shape).astype("float32")
-
-
-def relu(units: int) -> layers.Dense:
-    return layers.Dense(units, activation="relu")
-
-
-def model_of(layer: keras.layers.Layer, **arguments):
-    """Mixtures, and a linear head for each."""
-    inputs = keras.Input((5,))
-    outputs = {
-        task: layers.Dense(1, name=task)(x) for task, x in layer(inputs).items()
-    }
-    model = keras_mtl.MultiTaskModel(inputs, outputs)
-    model.compile(
-        keras.optimizers.SGD(0.1),
-        dict.fromkeys(TASKS, "mse"),
-        **{**QUICK, **arguments},
-    )
-    return model
-
-
-def data(rows: int = 16) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    x = features(rows, 5)
-    return x, {"left": x[:, :1] + 1, "right": x[:, 1:2] * 3 - 1}
 
 
 def mixture(
@@ -53,7 +26,7 @@ def mixture(
     powers = [np.exp(row @ column) for column in kernel.T]
     return sum(
         power / sum(powers) * np.maximum(row @ weights + bias, 0)
-        for power, (weights, bias) in zip(powers, experts)
+        for power, (weights, bias) in zip(powers, experts, strict=True)
     )
 
 
@@ -74,9 +47,9 @@ def test_a_task_mixes_its_own_experts_and_the_shared_ones():
         "right": 3,
         "shared": 2,
     }
-    for gate, task in zip(layer.gates, TASKS):
+    for gate, task in zip(layer.gates, TASKS, strict=True):
         kernel = gate.get_weights()[0].astype("float64")
-        for row, found in zip(x.astype("float64"), numpy(y[task])):
+        for row, found in zip(x.astype("float64"), numpy(y[task]), strict=True):
             expected = mixture(row, kernel, weights[task] + weights["shared"])
             np.testing.assert_allclose(found, expected, atol=1e-5)
 
@@ -97,12 +70,13 @@ def test_without_experts_of_tasks_it_is_mmoe():
     assert one.columns == other.columns
 
 
+@pytest.mark.slow
 def test_without_shared_experts_tasks_are_independent():
     layer = CGC(relu(4), TASKS, 0, 2)
     model = model_of(layer, loss_weights={"left": 1.0, "right": 0.0})
     before = [numpy(v) for v in model.trainable_variables]
     model.fit(*data(), batch_size=16, verbose=0)
-    for v, old in zip(model.trainable_variables, before):
+    for v, old in zip(model.trainable_variables, before, strict=True):
         change = np.abs(numpy(v) - old).max() > 0
         assert change == ("left" in v.path), v.path
 
@@ -170,6 +144,7 @@ def test_gate_use_is_of_all_experts():
     np.testing.assert_allclose(matrix.values.sum(-1), 1, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "policy, compiler", [("float32", WITH_XLA), ("mixed_float16", QUICK)]
 )
@@ -179,18 +154,19 @@ def test_training_moves_every_weight(policy, compiler):
     model = model_of(layer, aggregator="pcgrad", **compiler)
     before = [numpy(v) for v in model.trainable_variables]
     model.fit(*data(), batch_size=8, epochs=2, verbose=0)
-    for v, old in zip(model.trainable_variables, before):
+    for v, old in zip(model.trainable_variables, before, strict=True):
         assert np.isfinite(numpy(v)).all()
         assert np.abs(numpy(v) - old).max() > 0, v.path
 
 
+@pytest.mark.slow
 def test_only_shared_experts_belong_to_all():
     """What two tasks reach is aggregated, here to nothing."""
     nothing = keras_mtl.aggregators.Constant([0.0, 0.0])
     model = model_of(CGC(relu(4), TASKS, 1, 1), aggregator=nothing)
     before = [numpy(v) for v in model.trainable_variables]
     model.fit(*data(), batch_size=16, verbose=0)
-    for v, old in zip(model.trainable_variables, before):
+    for v, old in zip(model.trainable_variables, before, strict=True):
         change = np.abs(numpy(v) - old).max() > 0
         assert change == ("shared_expert" not in v.path), v.path
 
@@ -213,7 +189,7 @@ def test_each_reads_its_own_input():
     x["shared"] = features(3, 8)
     y = layer(x)
     (shared,) = layer.expert_groups["shared"]
-    for task, gate in zip(TASKS, layer.gates):
+    for task, gate in zip(TASKS, layer.gates, strict=True):
         (own,) = layer.expert_groups[task]
         logits = numpy(gate(x[task])).astype("float64")
         share = 1 / (1 + np.exp(logits[:, 1:] - logits[:, :1]))
@@ -222,6 +198,7 @@ def test_each_reads_its_own_input():
         np.testing.assert_allclose(numpy(y[task]), expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_survives_a_file(tmp_path):
     layer = CGC(
         {"left": relu(4), "right": lambda: relu(4), "shared": [relu(4)]},

@@ -3,22 +3,11 @@ import numpy as np
 import pytest
 
 from keras_mtl.layers import CrossStitch
+from tests.arrays import features
+from tests.arrays import features_of_all
+from tests.arrays import numpy
 
 TASKS = ["income", "marriage", "age"]
-
-
-def features(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=shape).astype("float32")
-
-
-def by_name(*shape: int) -> dict[str, np.ndarray]:
-    return {
-        name: features(*shape, seed=seed) for seed, name in enumerate(TASKS)
-    }
-
-
-def numpy(tensor) -> np.ndarray:
-    return keras.ops.convert_to_numpy(tensor)
 
 
 def mixture(alpha, inputs) -> dict[str, np.ndarray]:
@@ -41,7 +30,7 @@ def mixture(alpha, inputs) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("per_channel", [False, True])
 def test_mixes_by_its_alphas_at_any_rank(shape, per_channel):
     layer = CrossStitch(per_channel, initializer="random_normal")
-    inputs = by_name(*shape)
+    inputs = features_of_all(TASKS, *shape)
     outputs = layer(inputs)
     alpha = layer.get_weights()[0]
     assert alpha.shape == ((3, 3, 4) if per_channel else (3, 3))
@@ -75,7 +64,7 @@ def test_identity_leaves_the_networks_independent(per_channel, multiplier):
     layer = CrossStitch(
         per_channel, self_weight=1.0, learning_rate_multiplier=multiplier
     )
-    inputs = by_name(5, 4)
+    inputs = features_of_all(TASKS, 5, 4)
     for name, output in layer(inputs).items():
         np.testing.assert_allclose(
             numpy(output), inputs[name], rtol=0 if multiplier == 1.0 else 1e-6
@@ -83,7 +72,7 @@ def test_identity_leaves_the_networks_independent(per_channel, multiplier):
 
 
 def test_equal_shares_give_equal_features():
-    inputs = by_name(5, 4)
+    inputs = features_of_all(TASKS, 5, 4)
     del inputs["age"]
     outputs = CrossStitch(self_weight=0.5)(inputs)
     mean = (inputs["income"] + inputs["marriage"]) / 2
@@ -138,6 +127,7 @@ def train(model, optimizer, epochs=1) -> None:
     model.fit(x, y, batch_size=32, epochs=epochs, shuffle=False, verbose=0)
 
 
+@pytest.mark.slow
 def test_independent_networks_train_as_without_it():
     plain = two_networks()
     stitched = two_networks(CrossStitch(self_weight=1.0, trainable=False))
@@ -150,19 +140,23 @@ def test_independent_networks_train_as_without_it():
     assert len(names) == 4
     for name in names:
         weights = stitched.get_layer(name).get_weights()
-        for a, b in zip(plain.get_layer(name).get_weights(), weights):
+        for a, b in zip(
+            plain.get_layer(name).get_weights(), weights, strict=True
+        ):
             np.testing.assert_allclose(a, b, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("per_channel", [False, True])
 def test_gradients_reach_all_weights(per_channel):
     model = two_networks(CrossStitch(per_channel))
     before = model.get_weights()
     train(model, "adam")
-    for old, new in zip(before, model.get_weights()):
+    for old, new in zip(before, model.get_weights(), strict=True):
         assert np.all(old != new)
 
 
+@pytest.mark.slow
 def test_alpha_alone_learns_faster():
     starts, moves = [], []
     for multiplier in (1.0, 100.0):
@@ -184,6 +178,7 @@ def test_alpha_alone_learns_faster():
     np.testing.assert_allclose(moves[1][1], moves[0][1], rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_learns_from_whom_to_take():
     """The income depends on the other's features alone."""
     inputs = {name: keras.Input((4,), name=name) for name in TASKS[:2]}
@@ -212,6 +207,7 @@ def test_regularizer_and_constraint_see_alpha():
     assert layer.weights[0].constraint is not None
 
 
+@pytest.mark.slow
 def test_survives_a_file(tmp_path):
     model = two_networks(
         CrossStitch(
@@ -246,7 +242,9 @@ def test_lists_survive_a_file_too(tmp_path):
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     x = [features(4, 3, seed=0), features(4, 3, seed=1)]
-    for a, b in zip(model.predict(x, verbose=0), loaded.predict(x, verbose=0)):
+    for a, b in zip(
+        model.predict(x, verbose=0), loaded.predict(x, verbose=0), strict=True
+    ):
         np.testing.assert_array_equal(a, b)
 
 

@@ -6,18 +6,12 @@ import pytest
 
 from keras_mtl.layers import DSelectKGate
 from keras_mtl.layers import MMoE
+from tests.arrays import features
+from tests.arrays import numpy
 
 # Where the compiler is not what is tested, it only costs time.
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 QUICK = {"jit_compile": False} if ON_TENSORFLOW else {}
-
-
-def numpy(tensor) -> np.ndarray:
-    return keras.ops.convert_to_numpy(tensor)
-
-
-def features(*shape: int) -> np.ndarray:
-    return np.random.default_rng(0).normal(size=shape).astype("float32")
 
 
 def smooth_step(t: float, gamma: float) -> float:
@@ -45,7 +39,7 @@ def expected_gate(
                 smooth_step(t, gamma)
                 if digit == "1"
                 else 1 - smooth_step(t, gamma)
-                for t, digit in zip(z[j], spelled)
+                for t, digit in zip(z[j], spelled, strict=True)
             ]
         )
     shares = np.exp(w) / np.exp(w).sum()
@@ -197,6 +191,7 @@ def teacher(rows: int = 512) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     return x, {"a": x[:, :1] ** 2, "b": np.tanh(x[:, 1:2])}
 
 
+@pytest.mark.slow
 def test_training_selects_at_most_k_experts_for_each_task():
     """The losses reach the gates of all tasks."""
     inputs = keras.Input((3,))
@@ -225,6 +220,7 @@ def test_training_selects_at_most_k_experts_for_each_task():
     assert losses[-1] < 0.5 * losses[0]
 
 
+@pytest.mark.slow
 def test_gradients_reach_every_weight_and_stay_finite_far_out():
     for scale in (1.0, 1e30):
         gate = DSelectKGate(2, num_experts=5, entropy_regularization=1.0)
@@ -236,7 +232,7 @@ def test_gradients_reach_every_weight_and_stay_finite_far_out():
         after = model.get_weights()
         assert all(np.isfinite(w).all() for w in after)
         if scale == 1.0:
-            for old, new in zip(before, after):
+            for old, new in zip(before, after, strict=True):
                 assert np.abs(old - new).max() > 0
 
 

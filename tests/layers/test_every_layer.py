@@ -12,8 +12,13 @@ import pytest
 import keras_mtl
 from tests.layers.cases import CASES
 from tests.layers.cases import TASKS
+from tests.tiers import slow_except
+
+pytestmark = pytest.mark.backend
 
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
+# With sub-layers, and with weights alone.
+QUICK = ("per_task", "cross_stitch")
 
 LOAD_AND_PREDICT = """
 import sys
@@ -58,7 +63,7 @@ def numpy_weights(model: keras.Model) -> dict[str, np.ndarray]:
     return {v.path: np.array(v) for v in model.trainable_variables}
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", slow_except(CASES, "cross_stitch"))
 def test_trains_under_pcgrad_compiled_by_xla(name):
     model = make_model(name)
     model.compile(
@@ -78,7 +83,7 @@ def test_trains_under_pcgrad_compiled_by_xla(name):
     assert not unmoved
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", slow_except(CASES, *QUICK))
 def test_trains_in_mixed_precision(name):
     keras.config.set_dtype_policy("mixed_float16")
     model = make_model(name)
@@ -97,6 +102,7 @@ def test_trains_in_mixed_precision(name):
             assert np.isfinite(np.array(variable)).all(), variable.path
 
 
+@pytest.mark.slow
 def test_load_in_a_new_process_without_custom_objects(tmp_path):
     x, _ = make_data()
     np.save(tmp_path / "x.npy", x)
@@ -127,7 +133,7 @@ def change_state(model: keras.Model) -> None:
 
 
 @pytest.mark.skipif(not ON_TENSORFLOW, reason="reads a SavedModel back")
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", slow_except(CASES, *QUICK))
 def test_exports(name, tmp_path):
     import tensorflow as tf
 
@@ -142,7 +148,7 @@ def test_exports(name, tmp_path):
         np.testing.assert_allclose(served[task], expected[task], atol=1e-5)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", slow_except(CASES, *QUICK))
 def test_configuration_makes_the_same_layers_again(name):
     model = make_model(name)
     again = type(model).from_config(model.get_config())
@@ -187,7 +193,7 @@ def trained_places(model: keras.Model) -> list[int]:
     return [i for i, v in enumerate(weights) if id(v) in trained]
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", slow_except(CASES, "cross_stitch"))
 def test_what_is_quantized_comes_back_from_a_file(name, tmp_path):
     model = make_model(name)
     with warnings.catch_warnings():
@@ -202,7 +208,7 @@ def test_what_is_quantized_comes_back_from_a_file(name, tmp_path):
         np.testing.assert_array_equal(outputs[task], expected[task])
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", slow_except(CASES, *QUICK))
 def test_what_is_frozen_stays_frozen_in_a_file(name, tmp_path):
     model = make_model(name)
     freeze_ours(model)
@@ -216,7 +222,7 @@ def test_what_is_frozen_stays_frozen_in_a_file(name, tmp_path):
     assert trained_places(loaded) == trained_places(model)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", slow_except(CASES, *QUICK))
 def test_what_is_frozen_stays_frozen_in_a_clone(name):
     model = make_model(name)
     for freeze in (

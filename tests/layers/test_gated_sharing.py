@@ -5,22 +5,11 @@ import numpy as np
 import pytest
 
 from keras_mtl.layers import GatedSharing
+from tests.arrays import features
+from tests.arrays import features_of_all
+from tests.arrays import numpy
 
 TASKS = ["main", "noise", "useful"]
-
-
-def features(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=shape).astype("float32")
-
-
-def by_name(*shape: int) -> dict[str, np.ndarray]:
-    return {
-        name: features(*shape, seed=seed) for seed, name in enumerate(TASKS)
-    }
-
-
-def numpy(tensor) -> np.ndarray:
-    return keras.ops.convert_to_numpy(tensor)
 
 
 def gates_of(layer, inputs) -> dict[tuple[str, str], np.ndarray]:
@@ -48,7 +37,7 @@ def test_adds_what_the_gates_let_through(gate, shape):
         bias_initializer="random_normal",
         scale_initializer="random_normal",
     )
-    inputs = by_name(*shape)
+    inputs = features_of_all(TASKS, *shape)
     outputs = layer(inputs)
     gates = gates_of(layer, inputs)
     assert all(0 < g.min() and g.max() < 1 for g in gates.values())
@@ -82,7 +71,7 @@ def test_closed_gates_leave_the_networks_independent(gate):
     layer = GatedSharing(
         gate, bias_initializer=keras.initializers.Constant(-1e4)
     )
-    inputs = by_name(5, 4)
+    inputs = features_of_all(TASKS, 5, 4)
     for name, output in layer(inputs).items():
         np.testing.assert_array_equal(numpy(output), inputs[name])
 
@@ -99,6 +88,7 @@ def test_gates_do_not_start_alike():
             assert np.abs(kernel - other).max() > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gate", ["vector", "scalar"])
 def test_prefers_the_useful_task_to_noise(gate):
     """The main task lacks what the useful one has; noise disturbs it."""
@@ -131,7 +121,7 @@ def test_mean_gates_are_averages_over_training_batches():
     ]
     # In turn 1, 1/2 and then 1 - 0.6, which is above 1/3 and 1/4.
     expected = np.zeros((3, 3))
-    for batch, rate in zip(batches, (1.0, 0.5, 0.4, 0.4)):
+    for batch, rate in zip(batches, (1.0, 0.5, 0.4, 0.4), strict=True):
         layer(batch, training=True)
         gates = gates_of(layer, batch)
         for (one, other), values in gates.items():
@@ -146,7 +136,7 @@ def test_mean_gates_are_averages_over_training_batches():
 
 def test_mean_gates_rest_at_inference():
     layer = GatedSharing()
-    inputs = by_name(5, 4)
+    inputs = features_of_all(TASKS, 5, 4)
     layer(inputs, training=True)
     before = layer.sharing_matrices()[1].values
     other = {name: 5.0 * x for name, x in inputs.items()}
@@ -169,7 +159,7 @@ def test_scales_are_in_their_places():
 
 def test_masked_steps_do_not_count():
     layer = GatedSharing(bias_initializer="random_normal")
-    inputs = by_name(2, 3, 4)
+    inputs = features_of_all(TASKS, 2, 3, 4)
     masks = {
         "main": np.array([[True, True, False], [True, False, False]]),
         "noise": None,
@@ -189,7 +179,7 @@ def test_masked_steps_do_not_count():
 
 def test_masks_of_images_and_of_nothing():
     layer = GatedSharing(bias_initializer="random_normal")
-    inputs = by_name(2, 3, 2, 4)
+    inputs = features_of_all(TASKS, 2, 3, 2, 4)
     steps = np.array([[True, True, False], [True, False, False]])
     layer(inputs, training=True, mask=dict.fromkeys(inputs, steps))
     before = layer.sharing_matrices()[1].values
@@ -231,6 +221,7 @@ def network(**arguments) -> keras.Model:
     return model
 
 
+@pytest.mark.slow
 def test_network_trains_all_its_weights_and_survives_a_file(tmp_path):
     model = network(
         gate="scalar",
@@ -244,7 +235,7 @@ def test_network_trains_all_its_weights_and_survives_a_file(tmp_path):
     model.fit(
         x, {"main": x[:, :1], "noise": x[:, 1:2]}, batch_size=32, verbose=0
     )
-    for old, new in zip(before, model.get_weights()):
+    for old, new in zip(before, model.get_weights(), strict=True):
         assert np.all(old != new)
     # Two kernels and one of the scales.
     assert len(model.losses) == 3
@@ -255,14 +246,16 @@ def test_network_trains_all_its_weights_and_survives_a_file(tmp_path):
         np.testing.assert_array_equal(output, expected[name])
     old, new = model.get_layer("gated"), loaded.get_layer("gated")
     assert old.get_config() == new.get_config()
-    for a, b in zip(old.sharing_matrices(), new.sharing_matrices()):
+    for a, b in zip(
+        old.sharing_matrices(), new.sharing_matrices(), strict=True
+    ):
         np.testing.assert_array_equal(a.values, b.values)
         assert a.rows == b.rows
     assert numpy(new.num_updates) == 1.0
 
 
 def test_lists():
-    inputs = list(by_name(5, 4).values())
+    inputs = list(features_of_all(TASKS, 5, 4).values())
     layer = GatedSharing()
     outputs = layer(inputs, training=True)
     assert isinstance(outputs, list)
@@ -274,7 +267,7 @@ def test_lists():
 
 def test_half_precision_keeps_variables():
     layer = GatedSharing(dtype="mixed_float16")
-    outputs = layer(by_name(2, 4), training=True)
+    outputs = layer(features_of_all(TASKS, 2, 4), training=True)
     for tensor in outputs.values():
         assert keras.backend.standardize_dtype(tensor.dtype) == "float16"
     assert {v.dtype for v in layer.weights} == {"float32"}

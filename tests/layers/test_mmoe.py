@@ -6,19 +6,15 @@ from keras import layers
 import keras_mtl
 from keras_mtl.layers import DSelectKGate
 from keras_mtl.layers import MMoE
+from tests.arrays import features
+from tests.arrays import numpy
+from tests.layers.common import QUICK
+from tests.layers.common import TASKS
+from tests.layers.common import data
+from tests.layers.common import model_of
 
-TASKS = ["left", "right"]
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 WITH_XLA = {"jit_compile": True} if ON_TENSORFLOW else {}
-QUICK = {"jit_compile": False} if ON_TENSORFLOW else {}
-
-
-def numpy(tensor) -> np.ndarray:
-    return keras.ops.convert_to_numpy(tensor)
-
-
-def features(*shape: int) -> np.ndarray:
-    return np.random.default_rng(0).normal(size=shape).astype("float32")
 
 
 def mlp() -> keras.Sequential:
@@ -27,31 +23,11 @@ def mlp() -> keras.Sequential:
     )
 
 
-def model_of(layer: keras.layers.Layer, width: int = 5, **arguments):
-    """Mixtures, and a linear head for each."""
-    inputs = keras.Input((width,))
-    outputs = {
-        task: layers.Dense(1, name=task)(x) for task, x in layer(inputs).items()
-    }
-    model = keras_mtl.MultiTaskModel(inputs, outputs)
-    model.compile(
-        keras.optimizers.SGD(0.1),
-        dict.fromkeys(TASKS, "mse"),
-        **{**QUICK, **arguments},
-    )
-    return model
-
-
-def data(rows: int = 16) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    x = features(rows, 5)
-    return x, {"left": x[:, :1] + 1, "right": x[:, 1:2] * 3 - 1}
-
-
 def moved(model, before: list[np.ndarray]) -> dict[str, bool]:
     """Which trainable variables are others than before, by path."""
     return {
         v.path: bool(np.abs(numpy(v) - old).max() > 0)
-        for v, old in zip(model.trainable_variables, before)
+        for v, old in zip(model.trainable_variables, before, strict=True)
     }
 
 
@@ -64,13 +40,13 @@ def test_is_the_sum_of_experts_times_gates():
         [w.astype("float64") for w in expert.get_weights()]
         for expert in layer.experts
     ]
-    for gate, task in zip(layer.gates, TASKS):
+    for gate, task in zip(layer.gates, TASKS, strict=True):
         (kernel,) = gate.get_weights()
-        for row, found in zip(x.astype("float64"), numpy(y[task])):
+        for row, found in zip(x.astype("float64"), numpy(y[task]), strict=True):
             logits = [row @ column for column in kernel.T.astype("float64")]
             powers = [np.exp(logit) for logit in logits]
             expected = np.zeros(4)
-            for power, (k1, b1, k2, b2) in zip(powers, experts):
+            for power, (k1, b1, k2, b2) in zip(powers, experts, strict=True):
                 hidden = np.maximum(row @ k1 + b1, 0)
                 expected += power / sum(powers) * (hidden @ k2 + b2)
             np.testing.assert_allclose(found, expected, atol=1e-5)
@@ -103,21 +79,24 @@ class Fixed(layers.Layer):
         return (*input_shape[:-1], 3)
 
 
+@pytest.mark.slow
 def test_gates_on_different_experts_are_independent_networks():
     layer = MMoE(mlp(), TASKS, 3, gate=[Fixed(0), Fixed(2)])
     model = model_of(layer, loss_weights={"left": 1.0, "right": 0.0})
     x, y = data()
     mixtures = layer(x)
-    for task, expert in zip(TASKS, (layer.experts[0], layer.experts[2])):
+    for task, expert in zip(
+        TASKS, (layer.experts[0], layer.experts[2]), strict=True
+    ):
         np.testing.assert_array_equal(numpy(mixtures[task]), numpy(expert(x)))
     before = model.get_weights()
     model.fit(x, y, batch_size=16, verbose=0)
     changed = [
         np.abs(new - old).max() > 0
-        for old, new in zip(before, model.get_weights())
+        for old, new in zip(before, model.get_weights(), strict=True)
     ]
     paths = [v.path for v in model.weights]
-    for path, change in zip(paths, changed):
+    for path, change in zip(paths, changed, strict=True):
         if "gate_use" not in path:
             assert change == ("expert_0/" in path or "left/" in path), path
 
@@ -163,6 +142,7 @@ def test_experts_of_different_classes():
     np.testing.assert_allclose(numpy(y["right"]), expected, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "policy, compiler", [("float32", WITH_XLA), ("mixed_float16", QUICK)]
 )
@@ -177,6 +157,7 @@ def test_training_moves_every_weight(policy, compiler):
     assert layer.sharing_matrices()[0].values.min() > 0
 
 
+@pytest.mark.slow
 def test_gates_belong_to_their_tasks_and_experts_to_all():
     """What two tasks reach is aggregated, here to nothing."""
     layer = MMoE(mlp(), TASKS, 2)
@@ -188,6 +169,7 @@ def test_gates_belong_to_their_tasks_and_experts_to_all():
         assert change == ("expert_" not in path), path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "experts, gate",
     [
@@ -233,6 +215,7 @@ def test_config_makes_the_same_layer():
     assert (again.tasks, again.gate_per) == (TASKS, "position")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not ON_TENSORFLOW, reason="exports for TensorFlow")
 def test_exports(tmp_path):
     import tensorflow as tf

@@ -8,17 +8,11 @@ from keras import ops
 
 from keras_mtl.layers import PerTask
 from keras_mtl.layers.per_task import spread
+from tests.arrays import features
+from tests.arrays import numpy
 
 TASKS = ["left", "right"]
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
-
-
-def features(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=shape).astype("float32")
-
-
-def numpy(tensor) -> np.ndarray:
-    return ops.convert_to_numpy(tensor)
 
 
 def functional() -> keras.Model:
@@ -52,7 +46,7 @@ def test_each_task_has_a_network_of_its_own(layer):
     x = features(6, 5)
     y = tasks(x)
     assert list(y) == TASKS
-    for task, copy in zip(TASKS, tasks.copies):
+    for task, copy in zip(TASKS, tasks.copies, strict=True):
         np.testing.assert_array_equal(numpy(y[task]), numpy(copy(x)))
         symbolic = tasks(keras.Input((5,)))[task]
         assert symbolic.shape[1:] == y[task].shape[1:]
@@ -67,7 +61,7 @@ def test_a_dictionary_and_a_list_give_each_task_its_own_tensor():
     left, right = features(6, 5), features(4, 5, seed=1)
     by_name = tasks({"right": right, "left": left})
     in_order = tasks([left, right])
-    for task, copy, x in zip(TASKS, tasks.copies, (left, right)):
+    for task, copy, x in zip(TASKS, tasks.copies, (left, right), strict=True):
         expected = x @ numpy(copy.kernel)
         np.testing.assert_allclose(numpy(by_name[task]), expected, atol=1e-6)
         np.testing.assert_allclose(numpy(in_order[task]), expected, atol=1e-6)
@@ -94,7 +88,7 @@ def test_training_reaches_the_copies():
     serving = tasks(x, training=False)
     np.testing.assert_allclose(numpy(serving["left"]), x, rtol=1e-2)
     training = {task: numpy(y) for task, y in tasks(x, training=True).items()}
-    for task, copy in zip(TASKS, tasks.copies):
+    for task, copy in zip(TASKS, tasks.copies, strict=True):
         assert 0.3 < (training[task] == 0).mean() < 0.7
         assert np.all(numpy(copy.layers[0].moving_mean) > 0.01)
     # A mask of random numbers for each.
@@ -113,14 +107,16 @@ class TestMasks:
     def expected(self, tasks, masks):
         return [
             numpy(copy(ops.convert_to_tensor(self.x), mask=mask))
-            for copy, mask in zip(tasks.copies, masks)
+            for copy, mask in zip(tasks.copies, masks, strict=True)
         ]
 
     def test_of_tensors_reach_each_copy(self):
         tasks = PerTask(layers.GlobalAveragePooling1D(), TASKS)
         left, right = self.embedded(self.left), self.embedded(self.right)
         y = tasks({"left": left, "right": right})
-        for task, x, mask in zip(TASKS, (left, right), (self.left, self.right)):
+        for task, x, mask in zip(
+            TASKS, (left, right), (self.left, self.right), strict=True
+        ):
             # All that is not masked is the one vector of token 1.
             np.testing.assert_allclose(
                 numpy(y[task]), numpy(x)[mask][[0, -1]], atol=1e-6
@@ -146,7 +142,7 @@ class TestMasks:
         )
         expected = self.expected(tasks, (self.left, self.right))
         plain = self.expected(tasks, (None, None))
-        for task, value, other in zip(TASKS, expected, plain):
+        for task, value, other in zip(TASKS, expected, plain, strict=True):
             np.testing.assert_allclose(numpy(y[task]), value, atol=1e-6)
             assert np.abs(value - other).max() > 1e-3
 
@@ -154,14 +150,16 @@ class TestMasks:
         tasks = PerTask(layers.GlobalAveragePooling1D(), TASKS)
         y = tasks(self.x, mask=self.left)
         expected = self.expected(tasks, (self.left, self.left))
-        for task, value in zip(TASKS, expected):
+        for task, value in zip(TASKS, expected, strict=True):
             np.testing.assert_allclose(numpy(y[task]), value, atol=1e-6)
 
     def test_a_list_may_have_a_mask_for_some(self):
         tasks = PerTask(layers.GlobalAveragePooling1D(), TASKS)
         for masks in ([self.left, None], [None, None]):
             y = tasks([self.x, self.x], mask=masks)
-            for task, value in zip(TASKS, self.expected(tasks, masks)):
+            for task, value in zip(
+                TASKS, self.expected(tasks, masks), strict=True
+            ):
                 np.testing.assert_allclose(numpy(y[task]), value, atol=1e-6)
 
     def test_go_on_with_steps_and_end_with_them(self):
@@ -184,6 +182,7 @@ class TestMasks:
             tasks(self.x, mask={"left": self.left, "right": self.right})
 
 
+@pytest.mark.slow
 def test_works_in_any_keras_model_and_survives_a_file(tmp_path):
     inputs = {
         "left": keras.Input((2, 3), name="left"),
@@ -206,7 +205,7 @@ def test_works_in_any_keras_model_and_survives_a_file(tmp_path):
     y = {task: features(16, 1, seed=2) for task in TASKS}
     before = [numpy(w) for w in model.trainable_weights]
     model.fit(x, y, batch_size=8, epochs=1, verbose=0)
-    for old, new in zip(before, model.trainable_weights):
+    for old, new in zip(before, model.trainable_weights, strict=True):
         assert np.any(old != numpy(new)), new.path
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
@@ -255,7 +254,7 @@ def test_copies_keep_their_own_precision():
 def test_embeds_integers():
     tasks = PerTask(layers.Embedding(7, 3), TASKS)
     y = tasks(np.array([[1, 6]]))
-    for task, copy in zip(TASKS, tasks.copies):
+    for task, copy in zip(TASKS, tasks.copies, strict=True):
         np.testing.assert_array_equal(
             numpy(y[task])[0], numpy(copy.embeddings)[[1, 6]]
         )

@@ -7,43 +7,16 @@ import keras_mtl
 from keras_mtl.layers import CGC
 from keras_mtl.layers import PLE
 from keras_mtl.layers import DSelectKGate
+from tests.arrays import features
+from tests.arrays import numpy
+from tests.layers.common import QUICK
+from tests.layers.common import TASKS
+from tests.layers.common import data
+from tests.layers.common import model_of
+from tests.layers.common import relu
 
-TASKS = ["left", "right"]
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 WITH_XLA = {"jit_compile": True} if ON_TENSORFLOW else {}
-QUICK = {"jit_compile": False} if ON_TENSORFLOW else {}
-
-
-def numpy(tensor) -> np.ndarray:
-    return keras.ops.convert_to_numpy(tensor)
-
-
-def features(*shape: int) -> np.ndarray:
-    return np.random.default_rng(0).normal(size=shape).astype("float32")
-
-
-def relu(units: int) -> layers.Dense:
-    return layers.Dense(units, activation="relu")
-
-
-def model_of(layer: keras.layers.Layer, **arguments):
-    """Mixtures, and a linear head for each."""
-    inputs = keras.Input((5,))
-    outputs = {
-        task: layers.Dense(1, name=task)(x) for task, x in layer(inputs).items()
-    }
-    model = keras_mtl.MultiTaskModel(inputs, outputs)
-    model.compile(
-        keras.optimizers.SGD(0.1),
-        dict.fromkeys(TASKS, "mse"),
-        **{**QUICK, **arguments},
-    )
-    return model
-
-
-def data(rows: int = 16) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    x = features(rows, 5)
-    return x, {"left": x[:, :1] + 1, "right": x[:, 1:2] * 3 - 1}
 
 
 def mixture(
@@ -51,7 +24,9 @@ def mixture(
 ) -> np.ndarray:
     """What a gate makes of the outputs of experts, for one example."""
     powers = [np.exp(inputs @ column) for column in kernel.T]
-    return sum(p / sum(powers) * out for p, out in zip(powers, outputs))
+    return sum(
+        p / sum(powers) * out for p, out in zip(powers, outputs, strict=True)
+    )
 
 
 def expected_levels(layer: PLE, row: np.ndarray) -> dict[str, np.ndarray]:
@@ -74,7 +49,8 @@ def expected_levels(layer: PLE, row: np.ndarray) -> dict[str, np.ndarray]:
             task: mixture(
                 reads[task], kernel, outputs[task] + outputs["shared"]
             )
-            for task, kernel in zip(TASKS, kernels)
+            # All levels but the last have one more, for what is shared.
+            for task, kernel in zip(TASKS, kernels, strict=False)
         }
         if len(kernels) == 3:
             everything = sum((outputs[g] for g in [*TASKS, "shared"]), [])
@@ -116,13 +92,14 @@ def test_one_level_is_cgc():
         np.testing.assert_array_equal(numpy(found), numpy(expected[task]))
 
 
+@pytest.mark.slow
 def test_without_shared_experts_tasks_are_independent():
     layer = PLE(relu(4), TASKS, 2, 0, 2)
     assert [len(level.gates) for level in layer.levels] == [2, 2]
     model = model_of(layer, loss_weights={"left": 1.0, "right": 0.0})
     before = [numpy(v) for v in model.trainable_variables]
     model.fit(*data(), batch_size=16, verbose=0)
-    for v, old in zip(model.trainable_variables, before):
+    for v, old in zip(model.trainable_variables, before, strict=True):
         change = np.abs(numpy(v) - old).max() > 0
         assert change == ("left" in v.path), v.path
 
@@ -197,6 +174,7 @@ def test_gate_use_of_each_level():
         np.testing.assert_allclose(matrix.values.sum(-1), 1, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "policy, compiler", [("float32", WITH_XLA), ("mixed_float16", QUICK)]
 )
@@ -206,18 +184,19 @@ def test_training_moves_every_weight(policy, compiler):
     model = model_of(layer, aggregator="pcgrad", **compiler)
     before = [numpy(v) for v in model.trainable_variables]
     model.fit(*data(), batch_size=8, epochs=2, verbose=0)
-    for v, old in zip(model.trainable_variables, before):
+    for v, old in zip(model.trainable_variables, before, strict=True):
         assert np.isfinite(numpy(v)).all()
         assert np.abs(numpy(v) - old).max() > 0, v.path
 
 
+@pytest.mark.slow
 def test_what_belongs_to_one_task():
     """What two tasks reach is aggregated, here to nothing."""
     nothing = keras_mtl.aggregators.Constant([0.0, 0.0])
     model = model_of(PLE(relu(4), TASKS, 2, 1, 1), aggregator=nothing)
     before = [numpy(v) for v in model.trainable_variables]
     model.fit(*data(), batch_size=16, verbose=0)
-    for v, old in zip(model.trainable_variables, before):
+    for v, old in zip(model.trainable_variables, before, strict=True):
         change = np.abs(numpy(v) - old).max() > 0
         # All experts of the first level go into the mixture for all.
         of_all = "shared" in v.path or "level_0/" in v.path
@@ -258,6 +237,7 @@ def test_inputs_by_task():
     assert np.abs(numpy(other["left"]) - numpy(by_task["left"])).max() > 1e-4
 
 
+@pytest.mark.slow
 def test_survives_a_file(tmp_path):
     layer = PLE(
         [
@@ -282,7 +262,9 @@ def test_survives_a_file(tmp_path):
         )
     again = loaded.get_layer("levels")
     assert again.get_config() == layer.get_config()
-    for one, other in zip(again.sharing_matrices(), layer.sharing_matrices()):
+    for one, other in zip(
+        again.sharing_matrices(), layer.sharing_matrices(), strict=True
+    ):
         np.testing.assert_array_equal(one.values, other.values)
         assert one.values.sum() > 0
 

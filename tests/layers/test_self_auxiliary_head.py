@@ -3,14 +3,8 @@ import numpy as np
 import pytest
 
 from keras_mtl.layers import SelfAuxiliaryHead
-
-
-def features(*shape: int) -> np.ndarray:
-    return np.random.default_rng(0).normal(size=shape).astype("float32")
-
-
-def numpy(tensor) -> np.ndarray:
-    return keras.ops.convert_to_numpy(tensor)
+from tests.arrays import features
+from tests.arrays import numpy
 
 
 @pytest.mark.parametrize(
@@ -95,6 +89,7 @@ def test_mask_goes_with_the_steps_and_not_with_a_flat_prediction():
     assert getattr(flat, "_keras_mask", None) is None
 
 
+@pytest.mark.slow
 def test_works_in_any_keras_model_and_survives_a_file(tmp_path):
     inputs = keras.Input((8,))
     shared = keras.layers.Dense(6, activation="relu")(inputs)

@@ -5,22 +5,11 @@ import pytest
 from keras_mtl.layers import CrossStitch
 from keras_mtl.layers import LayerMixture
 from keras_mtl.layers import Sluice
+from tests.arrays import features
+from tests.arrays import features_of_all
+from tests.arrays import numpy
 
 TASKS = ["chunk", "ner"]
-
-
-def features(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=shape).astype("float32")
-
-
-def by_name(*shape: int) -> dict[str, np.ndarray]:
-    return {
-        name: features(*shape, seed=seed) for seed, name in enumerate(TASKS)
-    }
-
-
-def numpy(tensor) -> np.ndarray:
-    return keras.ops.convert_to_numpy(tensor)
 
 
 def stitched(alpha, inputs, subspaces) -> list[np.ndarray]:
@@ -51,7 +40,7 @@ def test_mixes_subspaces_at_any_rank(shape, tasks, subspaces):
     alpha = layer.get_weights()[0]
     assert alpha.shape == (tasks * subspaces,) * 2
     expected = stitched(alpha, inputs, subspaces)
-    for output, wanted in zip(outputs, expected):
+    for output, wanted in zip(outputs, expected, strict=True):
         np.testing.assert_allclose(numpy(output), wanted, atol=1e-6)
 
 
@@ -76,7 +65,7 @@ def test_starts_as_published(initializer, subspaces, tasks, own, others):
 
 
 def test_one_subspace_and_the_last_layer_alone_are_a_cross_stitch():
-    inputs = by_name(5, 4)
+    inputs = features_of_all(TASKS, 5, 4)
     outputs = Sluice(1, "imbalanced")(inputs)
     mixture = LayerMixture()
     outputs = {name: [inputs[name], x] for name, x in outputs.items()}
@@ -88,7 +77,7 @@ def test_one_subspace_and_the_last_layer_alone_are_a_cross_stitch():
 
 
 def test_identity_and_the_last_layer_alone_are_independent_networks():
-    inputs = by_name(5, 4)
+    inputs = features_of_all(TASKS, 5, 4)
     mixture = LayerMixture()
     depths = {
         name: [inputs[name] * 7.0, x]
@@ -216,6 +205,7 @@ def sluice_network() -> keras.Model:
     return model
 
 
+@pytest.mark.slow
 def test_network_trains_all_its_weights_and_survives_a_file(tmp_path):
     model = sluice_network()
     x = features(32, 3)
@@ -223,7 +213,7 @@ def test_network_trains_all_its_weights_and_survives_a_file(tmp_path):
     model.fit(
         x, {"chunk": x[:, :1], "ner": x[:, 1:2]}, batch_size=32, verbose=0
     )
-    for old, new in zip(before, model.get_weights()):
+    for old, new in zip(before, model.get_weights(), strict=True):
         assert np.all(old != new)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
@@ -233,7 +223,9 @@ def test_network_trains_all_its_weights_and_survives_a_file(tmp_path):
     for name in ("sluice", "mixture"):
         old, new = model.get_layer(name), loaded.get_layer(name)
         assert old.get_config() == new.get_config()
-        for a, b in zip(old.sharing_matrices(), new.sharing_matrices()):
+        for a, b in zip(
+            old.sharing_matrices(), new.sharing_matrices(), strict=True
+        ):
             np.testing.assert_array_equal(a.values, b.values)
             assert (a.rows, a.columns) == (b.rows, b.columns)
 
@@ -265,7 +257,7 @@ def test_shapes_of_symbols():
 def test_half_precision_keeps_variables():
     layer = Sluice(dtype="mixed_float16")
     mixture = LayerMixture(dtype="mixed_float16")
-    outputs = layer(by_name(2, 4))
+    outputs = layer(features_of_all(TASKS, 2, 4))
     mixed = mixture(list(outputs.values()))
     for tensor in (*outputs.values(), mixed):
         assert keras.backend.standardize_dtype(tensor.dtype) == "float16"

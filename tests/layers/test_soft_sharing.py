@@ -7,17 +7,11 @@ from keras import layers
 from keras import ops
 
 from keras_mtl.layers import SoftSharing
+from tests.arrays import features
+from tests.arrays import numpy
 
 TASKS = ["a", "b", "c"]
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
-
-
-def features(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=shape).astype("float32")
-
-
-def numpy(tensor) -> np.ndarray:
-    return ops.convert_to_numpy(tensor)
 
 
 def tower(units: int = 3) -> keras.Model:
@@ -63,7 +57,7 @@ def trace_norms(weights: list[list[np.ndarray]]) -> float:
 
 
 def set_kernels(sharing: SoftSharing, kernels: list[np.ndarray]) -> None:
-    for copy, kernel in zip(sharing.copies, kernels):
+    for copy, kernel in zip(sharing.copies, kernels, strict=True):
         copy.kernel.assign(kernel)
 
 
@@ -82,7 +76,10 @@ def gradient_step(
     before = [numpy(w) for w in sharing.trainable_weights]
     x = features(2, features_in)
     model.train_on_batch(x, {task: features(2, 1) for task in TASKS})
-    return [b - numpy(w) for b, w in zip(before, sharing.trainable_weights)]
+    return [
+        b - numpy(w)
+        for b, w in zip(before, sharing.trainable_weights, strict=True)
+    ]
 
 
 class TestSquaredDistance:
@@ -130,6 +127,7 @@ class TestSquaredDistance:
         np.testing.assert_allclose(after[0], a - step, atol=1e-6)
         np.testing.assert_allclose(after[1], b + step, atol=1e-6)
 
+    @pytest.mark.slow
     def test_gradient_for_more_tasks_reaches_all_that_they_train(self):
         sharing = SoftSharing(tower(), TASKS, strength=0.1)
         sharing.build((None, 5))
@@ -174,6 +172,7 @@ class TestTraceNorm:
         print("ERR", rest, found - (1 + 1.5 * rest))
         np.testing.assert_allclose(found, 1 + 1.5 * rest, atol=1e-5)
 
+    @pytest.mark.slow
     def test_gradient_is_that_of_the_singular_vectors(self):
         sharing = SoftSharing(
             layers.Dense(4, use_bias=False), TASKS, strength=0.5, norm="trace"
@@ -183,9 +182,12 @@ class TestTraceNorm:
         rows = np.stack([kernel.ravel() for kernel in kernels])
         u, _, v = np.linalg.svd(rows, full_matrices=False)
         expected = 0.5 * (u @ v).reshape(3, 5, 4)
-        for step, value in zip(gradient_step(sharing, 5, True), expected):
+        for step, value in zip(
+            gradient_step(sharing, 5, True), expected, strict=True
+        ):
             np.testing.assert_allclose(step, value, atol=1e-5)
 
+    @pytest.mark.slow
     def test_gradient_is_finite_where_singular_values_are_zero_or_equal(self):
         sharing = SoftSharing(
             layers.Dense(4), TASKS, strength=1.0, norm="trace"
@@ -258,7 +260,7 @@ class TestWhatIsMatched:
         (kernels,) = values(sharing, 0)
         steps = gradient_step(sharing, 5)
         assert len(steps) == 2
-        for task, step in zip((1, 2), steps):
+        for task, step in zip((1, 2), steps, strict=True):
             expected = 0.1 * sum(2 * (kernels[task] - k) for k in kernels)
             np.testing.assert_allclose(step, expected, atol=1e-5)
         np.testing.assert_array_equal(
@@ -287,6 +289,7 @@ def train(strength: float, learning_rate: float, **arguments) -> SoftSharing:
     return sharing
 
 
+@pytest.mark.slow
 def test_no_strength_is_independent_and_much_strength_is_one_network():
     free, tied = train(0.0, 0.1), train(100.0, 1e-3)
     apart = squared_distances(values(free, 0, 1))
@@ -295,6 +298,7 @@ def test_no_strength_is_independent_and_much_strength_is_one_network():
     assert together < 1e-4 * apart
 
 
+@pytest.mark.slow
 def test_trace_norm_makes_weights_of_low_rank():
     def smallest(sharing):
         rows = np.stack([k.ravel() for k in values(sharing, 0)[0]])
@@ -305,6 +309,7 @@ def test_trace_norm_makes_weights_of_low_rank():
     assert smallest(train(2.0, 0.01, norm="trace")) < 0.03
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", ["l2", "trace"])
 def test_survives_a_file_and_is_in_the_loss(tmp_path, norm):
     inputs = {task: keras.Input((5,), name=task) for task in TASKS}

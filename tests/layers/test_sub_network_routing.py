@@ -3,16 +3,10 @@ import numpy as np
 import pytest
 
 from keras_mtl.layers import SubNetworkRouting
+from tests.arrays import features
+from tests.arrays import numpy
 
 LOW, HIGH = -0.1, 1.1
-
-
-def features(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=shape).astype("float32")
-
-
-def numpy(tensor) -> np.ndarray:
-    return keras.ops.convert_to_numpy(tensor)
 
 
 def mean_gate(log_alpha: np.ndarray) -> np.ndarray:
@@ -40,7 +34,7 @@ def test_average_is_a_sum_by_gates(shape):
     gates = mean_gate(log_alpha)
     assert isinstance(outputs, list)
     assert len(outputs) == 2
-    for gate, output in zip(gates, outputs):
+    for gate, output in zip(gates, outputs, strict=True):
         expected = np.tensordot(gate, np.stack(inputs).astype("float64"), 1)
         np.testing.assert_allclose(numpy(output), expected, atol=1e-5)
     np.testing.assert_allclose(
@@ -63,7 +57,7 @@ def test_transform_is_a_sum_of_products_by_gates(shape):
         kernels = np.split(numpy(layer.kernel)[:, j], np.cumsum(sizes)[:-1])
         expected = sum(
             gates[j, i] * (x.astype("float64") @ kernel)
-            for i, (x, kernel) in enumerate(zip(inputs, kernels))
+            for i, (x, kernel) in enumerate(zip(inputs, kernels, strict=True))
         )
         assert output.shape == (*shape, 5)
         np.testing.assert_allclose(numpy(output), expected, atol=1e-5)
@@ -84,7 +78,9 @@ def test_open_gates_share_everything_and_closed_ones_nothing(form):
                 numpy(output), inputs[0] + inputs[1], atol=1e-6
             )
         layer.log_alpha.assign(100.0 * np.eye(2) - 50.0)
-        for x, output in zip(inputs, layer(inputs, training=training)):
+        for x, output in zip(
+            inputs, layer(inputs, training=training), strict=True
+        ):
             np.testing.assert_array_equal(numpy(output), x)
 
 
@@ -178,6 +174,7 @@ def test_outputs_and_inputs_by_name():
     np.testing.assert_array_equal(gate.values, np.eye(2))
 
 
+@pytest.mark.slow
 def test_opens_the_connections_that_a_task_needs():
     """Of two inputs each task needs one; the penalty closes the other."""
     x = [features(4096, 3, seed=seed) for seed in range(2)]
@@ -212,6 +209,7 @@ def test_masks_of_all_inputs_count():
     assert getattr(output, "_keras_mask", None) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["average", "transform"])
 def test_trains_all_its_weights_and_survives_a_file(form, tmp_path):
     inputs = keras.Input((3,))
@@ -237,7 +235,7 @@ def test_trains_all_its_weights_and_survives_a_file(form, tmp_path):
     model.fit(
         x, {"left": x[:, :1], "right": x[:, 1:2]}, batch_size=8, verbose=0
     )
-    for old, new in zip(before, model.trainable_weights):
+    for old, new in zip(before, model.trainable_weights, strict=True):
         assert np.any(old != numpy(new))
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")

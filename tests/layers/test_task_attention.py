@@ -5,18 +5,11 @@ import numpy as np
 import pytest
 
 from keras_mtl.layers import TaskAttention
+from tests.arrays import features
+from tests.arrays import numpy
 
 TASKS = ["right", "left"]
 EPSILON = keras.layers.BatchNormalization().epsilon
-
-
-def features(*shape: int, seed: int = 0) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    return rng.normal(size=shape).astype("float32")
-
-
-def numpy(tensor) -> np.ndarray:
-    return keras.ops.convert_to_numpy(tensor)
 
 
 def values_of(picked: dict) -> dict[str, np.ndarray]:
@@ -237,6 +230,7 @@ class TestSharingMatrices:
         np.testing.assert_array_equal(before.values, after.values)
 
 
+@pytest.mark.slow
 def test_tasks_pick_the_features_that_they_need():
     x = features(256, 4)
     inputs = keras.Input((4,))
@@ -279,6 +273,7 @@ def two_stages(**arguments) -> keras.Model:
 
 
 class TestAsALayer:
+    @pytest.mark.slow
     def test_two_stages_train_and_survive_a_file(self, tmp_path):
         model = two_stages()
         model.compile("sgd", "mse", run_eagerly=True)
@@ -305,7 +300,7 @@ class TestAsALayer:
         model.compile(keras.optimizers.SGD(0.5), "mse", run_eagerly=True)
         y = {task: features(8, 1, seed=len(task)) for task in TASKS}
         model.train_on_batch(features(8, 6, 3), y)
-        for old, new in zip(before, model.trainable_weights):
+        for old, new in zip(before, model.trainable_weights, strict=True):
             assert np.abs(numpy(new) - old).max() > 1e-7, new.path
 
     def test_configuration_survives_json(self):
@@ -344,7 +339,7 @@ class TestAsALayer:
             )
             kept = values_of(picked)["only"][mask]
             found.append((kept, layer.sharing_matrices()[0].values))
-        for first, second in zip(*found):
+        for first, second in zip(*found, strict=True):
             np.testing.assert_allclose(first, second, atol=1e-5)
 
     def test_mask_goes_with_the_steps(self):

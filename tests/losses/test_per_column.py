@@ -115,6 +115,7 @@ def test_masks_of_time_steps_hold_for_every_column():
     np.testing.assert_allclose(losses(labels, predictions), expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("aggregator", [None, "sum"])
 def test_trains_as_stock_keras_with_the_loss_itself(aggregator):
     stock = make_model(keras.Model)
@@ -125,13 +126,16 @@ def test_trains_as_stock_keras_with_the_loss_itself(aggregator):
     logs = train(model, loss, aggregator=aggregator, **metrics)
     for name in ("loss", "binary_accuracy"):
         np.testing.assert_allclose(logs[name], expected[name], rtol=1e-5)
-    for ours, theirs in zip(model.get_weights(), stock.get_weights()):
+    for ours, theirs in zip(
+        model.get_weights(), stock.get_weights(), strict=True
+    ):
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
     extra = {f"{name}_loss" for name in NAMES} | {"gradient_conflict"}
     assert set(logs) - set(expected) == (extra if aggregator else set())
     assert model.predict(X, verbose=0).shape == (ROWS, COLUMNS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "methods",
     [
@@ -157,11 +161,13 @@ def test_trains_as_separate_outputs(methods):
     weights = zip(
         model.get_layer("shared").get_weights(),
         separate.get_layer("shared").get_weights(),
+        strict=True,
     )
     for ours, theirs in weights:
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_missing_labels_of_single_columns():
     y = Y.copy()
     y[:5, 0] = np.nan
@@ -184,6 +190,7 @@ def test_missing_labels_of_single_columns():
     np.testing.assert_allclose(logs["loss"][0], np.mean(expected), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_is_saved_with_the_model(tmp_path):
     model = make_model()
     loss = PerColumn(
@@ -209,6 +216,7 @@ def test_configurations(loss):
     np.testing.assert_allclose(again(Y, P), np.mean((Y - P) ** 2), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_auxiliaries_judge_columns_too():
     model = add_self_auxiliaries(make_model(), "shared")
     logs = train(model, PerColumn("mse", NAMES), aggregator="pcgrad")

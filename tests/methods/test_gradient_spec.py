@@ -7,6 +7,8 @@ from keras_mtl import MultiTaskModel
 from keras_mtl.aggregators import Sum
 from keras_mtl.methods import GradientSpec
 
+pytestmark = pytest.mark.backend
+
 
 class Probe(Sum):
     """Keeps what it was told last."""

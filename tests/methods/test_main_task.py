@@ -6,6 +6,8 @@ import pytest
 from keras_mtl.methods.main_task import check_main_task
 from keras_mtl.methods.main_task import index_of_main_task
 
+pytestmark = pytest.mark.backend
+
 
 @pytest.mark.parametrize("given", ["a", 0, 2, np.int64(1)])
 def test_names_and_indices(given):

@@ -7,6 +7,8 @@ import pytest
 from keras_mtl.methods.method import Method
 from keras_mtl.methods.method import snake_case
 
+pytestmark = pytest.mark.backend
+
 
 class CountingMethod(Method):
     """Holds one variable for each task, a seed and a fixed variable."""

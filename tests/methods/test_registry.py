@@ -15,6 +15,8 @@ from keras_mtl.aggregators import Aggregator
 from keras_mtl.aggregators import Projection
 from keras_mtl.methods.registry import Registry
 
+pytestmark = pytest.mark.backend
+
 REGISTRY = Registry("aggregator", Aggregator, [MGDA, Projection])
 
 

@@ -10,6 +10,8 @@ from keras_mtl.aggregators import Aggregator
 from keras_mtl.aggregators import Sum
 from keras_mtl.methods import StepInfo
 
+pytestmark = pytest.mark.backend
+
 ROWS = np.array([[1.0, 2.0], [3.0, -1.0]], "float32")
 
 

@@ -13,6 +13,8 @@ from keras_mtl.aggregators import Projection
 from keras_mtl.optimizers import CensoredUpdate
 from keras_mtl.optimizers import censored_update
 
+pytestmark = pytest.mark.backend
+
 
 @keras.saving.register_keras_serializable(package="test_censored_update")
 class Fixed(CensoredUpdate):
@@ -78,7 +80,7 @@ def test_granularity_says_what_is_one_vector(granularity, left):
     optimizer.auxiliary_vectors = lambda variables: [vectors[0], vectors[1]]
     gradient = ops.array([1.0, 0.0])
     optimizer.apply([gradient, gradient], [a, b])
-    for variable, expected in zip((a, b), left):
+    for variable, expected in zip((a, b), left, strict=True):
         np.testing.assert_allclose(
             -ops.convert_to_numpy(variable), np.array([1.0, 0.0]) + expected
         )
@@ -132,6 +134,7 @@ DATA = np.random.default_rng(0).normal(size=(2, 24, 3)).astype("float32")
 X, Y = DATA[0], DATA[1][:, :1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jit_compile", [False, True])
 @pytest.mark.parametrize("cls", [keras.Model, keras_mtl.MultiTaskModel])
 def test_saved_and_loaded_it_goes_on_as_if_it_had_not_stopped(
@@ -158,10 +161,11 @@ def test_saved_and_loaded_it_goes_on_as_if_it_had_not_stopped(
     loaded = keras.models.load_model(tmp_path / "m.keras")
     assert loaded.optimizer.get_config() == first.optimizer.get_config()
     loaded.fit(X, Y, epochs=2, **fit)
-    for a, b in zip(whole.get_weights(), loaded.get_weights()):
+    for a, b in zip(whole.get_weights(), loaded.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="of TensorFlow"
 )
@@ -191,6 +195,7 @@ def test_each_variable_is_there_once():
     assert {id(v) for v in rule.variables} <= set(ids)
 
 
+@pytest.mark.slow
 def test_learning_rate_and_steps_are_those_of_the_inner_optimizer():
     inner = keras.optimizers.Adam(0.01)
     model = make_model()
@@ -212,6 +217,7 @@ def test_a_schedule_moves_the_update_too():
     np.testing.assert_allclose(seen, [0.5, 0.475], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_mixed_precision_keeps_the_average_finite():
     keras.config.set_dtype_policy("mixed_float16")
     model = make_model()
@@ -276,6 +282,7 @@ def test_a_rule_serves_one_optimizer():
             second.build([keras.Variable(np.ones(2))])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decoupled", [True, False])
 def test_embeddings_have_gradients_of_a_few_rows(decoupled):
     def weights(embed):
@@ -293,7 +300,7 @@ def test_embeddings_have_gradients_of_a_few_rows(decoupled):
     sparse = weights(layers.Embedding(5, 3, embeddings_initializer=constant))
     dense = layers.Dense(3, use_bias=False, kernel_initializer=constant)
     whole = weights(lambda ids: dense(ops.one_hot(ids, 5)))
-    for a, b in zip(sparse, whole):
+    for a, b in zip(sparse, whole, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 

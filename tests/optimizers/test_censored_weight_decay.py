@@ -29,6 +29,7 @@ def train(optimizer, epochs=3):
     return model.get_weights()
 
 
+@pytest.mark.slow
 def test_without_a_rule_it_is_adamw():
     ours = train(
         CensoredWeightDecay(
@@ -37,11 +38,12 @@ def test_without_a_rule_it_is_adamw():
     )
     stock = train(keras.optimizers.AdamW(0.01, weight_decay=3.0))
     plain = train(keras.optimizers.Adam(0.01))
-    for a, b in zip(ours, stock):
+    for a, b in zip(ours, stock, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6)
     assert np.abs(ours[0] - plain[0]).max() > 0.05
 
 
+@pytest.mark.slow
 def test_excluded_variables_are_not_decayed():
     def with_exclusion(optimizer):
         optimizer.exclude_from_weight_decay(var_names=["bias"])
@@ -53,7 +55,7 @@ def test_excluded_variables_are_not_decayed():
         )
     )
     stock = with_exclusion(keras.optimizers.AdamW(0.01, weight_decay=3.0))
-    for a, b in zip(ours, stock):
+    for a, b in zip(ours, stock, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6)
 
 
@@ -78,6 +80,7 @@ def test_decay_never_works_against_the_gradient():
     assert 10 < opposed < 40
 
 
+@pytest.mark.slow
 def test_an_excessive_decay_does_less_harm():
     def error(rule):
         optimizer = CensoredWeightDecay(

@@ -3,14 +3,11 @@ import numpy as np
 import pytest
 
 from keras_mtl.regularizers import SubspaceOrthogonality
+from tests.arrays import numpy
 
 
 def kernel(*shape: int) -> np.ndarray:
     return np.random.default_rng(0).normal(size=shape).astype("float32")
-
-
-def numpy(tensor) -> np.ndarray:
-    return keras.ops.convert_to_numpy(tensor)
 
 
 def products(weights, subspaces: int) -> float:
@@ -82,6 +79,7 @@ def test_is_a_regularizer_of_layers(layer, gates, arguments):
     np.testing.assert_allclose(total, expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_pulls_the_halves_apart():
     inputs = keras.Input((4,))
     regularizer = SubspaceOrthogonality(strength=1.0)

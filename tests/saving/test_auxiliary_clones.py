@@ -11,8 +11,11 @@ from tests.auxiliary_models import fresh
 from tests.auxiliary_models import make_data
 from tests.auxiliary_models import make_model
 
+pytestmark = pytest.mark.backend
+
 
 class TestClone:
+    @pytest.mark.slow
     @pytest.mark.parametrize("compiled", [False, True])
     def test_keeps_the_auxiliaries_with_weights_of_its_own(self, compiled):
         x, y = make_data()
@@ -109,7 +112,7 @@ class TestCloneOfAClassWithAConstructor:
         clone.set_weights(model.get_weights())
         x, y = make_data()
         for left, right in zip(
-            *[keras.tree.flatten(m(x)) for m in (model, clone)]
+            *[keras.tree.flatten(m(x)) for m in (model, clone)], strict=True
         ):
             np.testing.assert_array_equal(left, right)
         if compiled:

@@ -14,6 +14,8 @@ from tests.auxiliary_models import fresh
 from tests.auxiliary_models import make_data
 from tests.auxiliary_models import make_model
 
+pytestmark = pytest.mark.backend
+
 FILES = ("model.weights.h5", "model.weights.json", "model.keras")
 WORDS = "holds no weights of the model's auxiliaries.*load the weights first"
 
@@ -35,6 +37,7 @@ def by_name(weights):
     return {v.path: np.array(v) for v in weights}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [lambda: fresh(0.5), with_branches])
 @pytest.mark.parametrize("file", FILES)
 def test_all_but_auxiliaries_are_loaded(make, file, tmp_path):
@@ -60,10 +63,13 @@ def test_auxiliaries_of_the_file_are_loaded_without_words(file, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         other.load_weights(tmp_path / file)
-    for one, two in zip(model.get_weights(), other.get_weights()):
+    for one, two in zip(model.get_weights(), other.get_weights(), strict=True):
         np.testing.assert_array_equal(one, two)
 
 
+# The optimizer has no state before the first step.
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Skipping variable loading")
 def test_training_begins_with_what_was_loaded(tmp_path):
     path = tmp_path / "plain.weights.h5"
     plain = make_model()
@@ -75,11 +81,15 @@ def test_training_begins_with_what_was_loaded(tmp_path):
     x, y = make_data()
     before = model.auxiliaries.get_weights()
     model.fit(x, y, verbose=0)
-    for old, new in zip(before, model.auxiliaries.get_weights()):
+    for old, new in zip(before, model.auxiliaries.get_weights(), strict=True):
         assert not np.array_equal(old, new)
 
 
 @pytest.mark.parametrize("file", FILES)
+# By Keras, of the layers that do not fit.
+@pytest.mark.filterwarnings(
+    "ignore:Skipping nested container", "ignore:A total of 3 objects"
+)
 def test_what_keras_refuses_is_refused(file, tmp_path):
     other = make_model(width=7)
     save(other, tmp_path / file)
@@ -89,7 +99,7 @@ def test_what_keras_refuses_is_refused(file, tmp_path):
     before = model.auxiliaries.get_weights()
     with pytest.warns(UserWarning, match="auxiliaries"):
         model.load_weights(tmp_path / file, skip_mismatch=True)
-    for old, new in zip(before, model.auxiliaries.get_weights()):
+    for old, new in zip(before, model.auxiliaries.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
 
 
@@ -113,7 +123,9 @@ def test_objects_that_the_user_skips_are_skipped_as_well(tmp_path):
     kept = model.get_layer("shared").get_weights()
     with pytest.warns(UserWarning, match="auxiliaries"):
         model.load_weights(path, objects_to_skip=[model.get_layer("shared")])
-    for old, new in zip(kept, model.get_layer("shared").get_weights()):
+    for old, new in zip(
+        kept, model.get_layer("shared").get_weights(), strict=True
+    ):
         np.testing.assert_array_equal(old, new)
     np.testing.assert_array_equal(
         model.get_layer("right").kernel, plain.get_layer("right").kernel

@@ -12,6 +12,8 @@ import keras
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.backend
+
 FILES = Path(__file__).with_name("files")
 # By file, what must be found in it.
 STATE = {

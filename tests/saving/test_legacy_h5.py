@@ -5,6 +5,10 @@ from keras import layers
 
 from keras_mtl import MultiTaskModel
 from keras_mtl import add_self_auxiliaries
+from tests.tiers import slow
+from tests.tiers import slow_except
+
+pytestmark = pytest.mark.backend
 
 X = np.linspace(-1, 1, 32, dtype="float32").reshape(8, 4)
 Y = {"a": X[:, :1], "b": X[:, 1:2]}
@@ -34,6 +38,7 @@ def compiled(model: keras.Model, **kwargs) -> keras.Model:
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["h5", "hdf5"])
 def test_a_model_without_a_method_is_saved_and_loads(ending, tmp_path):
     model = compiled(functional())
@@ -47,13 +52,15 @@ def test_a_model_without_a_method_is_saved_and_loads(ending, tmp_path):
         np.testing.assert_allclose(values, expected[name], atol=1e-6)
 
 
-@pytest.mark.parametrize("make", [functional, Subclassed])
+@pytest.mark.parametrize(
+    "make", slow_except([functional, Subclassed], functional)
+)
 @pytest.mark.parametrize(
     "kwargs",
     [
         {"aggregator": "pcgrad"},
-        {"weighting": "uncertainty"},
-        {"missing_label": float("nan")},
+        slow({"weighting": "uncertainty"}),
+        slow({"missing_label": float("nan")}),
     ],
     ids=lambda kwargs: next(iter(kwargs)),
 )
@@ -79,6 +86,8 @@ def test_the_function_of_keras_refuses_as_the_method_does(tmp_path):
         keras.saving.save_model(model, tmp_path / "model.h5")
 
 
+# The optimizer has no state before the first step.
+@pytest.mark.filterwarnings("ignore:Skipping variable loading")
 def test_other_formats_are_as_ever(tmp_path):
     model = compiled(functional(), aggregator="sum")
     model.save(tmp_path / "model.keras")

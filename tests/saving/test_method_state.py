@@ -16,6 +16,9 @@ from keras_mtl.methods import GradientSpec
 from keras_mtl.saving.method_state import MethodState
 from keras_mtl.weightings import GradNorm
 from keras_mtl.weightings import Uncertainty
+from tests.tiers import slow_except
+
+pytestmark = pytest.mark.backend
 
 # For small models the faster way on each backend.
 EAGERLY = keras.backend.backend() == "tensorflow"
@@ -86,17 +89,17 @@ def test_is_in_a_checkpoint_of_tensorflow(order, tmp_path):
     for variable in [v for method in methods[0] for v in method.variables]:
         variable.assign(keras.random.normal(variable.shape))
     roles = ("aggregator", "weighting")
-    path = tf.train.Checkpoint(state=held(**dict(zip(roles, methods[0])))).save(
-        tmp_path / "step"
-    )
+    path = tf.train.Checkpoint(
+        state=held(**dict(zip(roles, methods[0], strict=True)))
+    ).save(tmp_path / "step")
     state = MethodState()
     if order == "hold_first":
-        state.hold(**dict(zip(roles, methods[1])))
+        state.hold(**dict(zip(roles, methods[1], strict=True)))
     status = tf.train.Checkpoint(state=state).restore(path)
     if order == "restore_first":
-        state.hold(**dict(zip(roles, methods[1])))
+        state.hold(**dict(zip(roles, methods[1], strict=True)))
     status.assert_consumed()
-    for one, other in zip(*methods):
+    for one, other in zip(*methods, strict=True):
         for left, right in zip(one.variables, other.variables, strict=True):
             np.testing.assert_array_equal(left.numpy(), right.numpy())
 
@@ -120,6 +123,7 @@ def test_state_of_another_method_is_not_dropped_in_silence():
         state.load_own_variables(store)
 
 
+@pytest.mark.filterwarnings("ignore:The file does not hold all")
 def test_state_of_other_tasks_is_left_aside():
     _, uncertainty = make_methods()
     store = saved(held(weighting=uncertainty))
@@ -137,7 +141,9 @@ def test_state_that_a_file_lacks_is_named(order):
     store = saved(held(aggregator=projection, weighting=uncertainty))
     lacking = "aggregator.projection.reference.1"
     del store[lacking]
-    methods = dict(zip(("aggregator", "weighting"), make_methods()))
+    methods = dict(
+        zip(("aggregator", "weighting"), make_methods(), strict=True)
+    )
     state = MethodState()
     with pytest.warns(UserWarning, match="fresh start") as warned:
         if order == "load_first":
@@ -275,11 +281,13 @@ def old_store(**methods):
 
 
 def test_old_files_load_by_place():
-    methods = dict(zip(("aggregator", "weighting"), make_methods()))
+    methods = dict(
+        zip(("aggregator", "weighting"), make_methods(), strict=True)
+    )
     for method in methods.values():
         for variable in method.variables:
             variable.assign(keras.random.normal(variable.shape))
-    state = held(**dict(zip(methods, make_methods())))
+    state = held(**dict(zip(methods, make_methods(), strict=True)))
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         state.load_own_variables(old_store(**methods))
@@ -340,6 +348,7 @@ class TestModel:
         plain = keras.Model(inputs, plain(inputs))
         assert len(ours._flatten_layers()) == len(plain._flatten_layers())
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("within", [False, True])
     def test_a_quantized_model_is_compiled_and_trained_on(self, within):
         model = make_functional()
@@ -355,6 +364,7 @@ class TestModel:
         steps = np.array(model.aggregator.steps)
         np.testing.assert_array_equal(steps, [1.0, 1.0])
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("ending", ["keras", "weights.h5"])
     def test_a_file_without_the_state_says_so(self, ending, tmp_path):
         path = tmp_path / f"model.{ending}"
@@ -373,7 +383,9 @@ class TestModel:
 
     @pytest.mark.parametrize("make", ["functional", "subclassed"])
     @pytest.mark.parametrize("aggregator", ["mo_co", "pcgrad"])
-    @pytest.mark.parametrize("first", ["compile", "load", None])
+    @pytest.mark.parametrize(
+        "first", slow_except(["compile", "load", None], "load")
+    )
     def test_weights_of_a_plain_model(self, make, aggregator, first, tmp_path):
         """A method that begins anew says so, unless it is compiled later."""
         model = make_model(make)
@@ -394,6 +406,7 @@ class TestModel:
         expected = first == "compile" and aggregator == "mo_co"
         assert len(said) == expected
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("ending", [".keras", ".weights.h5"])
     def test_weights_of_one_that_was_not_trained(self, ending, tmp_path):
         """Nothing was lost, so nothing is said."""
@@ -416,7 +429,7 @@ class TestModel:
             models[1].load_weights(path)
             for model in models:
                 train(model)
-        for left, right in zip(*[m.get_weights() for m in models]):
+        for left, right in zip(*[m.get_weights() for m in models], strict=True):
             # Two programs for XLA may differ in a last digit.
             np.testing.assert_allclose(left, right, rtol=1e-5)
 

@@ -6,6 +6,8 @@ import keras_mtl
 from keras_mtl.selection import AffinityMonitor
 from keras_mtl.selection import group_tasks
 
+pytestmark = pytest.mark.backend
+
 NAN = float("nan")
 RATE = 0.05
 X = np.random.default_rng(0).normal(size=(24, 4)).astype("float32")
@@ -75,6 +77,7 @@ def check(monitor, steps, weights, rate=RATE):
 
 
 class TestFit:
+    @pytest.mark.slow
     @pytest.mark.parametrize("aggregator", [None, "pcgrad"])
     def test_every_epoch(self, aggregator):
         monitor, weights = AffinityMonitor((X, Y)), Weights()
@@ -89,11 +92,13 @@ class TestFit:
         # The last step has no next one: its weights are those of the epoch.
         check(monitor, [4, 8, 12], [*batches, weights.epochs[-1]])
 
+    @pytest.mark.slow
     def test_several_steps_at_once(self):
         monitor = AffinityMonitor((X, Y), frequency=3)
         fit(make_model(steps_per_execution=2), monitor)
         np.testing.assert_array_equal(monitor.history.steps, [4, 6, 10, 12])
 
+    @pytest.mark.slow
     def test_over_several_calls_of_fit(self):
         monitor, weights = AffinityMonitor((X, Y)), Weights()
         model = make_model()
@@ -101,11 +106,13 @@ class TestFit:
         fit(model, monitor, weights, epochs=1)
         check(monitor, [6, 12], weights.epochs)
 
+    @pytest.mark.slow
     def test_a_rate_of_its_own(self):
         monitor, weights = AffinityMonitor((X, Y), learning_rate=0.2), Weights()
         fit(make_model("adam"), monitor, weights)
         check(monitor, [6, 12], weights.epochs, rate=0.2)
 
+    @pytest.mark.slow
     def test_current_rate_of_a_schedule(self):
         schedule = keras.optimizers.schedules.PiecewiseConstantDecay(
             [6], [RATE, 0.5 * RATE]
@@ -116,6 +123,7 @@ class TestFit:
         found = monitor.history.affinities[-1]
         np.testing.assert_allclose(found, expected, atol=2e-5)
 
+    @pytest.mark.slow
     def test_losses_below_zero(self):
         """Steps on a loss lower it, whatever its sign."""
         model = make_model()
@@ -126,6 +134,7 @@ class TestFit:
         assert max(logs[f"{t}_loss"][-1] for t in Y) < -0.1
         assert np.all(np.diag(monitor.history.affinities[-1]) > 0)
 
+    @pytest.mark.slow
     def test_without_sample_weights(self):
         monitor = AffinityMonitor((X, Y, None))
         fit(make_model(), monitor)
@@ -146,13 +155,17 @@ class TestFit:
         # Some at the beginning and at the end of an epoch.
         assert syncs(monitor) < syncs() + 8 < len(X)
 
+    @pytest.mark.slow
     def test_training_is_as_without_it(self):
         plain, watched = make_model("adam"), make_model("adam")
         fit(plain)
         fit(watched, AffinityMonitor((X, Y), frequency=1))
-        for left, right in zip(plain.get_weights(), watched.get_weights()):
+        for left, right in zip(
+            plain.get_weights(), watched.get_weights(), strict=True
+        ):
             np.testing.assert_array_equal(left, right)
 
+    @pytest.mark.slow
     def test_a_task_without_labels_is_unknown(self):
         y = {**Y, "a": np.full_like(Y["a"], NAN)}
         monitor = AffinityMonitor((X, y))
@@ -163,6 +176,7 @@ class TestFit:
         assert np.isfinite(mean[:, 1:]).all()
 
 
+@pytest.mark.slow
 def test_finds_the_group_that_was_planted():
     """Two tasks want a direction of the trunk, two others its opposite."""
     random = np.random.default_rng(0)
@@ -213,12 +227,14 @@ class TestBadInput:
         with pytest.raises(ValueError, match="`batch` must have one length"):
             AffinityMonitor(batch)
 
+    @pytest.mark.slow
     def test_labels(self):
         labels = {("aa" if t == "a" else t): y for t, y in Y.items()}
         # Nothing before it: the error itself, not where it was raised.
         with pytest.raises(ValueError, match=r"^`y` has entries.*'aa'.*\['a'"):
             fit(make_model(), AffinityMonitor((X, labels)))
 
+    @pytest.mark.slow
     def test_no_labels(self):
         labels = {t: np.full_like(y, NAN) for t, y in Y.items()}
         with pytest.raises(ValueError, match="`batch`.*no labels.*'a'"):
@@ -240,12 +256,14 @@ class TestBadInput:
         with pytest.raises(ValueError, match="MultiTaskModel.*Sequential"):
             model.fit(X, Y["a"], callbacks=[AffinityMonitor((X, Y))], verbose=0)
 
+    @pytest.mark.slow
     def test_nothing_measured(self):
         monitor = AffinityMonitor((X, Y), frequency=100)
         fit(make_model(), monitor)
         with pytest.raises(ValueError, match="Nothing was measured.*100"):
             monitor.mean_affinity
 
+    @pytest.mark.slow
     def test_tasks_of_another_model(self):
         monitor = AffinityMonitor((X, Y))
         fit(make_model(), monitor, epochs=1)

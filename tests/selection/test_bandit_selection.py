@@ -1,5 +1,6 @@
 import contextlib
 import errno
+import itertools
 import json
 import os
 import subprocess
@@ -122,18 +123,20 @@ def whole():
 
 
 class TestSelection:
+    @pytest.mark.slow
     def test_epochs_train_what_was_drawn(self, whole):
         drawn = [entry["task"] for entry in whole.history]
         assert whole.trained == [[task] for task in drawn]
         assert drawn[0] == "main"
         assert len(set(drawn)) > 1
 
+    @pytest.mark.slow
     def test_rewards_are_what_the_metric_did(self, whole):
         values = [entry["value"] for entry in whole.history]
         assert values == whole.values
         rewards = [entry["reward"] for entry in whole.history]
         assert rewards == [1] + [
-            float(new <= old) for old, new in zip(values, values[1:])
+            float(new <= old) for old, new in itertools.pairwise(values)
         ]
 
     def test_beliefs_and_draws_are_the_bandits(self, whole):
@@ -145,6 +148,7 @@ class TestSelection:
             task = bandit.draw()
         assert whole.utilities == bandit.utilities
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "mode, rewards",
         [("min", [1, 1, 1, 0, 0, 1]), ("max", [1, 0, 1, 1, 0, 0])],
@@ -164,15 +168,17 @@ class TestSelection:
         )
         assert [entry["reward"] for entry in selection.history] == rewards
 
+    @pytest.mark.slow
     def test_a_metric_to_maximize(self):
         selection = make_selection(monitor="val_main_score", mode="max")
         metric = keras.metrics.MeanSquaredError(name="score")
         fit(make_model(metrics={"main": metric}), selection, epochs=4)
         values = [entry["value"] for entry in selection.history]
         assert [entry["reward"] for entry in selection.history][1:] == [
-            float(new >= old) for old, new in zip(values, values[1:])
+            float(new >= old) for old, new in itertools.pairwise(values)
         ]
 
+    @pytest.mark.slow
     def test_several_steps_at_once_under_an_aggregator(self):
         selection, losses = make_selection(), Losses()
         model = make_model(aggregator="pcgrad", steps_per_execution=2)
@@ -190,7 +196,7 @@ class TestSummary:
         ]
         selection.history = [
             {"task": task, "utilities": u}
-            for task, u in zip(("main", "useful"), utilities)
+            for task, u in zip(("main", "useful"), utilities, strict=True)
         ]
         return selection
 
@@ -220,6 +226,7 @@ def backup(folder):
 
 
 class TestRestart:
+    @pytest.mark.slow
     def test_goes_on_as_if_never_interrupted(self, tmp_path, whole):
         path = tmp_path / "new" / "selection.json"
         first = make_selection(state_path=path)
@@ -232,10 +239,11 @@ class TestRestart:
         fit(model, second, backup(tmp_path), epochs=8)
         assert second.history == whole.history
         assert second.sampler.get_state() == whole.sampler_state
-        for left, right in zip(model.get_weights(), whole.weights):
+        for left, right in zip(model.get_weights(), whole.weights, strict=True):
             np.testing.assert_array_equal(left, right)
         assert not path.exists()
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("killed_after", [0, 2])
     def test_weights_of_the_epoch_before(self, tmp_path, killed_after):
         """Killed after the state was written, before the weights were.
@@ -273,6 +281,7 @@ class TestRestart:
         assert [state["next_epoch"] for state in states] == [3, 4]
         assert [p.name for p in tmp_path.iterdir()] == ["selection.json"]
 
+    @pytest.mark.slow
     def test_several_calls_of_fit_go_on(self, whole):
         selection, model = make_selection(), make_model()
         fit(model, selection, epochs=3)
@@ -280,6 +289,7 @@ class TestRestart:
         tasks = [entry["task"] for entry in whole.history[:5]]
         assert [entry["task"] for entry in selection.history] == tasks
 
+    @pytest.mark.slow
     def test_a_file_of_another_epoch(self, tmp_path):
         path = tmp_path / "selection.json"
         selection = make_selection(state_path=path, keep_state=True)
@@ -288,6 +298,7 @@ class TestRestart:
         with pytest.raises(ValueError, match="epoch 2 and 3.*with epoch 0"):
             fit(model, make_selection(state_path=path))
 
+    @pytest.mark.slow
     def test_another_process_has_the_file(self, tmp_path):
         path = tmp_path / "selection.json"
         program = (
@@ -296,23 +307,23 @@ class TestRestart:
             "lock.acquire()\n"
             "print(flush=True)\nsys.stdin.read()\n"
         )
-        other = subprocess.Popen(
+        with subprocess.Popen(
             [sys.executable, "-c", program],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-        )
-        other.stdout.readline()
-        model, selection = make_model(), make_selection(state_path=path)
-        before = model.get_weights()
-        with pytest.raises(RuntimeError, match="selection.json' is in use"):
-            fit(model, selection)
-        for left, right in zip(model.get_weights(), before):
-            np.testing.assert_array_equal(left, right)
-        other.kill()
-        other.wait()
+        ) as other:
+            other.stdout.readline()
+            model, selection = make_model(), make_selection(state_path=path)
+            before = model.get_weights()
+            with pytest.raises(RuntimeError, match="selection.json' is in use"):
+                fit(model, selection)
+            for left, right in zip(model.get_weights(), before, strict=True):
+                np.testing.assert_array_equal(left, right)
+            other.kill()
         fit(model, selection, epochs=1)
         assert list(tmp_path.iterdir()) == []
 
+    @pytest.mark.slow
     def test_a_full_disk_leaves_the_state_before(self, tmp_path, monkeypatch):
         path = tmp_path / "selection.json"
 
@@ -330,6 +341,7 @@ class TestRestart:
         states = json.loads(path.read_text())
         assert [state["next_epoch"] for state in states] == [1, 2]
 
+    @pytest.mark.slow
     def test_seeds_that_were_drawn(self, tmp_path):
         """Those of the next process are others; it takes the first ones."""
 
@@ -449,6 +461,7 @@ class TestBadInput:
             selection.on_epoch_begin(0)
         assert selection.get_state() == before
 
+    @pytest.mark.slow
     def test_what_a_bandit_of_the_user_says_of_a_file(self, tmp_path):
         class Mine(BetaBandit):
             def set_state(self, state):
@@ -466,6 +479,7 @@ class TestBadInput:
         with pytest.raises(ValueError, match="`state_path` must be a file"):
             make_selection(state_path=tmp_path)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("monitor", [None, "val_main_mae"])
     @pytest.mark.parametrize("task", ["main", "noise"])
     def test_validation_must_have_labels(self, monitor, task):
@@ -507,6 +521,7 @@ class TestBadInput:
         with pytest.raises(ValueError, match="MultiTaskModel"):
             fit(model, make_selection())
 
+    @pytest.mark.slow
     def test_metric_must_be_in_the_logs(self):
         selection = make_selection(monitor="val_other_loss")
         with pytest.raises(ValueError, match="no 'val_other_loss'.*Received"):

@@ -11,9 +11,10 @@ if keras.backend.backend() == "jax":
     from keras_mtl.selection.lookahead_jax import compiled
     from keras_mtl.selection.lookahead_jax import task_gradients
 
-pytestmark = pytest.mark.skipif(
-    keras.backend.backend() != "jax", reason="of JAX"
-)
+pytestmark = [
+    pytest.mark.backend,
+    pytest.mark.skipif(keras.backend.backend() != "jax", reason="of JAX"),
+]
 
 
 def losses(values):

@@ -8,9 +8,12 @@ import tensorflow as tf
 from keras_mtl.selection.lookahead_tensorflow import compiled
 from keras_mtl.selection.lookahead_tensorflow import task_gradients
 
-pytestmark = pytest.mark.skipif(
-    keras.backend.backend() != "tensorflow", reason="of TensorFlow"
-)
+pytestmark = [
+    pytest.mark.backend,
+    pytest.mark.skipif(
+        keras.backend.backend() != "tensorflow", reason="of TensorFlow"
+    ),
+]
 
 
 def losses(values):

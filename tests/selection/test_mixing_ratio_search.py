@@ -10,6 +10,9 @@ import pytest
 
 from keras_mtl.selection import MixingRatioSearch
 
+# Where all mixes are worth the same, no kernel is better than the others.
+pytestmark = pytest.mark.filterwarnings("ignore:The optimal value found for")
+
 BOUNDS = {"main": (1, 20), "tags": (0, 20)}
 
 
@@ -22,7 +25,7 @@ def quadratic(ratios):
 
 
 def best_mix():
-    low, high = zip(*BOUNDS.values())
+    low, high = zip(*BOUNDS.values(), strict=True)
     mixes = [
         {"main": main, "tags": tags}
         for main in range(low[0], high[0] + 1)
@@ -37,17 +40,20 @@ def make(bounds=BOUNDS, **kwargs):
 
 
 class TestSearch:
+    @pytest.mark.slow
     @pytest.mark.parametrize("seed", range(2))
     def test_finds_the_maximum_of_a_quadratic(self, seed):
         best = make(seed=seed).run(quadratic, 15, verbose=0)
         assert best.ratios == best_mix() == {"main": 10, "tags": 17}
         assert best.value == quadratic(best.ratios)
 
+    @pytest.mark.slow
     def test_finds_a_minimum(self):
         search = make(mode="min")
         best = search.run(lambda r: -quadratic(r), 15, verbose=0)
         assert best.ratios == best_mix()
 
+    @pytest.mark.slow
     def test_three_tasks(self):
         bounds = {"main": (1, 6), "tags": (0, 6), "noise": (0, 6)}
 
@@ -82,6 +88,7 @@ class TestSearch:
         search.run(lambda r: r["task 0"] / sum(r.values()), 4, verbose=0)
         assert len({tuple(e.ratios.values()) for e in search.evaluations}) == 4
 
+    @pytest.mark.slow
     def test_a_training_that_failed_is_the_worst(self):
         def value(ratios):
             return math.nan if share(ratios) < 0.3 else quadratic(ratios)
@@ -171,7 +178,9 @@ class TestFile:
         for _ in range(4):  # of whose mixes the first five are random
             mixes = [search.suggest() for search in (first, second)]
             assert mixes[0] != mixes[1]
-            for search, ratios in zip((second, first), mixes[::-1]):
+            for search, ratios in zip(
+                (second, first), mixes[::-1], strict=True
+            ):
                 search.add(ratios, quadratic(ratios))
         found = [tuple(e.ratios.values()) for e in make(path=path).evaluations]
         assert len(set(found)) == len(found) == 8
@@ -200,7 +209,7 @@ class TestFile:
             thread.start()
         for thread in threads:
             thread.join(60)
-        rows = [json.loads(line) for line in path.open()]
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
         shares = {share(row["ratios"]) for row in rows}
         assert shares == {m / (m + t) for m in range(1, 5) for t in range(5)}
         assert len(rows) == len(shares)
@@ -221,7 +230,7 @@ class TestFile:
         search = make(path=path)
         search.add({"main": 4, "tags": 2}, 0.5)
         search.add({"main": 1, "tags": 0}, math.nan)
-        assert [json.loads(line) for line in path.open()] == [
+        assert [json.loads(line) for line in path.read_text().splitlines()] == [
             {"ratios": {"main": 2, "tags": 1}, "value": 0.5, "mode": "max"},
             {"ratios": {"main": 1, "tags": 0}, "value": None, "mode": "max"},
         ]

@@ -73,7 +73,7 @@ class TestDataset:
         iterator = iter(sampler.dataset().prefetch(2))
         next(iterator)
         sampler.begin_period("main")
-        for left, right in zip(first, read(sampler.dataset())):
+        for left, right in zip(first, read(sampler.dataset()), strict=True):
             np.testing.assert_array_equal(left[0], right[0])
 
     def test_other_kinds_of_data(self):
@@ -138,6 +138,7 @@ class TestFit:
         )
         return model
 
+    @pytest.mark.slow
     def test_trains_the_chosen_task_alone(self):
         model, sampler = self.model(), make_sampler()
         before = {v.path: v.numpy() for v in model.weights}

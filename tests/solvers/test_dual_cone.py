@@ -9,6 +9,7 @@ from scipy.optimize import nnls
 from keras_mtl import testing
 from keras_mtl.solvers.dual_cone import dual_cone_sum_weights
 from keras_mtl.solvers.dual_cone import dual_cone_weights
+from tests.tiers import slow_except
 
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 ZOO = testing.jacobians((2, 3, 8))
@@ -61,7 +62,7 @@ FUNCTIONS = [
 
 @pytest.mark.parametrize("function, reference", FUNCTIONS)
 class TestAgainstLeastSquares:
-    @pytest.mark.parametrize("num_tasks", [2, 8, 40])
+    @pytest.mark.parametrize("num_tasks", slow_except([2, 8, 40], 8))
     @pytest.mark.parametrize("spread", [0, 2])
     def test_random(self, function, reference, num_tasks, spread):
         rows, bounds = random_problems(num_tasks, num_tasks, spread)
@@ -75,7 +76,14 @@ class TestAgainstLeastSquares:
     # Of gradients that are opposed to 1e-4 the projection would need weights
     # of 1e4, with which more is rounded away than the conflict amounts to.
     @pytest.mark.parametrize(
-        "name", [n for n in ZOO if not n.startswith("nearly_opposed")]
+        "name",
+        slow_except(
+            [n for n in ZOO if not n.startswith("nearly_opposed")],
+            "normal_3",
+            "opposed_3",
+            "duplicate_3",
+            "all_zero_3",
+        ),
     )
     def test_zoo(self, function, reference, name):
         rows = ZOO[name].astype("float64")
@@ -88,6 +96,7 @@ class TestAgainstLeastSquares:
         # Nearly dependent gradients know their cone to 1e-7 / 1e-3.
         assert gap < 1e-3
 
+    @pytest.mark.slow
     @pytest.mark.skipif(not ON_TENSORFLOW, reason="JAX is in 32 bits")
     def test_float64(self, function, reference):
         rows, bounds = random_problems(5, 6, 2)
@@ -97,11 +106,13 @@ class TestAgainstLeastSquares:
             gap = weight @ row - reference(row, bound)
             assert np.linalg.norm(gap) < 1e-11
 
+    @pytest.mark.slow
     def test_zero_bounds(self, function, reference):
         rows, bounds = random_problems(4, 6, 0)
         weights = weights_of(function, rows, 0 * bounds)
         np.testing.assert_array_equal(weights, 0 * bounds)
 
+    @pytest.mark.slow
     def test_not_finite_shows(self, function, reference):
         rows, bounds = random_problems(3, 6, 0)
         rows[0, 1] = np.nan
@@ -139,6 +150,7 @@ class TestDependentGradients:
         assert np.isfinite(weights).all()
         return np.einsum("kt,ktn->kn", weights, rows), bounds
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("kind", ["exactly", "surrounding"])
     def test_is_the_projection(self, function, reference, kind):
         rows = dependent_rows(kind)
@@ -147,6 +159,7 @@ class TestDependentGradients:
             expected = reference(row, bound)
             np.testing.assert_allclose(update, expected, atol=2e-4)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "kind, allowed",
         [
@@ -168,6 +181,7 @@ class TestDependentGradients:
         # A sum of T projections of gradients over T, none longer than one.
         assert np.linalg.norm(updates, axis=1).max() < 1 + 1e-5
 
+    @pytest.mark.slow
     def test_one_in_a_batch_changes_no_other(self, function, reference):
         rows, bounds = random_problems(6, 12, 0, 3)
         alone = weights_of(function, rows, bounds)
@@ -187,6 +201,7 @@ class TestOptimality:
         assert along.min() > -1e-5
         assert np.abs(along * (weights - bounds)).max() < 1e-4
 
+    @pytest.mark.slow
     def test_no_conflict_is_the_bound(self):
         rows = np.abs(np.random.default_rng(0).standard_normal((4, 9)))
         bounds = np.array([0.5, 1.0, 0.0, 2.0])
@@ -194,6 +209,7 @@ class TestOptimality:
             weights = weights_of(function, rows, bounds)
             np.testing.assert_array_equal(weights, bounds)
 
+    @pytest.mark.slow
     def test_zero_gradient_keeps_its_bound(self):
         rows = np.array([[1.0, 0.0], [0.0, 0.0], [-1.0, 1.0]])
         bounds = np.ones(3)
@@ -203,6 +219,7 @@ class TestOptimality:
             pair = weights_of(function, rows[[0, 2]], bounds[:2])
             np.testing.assert_allclose(weights[[0, 2]], pair, rtol=1e-6)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("function", [project, project_sum])
     def test_leading_axes(self, function):
         rows, bounds = random_problems(8, 8, 2)

@@ -9,9 +9,11 @@ from scipy.optimize import nnls
 
 from keras_mtl import testing
 from keras_mtl.solvers.min_norm import min_norm_weights
+from tests.tiers import slow_except
 
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 ZOO = testing.jacobians((2, 3, 8, 40))
+QUICK = ("normal_3", "opposed_3", "duplicate_3", "all_zero_3")
 
 # Compiled once for each shape, in all tests.
 solve = testing.compiled(min_norm_weights, jit_compile=False)
@@ -62,10 +64,11 @@ def random_jacobians(num_tasks, seed, count=1000):
 
 
 class TestAccuracy:
-    @pytest.mark.parametrize("num_tasks", [2, 3, 5, 8, 16, 40])
+    @pytest.mark.parametrize("num_tasks", slow_except([2, 3, 5, 8, 16, 40], 5))
     def test_random(self, num_tasks):
         assert excess(random_jacobians(num_tasks, seed=num_tasks)).max() < 1e-5
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("num_tasks", [2, 3, 5, 8, 16, 40])
     def test_norms_that_differ_by_ten_thousand(self, num_tasks):
         rng = np.random.default_rng(num_tasks)
@@ -74,6 +77,7 @@ class TestAccuracy:
         norms[:, 0], norms[:, -1] = 1e-2, 1e2
         assert excess(rows * norms[..., None]).max() < 1e-5
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("num_tasks", [3, 8, 40])
     def test_nearly_equal_gradients(self, num_tasks):
         rng = np.random.default_rng(num_tasks)
@@ -130,7 +134,7 @@ class TestAccuracy:
 
 
 class TestDegenerate:
-    @pytest.mark.parametrize("name", ZOO)
+    @pytest.mark.parametrize("name", slow_except(ZOO, *QUICK))
     def test_zoo(self, name):
         rows = ZOO[name].astype("float64")
         gram = (rows @ rows.T).astype("float32")
@@ -168,6 +172,7 @@ class TestDegenerate:
         weights = ops.convert_to_numpy(min_norm_weights(gram))
         assert np.isnan(weights).any()
 
+    @pytest.mark.slow
     def test_compiled_by_xla(self):
         rows = np.random.default_rng(0).standard_normal((20, 8, 9))
         grams = (rows @ rows.transpose(0, 2, 1)).astype("float32")

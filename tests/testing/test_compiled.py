@@ -7,6 +7,8 @@ from keras import ops
 
 from keras_mtl.testing import compiled
 
+pytestmark = pytest.mark.backend
+
 
 class TestCompiled:
     @pytest.mark.parametrize("jit_compile", [True, False])

@@ -5,6 +5,8 @@ import pytest
 
 from keras_mtl.testing import jacobians
 
+pytestmark = pytest.mark.backend
+
 
 def gram_of(rows):
     rows = rows.astype("float64")

@@ -12,6 +12,8 @@ from keras_mtl.aggregators import PCGrad
 from keras_mtl.aggregators import Projection
 from keras_mtl.aggregators import Sum
 
+pytestmark = pytest.mark.backend
+
 SMALL = testing.jacobians((2, 3))
 ROWS = SMALL["normal_3"]
 
@@ -160,6 +162,7 @@ class TestStationary:
 
 
 class TestBatched:
+    @pytest.mark.slow
     def test_holds(self):
         testing.assert_batched(MGDA(), ROWS)
         testing.assert_batched(Rows(lambda j: j[0]), ROWS)

@@ -6,6 +6,8 @@ from keras import layers
 
 from keras_mtl.trainers.column_heads import column_heads
 
+pytestmark = pytest.mark.backend
+
 
 def names(last, *, other=False):
     inputs = keras.Input((4,))

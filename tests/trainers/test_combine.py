@@ -15,6 +15,8 @@ from keras_mtl.methods import GradientSpec
 from keras_mtl.trainers.combine import combine
 from keras_mtl.trainers.objectives import Objectives
 
+pytestmark = pytest.mark.backend
+
 SHAPES = [(3, 2), (2,), (4,)]
 
 

@@ -10,6 +10,8 @@ from keras_mtl.trainers.epoch_ends import with_epoch_ends
 from keras_mtl.trainers.not_finite import TellOfNotFinite
 from keras_mtl.weightings import Weighting
 
+pytestmark = pytest.mark.backend
+
 
 class Counting(Weighting):
     epochs = 0

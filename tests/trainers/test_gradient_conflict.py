@@ -4,6 +4,8 @@ from keras import ops
 
 from keras_mtl.trainers.gradient_conflict import GradientConflict
 
+pytestmark = pytest.mark.backend
+
 
 def gram_of(*cosines):
     """A Gram matrix of three unit gradients with these inner products."""

@@ -8,6 +8,8 @@ from keras import ops
 
 from keras_mtl import MultiTaskModel
 
+pytestmark = pytest.mark.backend
+
 LOSS = {"a": "mse", "b": "mse"}
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(8, 4)).astype("float32")

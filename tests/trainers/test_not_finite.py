@@ -9,6 +9,9 @@ from keras import layers
 
 from keras_mtl import MultiTaskModel
 from keras_mtl.trainers.not_finite import NotFinite
+from tests.tiers import slow_except
+
+pytestmark = pytest.mark.backend
 
 ROWS = 12
 
@@ -75,7 +78,9 @@ METHODS = {
 
 @pytest.mark.parametrize(
     "method, functional",
-    [*((name, True) for name in METHODS), ("both", False)],
+    slow_except(
+        [*((name, True) for name in METHODS), ("both", False)], ("both", False)
+    ),
 )
 def test_fit_names_the_task_once(method, functional):
     """Batch 2 has the NaN, after which the loss of 'a' is NaN as well."""
@@ -125,6 +130,7 @@ def test_with_missing_labels_the_advice_is_another():
     assert "compile with" not in messages[0]
 
 
+@pytest.mark.slow
 def test_compiled_anew_it_tells_anew():
     model = make_model(aggregator="sum")
     for _ in range(2):
@@ -147,6 +153,7 @@ def test_divergence_is_told_too():
     assert len(messages) == 1
 
 
+@pytest.mark.slow
 def test_of_validation_nothing_is_said():
     model = make_model(aggregator="sum")
     messages, _ = told(
@@ -174,6 +181,7 @@ def test_says_what_missing_label_is():
     assert messages[0].endswith("Received: missing_label=-1.0")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("representation", [False, True])
 def test_conflict_is_not_zero_where_all_is_nan(representation):
     x, y = make_data()
@@ -186,6 +194,7 @@ def test_conflict_is_not_zero_where_all_is_nan(representation):
     assert np.isnan(history["gradient_conflict"]).all()
 
 
+@pytest.mark.slow
 def test_a_step_that_the_loss_scaler_skips_does_not_poison_the_conflict():
     """The first scaled gradients overflow, and only those."""
     optimizer = keras.optimizers.LossScaleOptimizer(

@@ -13,6 +13,9 @@ from keras_mtl import aggregators
 from keras_mtl import weightings
 from keras_mtl.trainers.nothing_shared import frozen_variables
 from keras_mtl.trainers.nothing_shared import shared_variables
+from tests.tiers import slow_except
+
+pytestmark = pytest.mark.backend
 
 QUICK = {"run_eagerly": True}
 LOSS = {"a": "mse", "b": "mse"}
@@ -78,8 +81,12 @@ PLAIN = set(METHODS) - {"uncertainty"}
 
 @pytest.mark.parametrize(
     "name, make",
-    [(name, make_model) for name in METHODS]
-    + [(name, make_subclassed) for name in ("with averages", "both")],
+    slow_except(
+        [(name, make_model) for name in METHODS]
+        + [(name, make_subclassed) for name in ("with averages", "both")],
+        ("uncertainty", make_model),
+        ("both", make_subclassed),
+    ),
 )
 def test_two_phases_need_one_way_to_compile(name, make):
     # Each run with methods of its own, but both phases with the same.
@@ -100,7 +107,7 @@ def test_two_phases_need_one_way_to_compile(name, make):
         logs = train(model, **methods)
     said = [w for w in caught if "are frozen" in str(w.message)]
     assert len(said) == (0 if name == "uncertainty" else 1)
-    for now, before in zip(trunk_of(model).get_weights(), frozen):
+    for now, before in zip(trunk_of(model).get_weights(), frozen, strict=True):
         np.testing.assert_array_equal(now, before)
     if name in PLAIN:
         # What is not shared trains as in Keras.
@@ -190,6 +197,7 @@ def test_grad_norm_waits_for_the_trunk():
     np.testing.assert_array_equal(weights, [1.0, 1.0])
 
 
+@pytest.mark.slow
 def test_auxiliaries_on_a_frozen_trunk():
     for as_tasks in (False, True):
         model = add_self_auxiliaries(make_model(), "trunk", as_tasks=as_tasks)
@@ -215,7 +223,7 @@ def test_nothing_trainable_at_all_is_as_in_keras(methods):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             logs = train(model, **arguments)
-        for now, then in zip(model.get_weights(), before):
+        for now, then in zip(model.get_weights(), before, strict=True):
             np.testing.assert_array_equal(now, then)
         said = {str(w.message) for w in caught}
         found.append((logs["loss"], "any trainable weights" in str(said)))

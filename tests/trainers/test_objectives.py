@@ -12,6 +12,8 @@ from keras_mtl.trainers.task_losses import TaskRecord
 from keras_mtl.weightings import Uncertainty
 from keras_mtl.weightings import Weighting
 
+pytestmark = pytest.mark.backend
+
 
 class LossesAsWeights(Weighting):
     def weights(self, losses):

@@ -7,10 +7,17 @@ import pytest
 import keras_mtl
 from keras_mtl.methods import GradientSpec
 from tests.aggregators.methods import METHODS
+from tests.tiers import slow_except
 from tests.weightings.methods import WEIGHTINGS
 
+pytestmark = [
+    pytest.mark.backend,
+    # Batches that are not taken are what is tried.
+    pytest.mark.filterwarnings("ignore:.* became NaN or infinite"),
+]
+
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
-QUICK = {"jit_compile": False} if ON_TENSORFLOW else {}
+WITHOUT_XLA = {"jit_compile": False} if ON_TENSORFLOW else {}
 # A few steps take less time than tracing one.
 EAGER = {"run_eagerly": True} if ON_TENSORFLOW else {}
 TASKS = ("task_0", "task_1")
@@ -36,6 +43,8 @@ def remembers(name):
 
 # By what they are called in the tables of methods.
 REMEMBERING = [name for name in [*METHODS, *WEIGHTINGS] if remembers(name)]
+# Of one number, of rows, and of a weighting.
+QUICK = ("PCGrad()", "MoCo()", "GradNorm()")
 
 
 def method(name):
@@ -53,7 +62,7 @@ def make_model(compiled, optimizer, policy="float32"):
     )(inputs)
     outputs = {t: keras.layers.Dense(1, name=t)(shared) for t in TASKS}
     model = keras_mtl.MultiTaskModel(inputs, outputs)
-    model.compile(optimizer, **{"loss": "mse"} | QUICK | compiled)
+    model.compile(optimizer, **{"loss": "mse"} | WITHOUT_XLA | compiled)
     return model
 
 
@@ -102,7 +111,7 @@ def scaled(rate=0.01):
     )
 
 
-@pytest.mark.parametrize("name", REMEMBERING)
+@pytest.mark.parametrize("name", slow_except(REMEMBERING, *QUICK))
 def test_a_batch_that_loss_scaling_skips_leaves_no_trace(name):
     first = 3
     places = [first + i * (GOOD + 1) for i in range(len(BAD_LABELS))]
@@ -142,7 +151,7 @@ def test_training_goes_on_as_if_the_batch_had_not_been(name):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("name", REMEMBERING)
+@pytest.mark.parametrize("name", slow_except(REMEMBERING, *QUICK))
 def test_without_loss_scaling_state_stays_finite(name):
     model = make_model(method(name) | EAGER, keras.optimizers.SGD(0.01))
     states, _ = record(model, *make_data(5, {2: np.inf, 4: np.nan}))
@@ -171,6 +180,7 @@ class Counting(keras_mtl.aggregators.Sum):
         return super().update(gram, step)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("eager", [False, True])
 def test_a_method_of_a_user_needs_no_guard(eager):
     if eager and not ON_TENSORFLOW:
@@ -206,6 +216,7 @@ class Averaging(keras_mtl.weightings.Weighting):
         return 1.0 / (1.0 + self.inverse * self.average)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("inverse", [0.0, 1.0])
 @pytest.mark.parametrize("scaler", [False, True])
 def test_no_infinite_loss_stays_in_a_step_that_is_taken(scaler, inverse):

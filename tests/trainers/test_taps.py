@@ -8,6 +8,8 @@ from keras_mtl import MultiTaskModel
 from keras_mtl.trainers.taps import tap
 from keras_mtl.utils.graph import find_operation
 
+pytestmark = pytest.mark.backend
+
 
 def make_model():
     inputs = keras.Input((2,))
@@ -70,7 +72,9 @@ def test_a_quantized_representation_trains_as_in_stock_keras(mode):
     stock, ours = [m.get_layer("hidden").get_weights() for m in models]
     for left, right in zip(stock, ours, strict=True):
         np.testing.assert_allclose(left, right, rtol=1e-5, atol=1e-6)
-    assert any(not np.array_equal(*pair) for pair in zip(before, stock))
+    assert any(
+        not np.array_equal(*pair) for pair in zip(before, stock, strict=True)
+    )
 
 
 def test_replaces_what_the_rest_of_the_model_receives():

@@ -10,6 +10,8 @@ from keras_mtl import add_self_auxiliaries
 from keras_mtl.losses import PerColumn
 from keras_mtl.trainers.task_entries import refuse_tasks
 
+pytestmark = pytest.mark.backend
+
 X = np.ones((8, 4), "float32")
 ONES = np.ones(8)
 FITTED = ("class_weight", "sample_weight")

@@ -8,6 +8,8 @@ from keras import layers
 from keras_mtl import MultiTaskModel
 from keras_mtl.trainers.task_errors import naming_task
 
+pytestmark = pytest.mark.backend
+
 X = np.ones((8, 4), "float32")
 Y = {"a": np.arange(8) % 3, "b": np.ones((8, 1), "float32")}
 

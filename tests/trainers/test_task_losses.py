@@ -10,6 +10,8 @@ from keras_mtl import MultiTaskModel
 from keras_mtl.trainers.task_losses import TaskLosses
 from keras_mtl.utils.keras_internals import CompileLoss
 
+pytestmark = pytest.mark.backend
+
 NAN = float("nan")
 RNG = np.random.default_rng(0)
 Y = {name: RNG.normal(size=(6, 2)).astype("float32") for name in "ba"}
@@ -334,12 +336,14 @@ class TestASmallLastBatch:
         squares = {n: (heads[n] - y[n]) ** 2 for n in "ab"}
         return {name: value[0] for name, value in logs.items()}, squares
 
+    @pytest.mark.slow
     def test_loss_counts_examples(self):
         logs, squares = self.logs()
         right = sum(square.mean() for square in squares.values())
         for name in ("loss", "val_loss"):
             assert logs[name] == pytest.approx(right, rel=1e-5)
 
+    @pytest.mark.slow
     def test_on_tensorflow_task_losses_count_batches(self):
         logs, squares = self.logs()
         for name, square in squares.items():
@@ -349,6 +353,7 @@ class TestASmallLastBatch:
             for log in (f"{name}_loss", f"val_{name}_loss"):
                 assert logs[log] == pytest.approx(right, rel=1e-5)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "suffix, settings",
         [
@@ -362,6 +367,7 @@ class TestASmallLastBatch:
             for log in (f"{name}_{suffix}", f"val_{name}_{suffix}"):
                 assert logs[log] == pytest.approx(square.mean(), rel=1e-5)
 
+    @pytest.mark.slow
     def test_without_the_remainder_they_add_up(self):
         logs, squares = self.logs(drop_remainder=True)
         for name, square in squares.items():

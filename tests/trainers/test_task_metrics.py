@@ -7,6 +7,8 @@ from keras import ops
 
 from keras_mtl.trainers.task_metrics import TaskMetrics
 
+pytestmark = pytest.mark.backend
+
 NAN = float("nan")
 RNG = np.random.default_rng(0)
 Y = {name: RNG.normal(size=(6, 2)).astype("float32") for name in "ba"}

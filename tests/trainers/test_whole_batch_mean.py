@@ -5,6 +5,8 @@ import pytest
 
 from keras_mtl.trainers.whole_batch_mean import WholeBatchMean
 
+pytestmark = pytest.mark.backend
+
 
 def test_on_one_device_it_is_a_mean():
     """`test_replicas.py` has it on two."""

@@ -5,6 +5,8 @@ import pytest
 
 from keras_mtl.transfer import svd_task_weights
 
+pytestmark = pytest.mark.backend
+
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 5))
 LABELS = {name: RNG.normal(size=60) for name in "abc"}

@@ -58,6 +58,12 @@ def start(program, path, *arguments, **kwargs):
     )
 
 
+def kill(other):
+    other.kill()
+    # Closes its pipes, too.
+    other.communicate()
+
+
 def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
@@ -339,7 +345,9 @@ class TestProcesses:
     def test_lose_and_tear_nothing(self, tmp_path):
         path = tmp_path / "rows.jsonl"
         others = [start(PROGRAM, path, str(100 * n)) for n in range(3)]
-        assert [other.wait(60) for other in others] == [0, 0, 0]
+        for other in others:
+            other.communicate(timeout=60)
+            assert other.returncode == 0
         seeds = [row[KEY] for row in read_rows(path, KEY)]
         assert sorted(seeds) == list(range(300))
         state = Path(f"{path}.state").read_text()
@@ -348,14 +356,13 @@ class TestProcesses:
 
     def test_killed_ones_leave_whole_files(self, tmp_path):
         path = tmp_path / "rows.jsonl"
-        for kill in range(4):
+        for count in range(4):
             other = start(PROGRAM, path, "0")
             size = path.stat().st_size if path.exists() else 0
             while not path.exists() or path.stat().st_size == size:
                 time.sleep(0.001)
-            time.sleep(0.007 * kill)
-            other.kill()
-            other.wait()
+            time.sleep(0.007 * count)
+            kill(other)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of a line cut in two
                 rows = read_rows(path, KEY)
@@ -371,8 +378,7 @@ class TestProcesses:
         with pytest.raises(TimeoutError, match="rows.jsonl' is in use by"):
             with files.locked(path, patience=0.1):
                 raise AssertionError
-        other.kill()
-        other.wait()
+        kill(other)
         lock = files.try_lock(path)
         assert lock is not None
         files.unlock(lock)
@@ -388,8 +394,7 @@ class TestProcesses:
         other = start(HOLD, f"{path}.{files._digest('b')}", "0")
         assert other.stdout.readline() == "True\n"
         assert files.claimed(path, ["b", "a"]) == ["b"]
-        other.kill()
-        other.wait()
+        kill(other)
         assert files.claimed(path, ["b", "a"]) == []
         assert names(tmp_path) == []
 

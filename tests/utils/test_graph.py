@@ -7,6 +7,8 @@ from keras_mtl.utils.graph import has_graph
 from keras_mtl.utils.graph import named_outputs
 from keras_mtl.utils.graph import nodes_before
 
+pytestmark = pytest.mark.backend
+
 
 class Subclassed(keras.Model):
     def call(self, inputs):

@@ -10,6 +10,8 @@ import pytest
 
 from keras_mtl.utils import keras_internals
 
+pytestmark = pytest.mark.backend
+
 
 def test_functional_is_the_class_of_functional_models():
     inputs = keras.Input((1,))

@@ -8,6 +8,8 @@ from keras_mtl.utils.value_shape import is_by_example
 from keras_mtl.utils.value_shape import unusual_size
 from keras_mtl.utils.value_shape import value_shape
 
+pytestmark = pytest.mark.backend
+
 ONE_ROW = np.zeros((1, 4), "float32")
 
 

@@ -2,17 +2,12 @@
 
 import numpy as np
 import pytest
-from keras import ops
 
 from keras_mtl.weightings.cosmos import COSMOS
+from tests.weightings.common import weights_of
 
 LOSSES = np.array([0.5, 2.0, 1.2])
 P = np.array([0.5, 0.2, 0.3])
-
-
-def weights_of(weighting, losses):
-    losses = ops.convert_to_tensor(np.asarray(losses, "float32"))
-    return ops.convert_to_numpy(weighting.weights(losses))
 
 
 def test_no_penalty_is_the_weighted_sum():

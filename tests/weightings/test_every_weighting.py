@@ -30,8 +30,11 @@ from keras_mtl.weightings.stch import STCH
 from keras_mtl.weightings.svd_weights import SVDWeights
 from keras_mtl.weightings.tchebycheff import Tchebycheff
 from keras_mtl.weightings.uncertainty import Uncertainty
+from tests.tiers import slow_except
 from tests.weightings import methods
 from tests.weightings.methods import WEIGHTINGS
+
+pytestmark = pytest.mark.backend
 
 HALVED = keras.optimizers.schedules.ExponentialDecay(1.0, 2, 0.5)
 MAKE = {
@@ -52,6 +55,8 @@ MAKE = {
     "tchebycheff": lambda: Tchebycheff([1.0, 3.0]),
     "uncertainty": lambda: Uncertainty(learning_rate=0.01),
 }
+# Of losses alone, with a memory, with variables to train, and of gradients.
+QUICK = ("stch", "dwa_epoch", "uncertainty", "grad_norm")
 STATELESS = {"cosmos", "geometric_mean", "pbi", "scale_invariant", "stch"}
 STATELESS |= {"svd_weights", "tchebycheff"}
 RNG = np.random.default_rng(0)
@@ -96,7 +101,7 @@ def test_without_a_model_it_works_or_says_what_is_missing(name):
         assert weights.shape == (2,)
 
 
-@pytest.mark.parametrize("name", MAKE)
+@pytest.mark.parametrize("name", slow_except(MAKE, *QUICK))
 def test_trains_alone(name):
     model = make_model(name, None)
     start = values_of(model.weighting)
@@ -109,7 +114,7 @@ def test_trains_alone(name):
     assert changed == (name not in STATELESS)
 
 
-@pytest.mark.parametrize("name", MAKE)
+@pytest.mark.parametrize("name", slow_except(MAKE, "dwa_epoch", "grad_norm"))
 def test_goes_on_from_a_file_as_if_never_stopped(name, tmp_path):
     """With an aggregator, too."""
     model = make_model(name, "pcgrad")
@@ -123,6 +128,7 @@ def test_goes_on_from_a_file_as_if_never_stopped(name, tmp_path):
     assert_equal(values_of(model.weighting), state)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["dwa_epoch", "imtll", "schedule"])
 def test_loaded_models_go_on(name, tmp_path):
     model = make_model(name, None)

@@ -66,6 +66,7 @@ def test_gradient_is_that_of_the_published_objective():
     )
 
 
+@pytest.mark.slow
 def test_alpha_of_zero_makes_norms_equal():
     weighting, lengths = built(alpha=0, learning_rate=0.002), np.array([1, 4])
     weights = np.ones(2)

@@ -8,6 +8,9 @@ from keras import ops
 
 from keras_mtl import MultiTaskModel
 from keras_mtl.weightings import Weighting
+from tests.tiers import slow_except
+
+pytestmark = pytest.mark.backend
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(16, 3)).astype("float32")
@@ -18,7 +21,9 @@ SETTINGS = {
     "eager": {"run_eagerly": True},
     "aggregated": {"aggregator": "pcgrad"},
 }
-each_setting = pytest.mark.parametrize("setting", SETTINGS)
+each_setting = pytest.mark.parametrize(
+    "setting", slow_except(SETTINGS, "graph")
+)
 
 
 @keras.saving.register_keras_serializable(package="test_observations")
@@ -87,6 +92,7 @@ def task_gradient_norms(layer, normalized=False):
     return norms
 
 
+@pytest.mark.slow
 @each_setting
 def test_losses_before_and_after(setting):
     model = make_model(Watching(), **SETTINGS[setting])
@@ -105,6 +111,7 @@ def test_losses_before_and_after(setting):
     assert (after < before).all()
 
 
+@pytest.mark.slow
 def test_the_second_look_leaves_nothing_behind():
     weights, logs = [], []
     for weighting in (Watching(), None):
@@ -119,6 +126,7 @@ def test_the_second_look_leaves_nothing_behind():
         np.testing.assert_allclose(logs[0][name], logs[1][name], rtol=1e-5)
 
 
+@pytest.mark.slow
 @each_setting
 def test_gradient_norms_at_the_last_shared_layer(setting):
     model = make_model(Watching(), **SETTINGS[setting])
@@ -140,6 +148,7 @@ def test_gradient_norms_whose_squares_float32_does_not_have(setting, exponent):
     np.testing.assert_allclose(seen(model)[2], expected, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_gradient_norms_at_a_kernel_and_not_at_a_normalization():
     model = make_model(Watching(), normalized=True)
     model.train_on_batch(X, Y)
@@ -159,6 +168,7 @@ def test_gradient_norms_where_tasks_share_no_kernel():
     assert (seen(model)[2] > 0).all()
 
 
+@pytest.mark.slow
 def test_gradient_norms_at_a_named_layer():
     model = make_model(Watching("first"))
     model.train_on_batch(X, Y)
@@ -167,6 +177,7 @@ def test_gradient_norms_at_a_named_layer():
     )
 
 
+@pytest.mark.slow
 def test_gradient_norms_at_a_representation():
     model = make_model(Watching(), aggregator="sum", representation="shared")
     model.train_on_batch(X, Y)
@@ -202,6 +213,7 @@ class WatchingGram(Weighting):
         self.seen.assign(observed.gradient_gram)
 
 
+@pytest.mark.slow
 @each_setting
 def test_gradient_gram_over_all_that_is_shared(setting):
     model = make_model(WatchingGram(), **SETTINGS[setting])
@@ -227,6 +239,7 @@ def test_gradient_gram_is_of_gradients_without_the_loss_scale():
     np.testing.assert_allclose(seen(model), seen(expected), rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_gradient_gram_at_a_representation():
     model = make_model(
         WatchingGram(), aggregator="sum", representation="shared"
@@ -235,6 +248,7 @@ def test_gradient_gram_at_a_representation():
     assert (np.linalg.eigvalsh(seen(model)) > 0).all()
 
 
+@pytest.mark.slow
 def test_gradient_gram_of_absent_tasks_is_nan():
     labels = {"a": np.full_like(Y["a"], np.nan), "b": Y["b"]}
     model = make_model(WatchingGram(), missing_label=np.nan)
@@ -244,6 +258,7 @@ def test_gradient_gram_of_absent_tasks_is_nan():
     )
 
 
+@pytest.mark.slow
 def test_absent_tasks_are_nan():
     labels = {"a": np.full_like(Y["a"], np.nan), "b": Y["b"]}
     model = make_model(Watching(), missing_label=np.nan)

@@ -134,6 +134,7 @@ def weights_of(model):
     return ops.convert_to_numpy(model.weighting.task_weights)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kwargs",
     [
@@ -166,6 +167,7 @@ def test_first_update_is_the_inner_product_of_stock_gradients():
     np.testing.assert_allclose(weights_of(model)[1:], expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_projection_does_not_change_what_is_learned():
     """It acts on the gradients after the weights; the first update shows it."""
     from keras_mtl.aggregators import Projection
@@ -181,6 +183,7 @@ def test_projection_does_not_change_what_is_learned():
     np.testing.assert_allclose(*found, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_state_survives_a_restart(tmp_path):
     whole = train(7)
     first = train(3)
@@ -192,6 +195,7 @@ def test_state_survives_a_restart(tmp_path):
     np.testing.assert_allclose(weights_of(again), weights_of(whole), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_no_labels_of_the_main_task_teach_nothing():
     model = make_model(missing_label=NAN)
     labels = {**Y, "main": np.full_like(MAIN, NAN)}

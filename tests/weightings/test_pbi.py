@@ -2,17 +2,12 @@
 
 import numpy as np
 import pytest
-from keras import ops
 
 from keras_mtl.weightings.pbi import PBI
+from tests.weightings.common import weights_of
 
 LOSSES = np.array([0.5, 2.0, 1.2])
 P = np.array([0.5, 0.2, 0.3])
-
-
-def weights_of(weighting, losses):
-    losses = ops.convert_to_tensor(np.asarray(losses, "float32"))
-    return ops.convert_to_numpy(weighting.weights(losses))
 
 
 @pytest.mark.parametrize("scale", [1e-15, 0.37, 1e15])

@@ -11,6 +11,7 @@ from keras_mtl.weightings.pbi import PBI
 from keras_mtl.weightings.scale_invariant import ScaleInvariant
 from keras_mtl.weightings.stch import STCH
 from keras_mtl.weightings.tchebycheff import Tchebycheff
+from tests.weightings.common import weights_of
 
 NAMES = ["a", "b", "c"]
 LOSSES = np.array([0.5, 2.0, 1.2])
@@ -42,11 +43,6 @@ CASES = {
     "geometric_mean": (GeometricMean(), lambda v: np.prod(v) ** (1 / 3)),
     "scale_invariant": (ScaleInvariant(), lambda v: np.log(v).sum()),
 }
-
-
-def weights_of(weighting, losses):
-    losses = ops.convert_to_tensor(np.asarray(losses, "float32"))
-    return ops.convert_to_numpy(weighting.weights(losses))
 
 
 def derivatives(function, losses, step=1e-6):

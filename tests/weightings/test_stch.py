@@ -6,14 +6,10 @@ from keras import ops
 
 from keras_mtl.weightings.stch import STCH
 from keras_mtl.weightings.tchebycheff import Tchebycheff
+from tests.weightings.common import weights_of
 
 LOSSES = np.array([0.5, 2.0, 1.2])
 P = np.array([0.5, 0.2, 0.3])
-
-
-def weights_of(weighting, losses):
-    losses = ops.convert_to_tensor(np.asarray(losses, "float32"))
-    return ops.convert_to_numpy(weighting.weights(losses))
 
 
 def test_small_mu_is_the_maximum():

@@ -2,14 +2,9 @@
 
 import numpy as np
 import pytest
-from keras import ops
 
 from keras_mtl.weightings.tchebycheff import Tchebycheff
-
-
-def weights_of(weighting, losses):
-    losses = ops.convert_to_tensor(np.asarray(losses, "float32"))
-    return ops.convert_to_numpy(weighting.weights(losses))
+from tests.weightings.common import weights_of
 
 
 def test_ties_share():

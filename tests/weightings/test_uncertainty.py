@@ -57,6 +57,7 @@ def test_an_overflow_does_not_poison_the_state():
     assert values[0] == 0 and np.isfinite(values[1]) and values[1] != 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("learning_rate", [None, 0.05])
 def test_recovers_the_noise_of_two_regressions(learning_rate):
     """Kendall's toy problem: noise of 1 and of 10 standard deviations."""

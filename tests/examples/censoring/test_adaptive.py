@@ -20,6 +20,7 @@ def row(beta, task, seed, weights):
     return {"config": config, "test_loss": 0.4 + seed / 10, "weights": weights}
 
 
+@pytest.mark.slow
 def test_weights_adapt_and_a_second_run_starts_anew(short):
     cell = adaptive.Cell(beta=1.0, task="same", seed=0)
     first = adaptive.run(cell)
@@ -29,6 +30,7 @@ def test_weights_adapt_and_a_second_run_starts_anew(short):
     assert adaptive.run(cell) == first
 
 
+@pytest.mark.slow
 def test_a_step_size_of_zero_keeps_the_weight(short):
     found = adaptive.run(adaptive.Cell(beta=0.0, task="same", seed=0))
     assert found["weights"] == [1.0] * 4

@@ -31,6 +31,7 @@ def test_rule_of_a_setting():
     assert weights == {"attribute": 1.0, "landmarks": 300.0}
 
 
+@pytest.mark.slow
 def test_a_run_repeats_and_says_that_it_is_a_stand_in(short, capsys):
     celeba.make_data.cache_clear()
     cell = celeba.Cell(Setting("projection", 300.0, "variable"), 0)
@@ -70,6 +71,7 @@ def test_data_that_cannot_be_had_point_to_the_stand_in(monkeypatch):
         celeba.make_data(False, 50)
 
 
+@pytest.mark.slow
 def test_learns_what_can_be_seen(monkeypatch):
     """A light face is attractive, and all landmarks are in the middle."""
     labels = np.arange(200) % 2

@@ -130,6 +130,7 @@ def test_initial_values_are_those_of_pytorch():
     )
 
 
+@pytest.mark.slow
 def test_the_auxiliary_task_helps(grammar):
     single = conll.run(conll.Cell(Setting("single_task"), 0), epochs=5)
     setting = Setting("projection", 1.0, "variable", 0.01)

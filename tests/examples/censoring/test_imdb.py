@@ -54,6 +54,7 @@ def test_optimizers():
     assert rule.initial_reference == "zeros"
 
 
+@pytest.mark.slow
 def test_a_run_learns_and_repeats(reviews):
     cell = imdb.Cell(Setting("projection", 1.0, "variable", 0.01), 0)
     found = imdb.run(cell)

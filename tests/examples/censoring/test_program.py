@@ -39,6 +39,7 @@ def define(monkeypatch):
     return read
 
 
+@pytest.mark.slow
 def test_help_lists_the_flags_of_a_program():
     done = subprocess.run(
         [sys.executable, "-m", "examples.censoring.regression", "--help"],

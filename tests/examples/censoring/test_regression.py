@@ -78,6 +78,7 @@ def test_batches_shuffle_the_tasks_apart():
     np.testing.assert_array_equal(again.order["main"], before)
 
 
+@pytest.mark.slow
 def test_runs_of_a_seed_start_alike_and_repeat(small):
     setting = Setting("projection", 1.0, "model", 0.1)
     cell = regression.Cell(setting, "same", 0)

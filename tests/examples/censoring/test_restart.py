@@ -36,6 +36,7 @@ def fit(model):
     return model.get_weights()
 
 
+@pytest.mark.slow
 def test_starts_as_a_new_model():
     initial = make_network().get_weights()
     restart = Restart(make_model())

@@ -13,6 +13,7 @@ def path(name, optimizer):
     return toy.run(toy.SETTINGS[name], optimizer)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name, expected, tolerance",
     [
@@ -27,6 +28,7 @@ def test_ends_with_adam(name, expected, tolerance):
     np.testing.assert_allclose(distances, expected, atol=tolerance)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name, expected, tolerance",
     [
@@ -63,6 +65,7 @@ def test_paths_go_step_by_step():
     np.testing.assert_allclose(steps[1, 0], [0.004, 1.976], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_starts_do_not_disturb_each_other(monkeypatch):
     monkeypatch.setitem(toy.STEPS, toy.DESCENT, 500)
     monkeypatch.setattr(toy, "STARTS", toy.STARTS[:1])

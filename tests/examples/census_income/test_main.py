@@ -8,6 +8,7 @@ from tests.datasets.census_rows import write_rows
 
 
 class TestMain:
+    @pytest.mark.slow
     def test_trains_and_reports(self, run_example, tmp_path, capsys):
         write_rows(tmp_path / "census-income.test.gz", make_rows(80))
         output = tmp_path / "results"

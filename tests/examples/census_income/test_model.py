@@ -91,6 +91,7 @@ class TestFeatures:
 
 
 class TestBudget:
+    @pytest.mark.slow
     @every_architecture
     def test_a_unit_of_width_is_less_than_two_percent(self, data, architecture):
         counts = [

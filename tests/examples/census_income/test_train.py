@@ -42,6 +42,7 @@ def curves(record):
 
 
 class TestTrain:
+    @pytest.mark.slow
     def test_learns_and_records(self, data, tmp_path, monkeypatch):
         record = fit(config(), tmp_path, data)
         path = tmp_path / "shared_bottom-lr0.01-seed0.json"
@@ -56,12 +57,14 @@ class TestTrain:
         monkeypatch.setattr(train, "make_model", None)
         assert fit(config(), tmp_path, data) == record
 
+    @pytest.mark.slow
     def test_stops_when_validation_improves_no_more(self, data, tmp_path):
         run = config(learning_rate=1e-12, epochs=9, patience=2)
         record = fit(run, tmp_path, data)
         chosen = record["result"]["epoch"]["income"]
         assert len(record["history"]) == chosen + 2 < 9
 
+    @pytest.mark.slow
     def test_a_killed_run_ends_as_an_uninterrupted_one(
         self, data, tmp_path, monkeypatch
     ):
@@ -83,7 +86,7 @@ class TestTrain:
         written = json.loads((folder / f"{run.name}.json").read_text())
         assert len(written["history"]) == 2
         record = fit(run, folder, data)
-        for row, other in zip(curves(record), curves(whole), strict=True):
+        for row, other in zip(curves(record), curves(whole)):
             assert row == pytest.approx(other, rel=1e-4)
 
 

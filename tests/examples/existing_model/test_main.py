@@ -3,6 +3,7 @@ from absl import app
 
 
 class TestMain:
+    @pytest.mark.slow
     def test_prints_results_and_writes_models(
         self, run_example, tmp_path, capsys
     ):

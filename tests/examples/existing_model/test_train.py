@@ -41,12 +41,14 @@ class TestStockModel:
 
 
 class TestTraining:
+    @pytest.mark.slow
     def test_stock_learns(self, path, data):
         before = train.evaluate(keras.saving.load_model(path), data["train"])
         model = train.train_stock(path, data, epochs=2, verbose=0)
         after = train.evaluate(model, data["train"])
         assert after["amount_mse"] < before["amount_mse"]
 
+    @pytest.mark.slow
     def test_improved_learns_and_serves_a_plain_model(
         self, path, data, tmp_path
     ):

@@ -31,6 +31,7 @@ def runs():
     return runs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plot", [many.plot_accuracy, many.plot_curves])
 def test_draws(runs, plot, tmp_path):
     path = tmp_path / "figure.png"

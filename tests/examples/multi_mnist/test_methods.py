@@ -161,7 +161,7 @@ class TestBuildModel:
             for layer, expected in zip(model.layers, reference.layers):
                 assert type(layer) is type(expected)
                 for weight, other in zip(
-                    layer.get_weights(), expected.get_weights(), strict=True
+                    layer.get_weights(), expected.get_weights()
                 ):
                     np.testing.assert_array_equal(weight, other)
 

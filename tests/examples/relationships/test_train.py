@@ -36,6 +36,7 @@ class TestMakeData:
 
 
 class TestTrain:
+    @pytest.mark.slow
     def test_prior_finds_what_was_planted(self, runs):
         learned = matrix(runs["relationship"], "relationship")
         assert learned["first", "alike"] > 0.8

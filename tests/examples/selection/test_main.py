@@ -18,6 +18,7 @@ def small(monkeypatch):
 
 
 class TestMain:
+    @pytest.mark.slow
     def test_trains_reports_and_resumes(
         self, run_example, small, tmp_path, capsys, monkeypatch
     ):

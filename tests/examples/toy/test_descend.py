@@ -58,6 +58,7 @@ def fitted(start, **settings):
 
 
 class TestDescend:
+    @pytest.mark.slow
     @pytest.mark.parametrize("kind", ["aggregator", "weighting"])
     def test_goes_where_fit_goes(self, kind):
         def make():
@@ -71,6 +72,7 @@ class TestDescend:
         np.testing.assert_allclose(points[-1], expected, atol=1e-5)
         assert np.abs(points[-1] - PROBLEM.starts[-1]).max() > 1e-3
 
+    @pytest.mark.slow
     def test_one_for_all_starts_and_one_for_each_agree(self):
         class Looks(keras_mtl.aggregators.Aggregator):
             """The same, but it sees the gradients: it serves one start."""
@@ -88,6 +90,7 @@ class TestDescend:
         paths = [descend.descend(m, PROBLEM, STEPS) for m in (one, each)]
         np.testing.assert_allclose(*paths, atol=1e-5)
 
+    @pytest.mark.slow
     def test_keeps_starts_and_strides(self):
         method = methods.start("aggregator", keras_mtl.aggregators.Sum, 5)
         paths = descend.descend(method, PROBLEM, 1000)

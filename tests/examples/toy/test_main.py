@@ -3,6 +3,7 @@ from absl import app
 
 
 class TestMain:
+    @pytest.mark.slow
     def test_runs_and_reports(self, run_example, tmp_path, capsys):
         arguments = [
             "--problem=cagrad",

@@ -101,7 +101,7 @@ def test_serialized_sequential_models_come_back_unbuilt():
     assert kernel.path.startswith("owner/left/")
     back[0].set_weights(layers[0].get_weights())
     x = np.ones((2, 4), "float32")
-    for values in zip(back[0](x), layers[0](x)):
+    for values in zip(back[0](x), layers[0](x), strict=True):
         np.testing.assert_allclose(*map(keras.ops.convert_to_numpy, values))
 
 

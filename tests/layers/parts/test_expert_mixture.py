@@ -11,16 +11,10 @@ from keras_mtl.layers import DSelectKGate
 from keras_mtl.layers import MMoE
 from keras_mtl.layers.parts.expert_mixture import FEW
 from keras_mtl.layers.parts.expert_mixture import make_experts
+from tests.arrays import features
+from tests.arrays import numpy
 
 TASKS = ["left", "right"]
-
-
-def numpy(tensor) -> np.ndarray:
-    return keras.ops.convert_to_numpy(tensor)
-
-
-def features(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=shape).astype("float32")
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -43,7 +37,9 @@ class TestRanks:
         x = features(5, 6, 7)
         y = layer(x)
         outputs = [numpy(expert(x)) for expert in layer.experts]
-        for kernel, mixture in zip(gate_kernels(layer), y.values()):
+        for kernel, mixture in zip(
+            gate_kernels(layer), y.values(), strict=True
+        ):
             gate = softmax(x.mean(1) @ kernel)
             expected = sum(
                 gate[:, e, None, None] * outputs[e] for e in range(count)
@@ -56,7 +52,9 @@ class TestRanks:
         x = features(5, 6, 7)
         y = layer(x)
         outputs = np.stack([numpy(expert(x)) for expert in layer.experts])
-        for kernel, mixture in zip(gate_kernels(layer), y.values()):
+        for kernel, mixture in zip(
+            gate_kernels(layer), y.values(), strict=True
+        ):
             gate = softmax(x @ kernel)
             expected = np.einsum("bse,ebsf->bsf", gate, outputs)
             np.testing.assert_allclose(numpy(mixture), expected, atol=1e-5)
@@ -74,7 +72,9 @@ class TestRanks:
         y = layer(x)
         outputs = np.stack([numpy(expert(x)) for expert in layer.experts])
         read = x if gate_per == "position" else x.mean((1, 2), keepdims=True)
-        for kernel, mixture in zip(gate_kernels(layer), y.values()):
+        for kernel, mixture in zip(
+            gate_kernels(layer), y.values(), strict=True
+        ):
             gate = np.broadcast_to(
                 softmax(read @ kernel), (*x.shape[:-1], count)
             )
@@ -114,7 +114,7 @@ class TestMasks:
             steps = np.where(mask[..., None], numpy(y["left"]), 0)
             use = layer.sharing_matrices()[0].values
             results.append((steps, use))
-        for first, second in zip(*results):
+        for first, second in zip(*results, strict=True):
             np.testing.assert_allclose(first, second, atol=1e-5)
 
     # Keras warns of any Sequential that is given a mask and drops it.
@@ -182,7 +182,7 @@ class TestLayersWithoutBuild:
         x = features(6, 5)
         outputs = np.stack([numpy(e(x)) for e in mixture.experts])
         y = model(x)
-        for gate, task in zip(mixture.gates, TASKS):
+        for gate, task in zip(mixture.gates, TASKS, strict=True):
             expected = np.einsum("be,ebf->bf", softmax(numpy(gate(x))), outputs)
             np.testing.assert_allclose(numpy(y[task]), expected, atol=1e-5)
         model.save(tmp_path / "model.keras")
@@ -203,7 +203,7 @@ class TestInputsByTask:
         }
         y = layer(x)
         outputs = np.stack([numpy(e(x["shared"])) for e in layer.experts])
-        for task, kernel in zip(TASKS, gate_kernels(layer)):
+        for task, kernel in zip(TASKS, gate_kernels(layer), strict=True):
             gate = softmax(x[task] @ kernel)
             expected = np.einsum("be,ebf->bf", gate, outputs)
             np.testing.assert_allclose(numpy(y[task]), expected, atol=1e-5)
@@ -232,7 +232,7 @@ class TestInputsByTask:
             "left": np.stack([x["left"][0, :2].mean(0), x["left"][1].mean(0)]),
             "right": x["right"].mean(1),
         }
-        for task, kernel in zip(TASKS, gate_kernels(layer)):
+        for task, kernel in zip(TASKS, gate_kernels(layer), strict=True):
             gate = softmax(means[task] @ kernel)
             expected = np.einsum("be,ebf->bf", gate, outputs)
             np.testing.assert_allclose(numpy(y[task]), expected, atol=1e-5)
@@ -341,7 +341,7 @@ class TestGates:
             x = features(5, 7)
             y = layer(x)
             outputs = np.stack([numpy(e(x)) for e in layer.experts])
-            for own, task in zip(layer.gates, TASKS):
+            for own, task in zip(layer.gates, TASKS, strict=True):
                 expected = np.einsum(
                     "be,ebf->bf", softmax(numpy(own(x))), outputs
                 )
@@ -360,7 +360,7 @@ class TestGates:
             # For both tasks: entropy, and that three is no power of two.
             assert len(layer.losses) == 4
             outputs = np.stack([numpy(e(x)) for e in layer.experts])
-            for own, task in zip(layer.gates, TASKS):
+            for own, task in zip(layer.gates, TASKS, strict=True):
                 expected = np.einsum("...e,e...f->...f", numpy(own(x)), outputs)
                 np.testing.assert_allclose(numpy(y[task]), expected, atol=1e-5)
 

@@ -7,16 +7,10 @@ from keras_mtl.layers.parts.gates import ExpertGate
 from keras_mtl.layers.parts.gates import gate_weights
 from keras_mtl.layers.parts.gates import make_gates
 from keras_mtl.layers.parts.gates import mean_over_positions
+from tests.arrays import features
+from tests.arrays import numpy
 
 SIZES = {"left": 3, "right": 5}
-
-
-def numpy(tensor) -> np.ndarray:
-    return keras.ops.convert_to_numpy(tensor)
-
-
-def features(*shape: int) -> np.ndarray:
-    return np.random.default_rng(0).normal(size=shape).astype("float32")
 
 
 @keras.saving.register_keras_serializable(package="test_gates")

@@ -4,11 +4,7 @@ import pytest
 
 from keras_mtl.layers.parts.masked_mean import mask_of_rank
 from keras_mtl.layers.parts.masked_mean import masked_mean
-
-
-def numpy(tensor) -> np.ndarray:
-    return keras.ops.convert_to_numpy(tensor)
-
+from tests.arrays import numpy
 
 X = np.random.default_rng(0).normal(size=(2, 4, 3, 5)).astype("float32")
 STEPS = np.arange(4) < np.array([[1], [3]])

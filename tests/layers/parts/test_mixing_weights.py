@@ -6,6 +6,7 @@ from keras_mtl.layers.parts.mixing_weights import MixingWeights
 from keras_mtl.layers.parts.mixing_weights import mix
 from keras_mtl.layers.parts.mixing_weights import mix_rows
 from keras_mtl.layers.parts.mixing_weights import share_rest
+from tests.arrays import numpy
 
 START = np.array([0.5, -0.25, 2.0], "float32")
 SLOPES = np.array([1.0, -3.0, 0.5], "float32")
@@ -31,10 +32,6 @@ class Linear(keras.layers.Layer):
         return keras.ops.sum(inputs * self.mixing.tensor(), axis=-1)
 
 
-def numpy(tensor) -> np.ndarray:
-    return keras.ops.convert_to_numpy(tensor)
-
-
 def step(optimizer, steps=1, **arguments) -> np.ndarray:
     """Weights after steps down a loss whose gradient is SLOPES."""
     layer = Linear(**arguments)
@@ -58,6 +55,7 @@ def test_start_and_forward_pass_know_no_multiplier():
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "optimizer",
     [
@@ -167,7 +165,7 @@ def test_mix_rows_of_unknown_sizes():
     assert [output.shape for output in outputs] == [(None, None, 3)] * 4
     model = keras.Model(inputs, outputs)
     x = np.random.default_rng(0).normal(size=(4, 4, 2, 3)).astype("float32")
-    for given, output in zip(x, model.predict(list(x), verbose=0)):
+    for given, output in zip(x, model.predict(list(x), verbose=0), strict=True):
         np.testing.assert_allclose(output, given, rtol=1e-6)
 
 

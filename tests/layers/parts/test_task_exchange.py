@@ -6,6 +6,7 @@ from keras_mtl.layers.parts import by_task
 from keras_mtl.layers.parts.task_exchange import TaskExchange
 from keras_mtl.layers.parts.task_exchange import check_built
 from keras_mtl.layers.parts.task_exchange import masks_of
+from tests.arrays import numpy
 
 
 class Rotate(TaskExchange):
@@ -17,10 +18,6 @@ class Rotate(TaskExchange):
     def call(self, inputs):
         tensors = [tensor + 0.0 for tensor in self.tensors_of(inputs)]
         return by_task.like(inputs, self.tasks, [*tensors[1:], tensors[0]])
-
-
-def numpy(tensor) -> np.ndarray:
-    return keras.ops.convert_to_numpy(tensor)
 
 
 def tensors(count: int = 3) -> list[np.ndarray]:
