@@ -67,6 +67,8 @@ EXTRAS = {
         # `.ci/run` checks style with it; another minor version may format
         # differently.
         "ruff~=0.17.0",
+        # It also checks types, where pyproject.toml says.
+        "mypy>=1.18",
     ],
     # `examples/` save their results as figures; some measure areas under ROC
     # curves, or test what is chance. Several processes may share the runs.
@@ -80,9 +82,11 @@ EXTRAS = {
     # where they are not installed. "full" brings the solvers that some of
     # TorchJD's methods call.
     "benchmarks": ["torch>=2.3", "torchjd[full]>=0.18"],
-    # The other backend: KERAS_BACKEND=jax. For a GPU install jax[cuda12]
+    # Another backend: KERAS_BACKEND=jax. For a GPU install jax[cuda12]
     # or jax[cuda13] as well.
     "jax": ["jax>=0.7"],
+    # One more: KERAS_BACKEND=torch. The default build is for CUDA, and large.
+    "torch": ["torch>=2.6"],
 }
 
 
@@ -108,7 +112,7 @@ setuptools.setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     license_files=["LICENSE"],
-    keywords="keras tensorflow jax multi-task-learning pcgrad mgda",
+    keywords="keras tensorflow jax pytorch multi-task-learning pcgrad mgda",
     classifiers=[
         "Development Status :: 4 - Beta",
         "Intended Audience :: Developers",

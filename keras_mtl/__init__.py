@@ -35,3 +35,8 @@ __all__ = [
     "transfer",
     "weightings",
 ]
+
+
+def __dir__() -> list[str]:
+    """The public names: Python adds each part that was imported."""
+    return sorted(__all__)

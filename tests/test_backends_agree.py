@@ -1,4 +1,4 @@
-"""The same training with XLA and without, on TensorFlow and on JAX."""
+"""The same training with XLA and without, and on every backend."""
 
 import importlib.util
 import os
@@ -17,7 +17,7 @@ from keras_mtl import aggregators
 pytestmark = pytest.mark.backend
 
 HERE = keras.backend.backend()
-OTHER = {"tensorflow": "jax", "jax": "tensorflow"}[HERE]
+OTHERS = [b for b in ("tensorflow", "jax", "torch") if b != HERE]
 RULES = {
     "pcgrad": lambda: aggregators.PCGrad(seed=7),
     "pcgrad_by_layer": lambda: aggregators.PCGrad("layer", seed=8),
@@ -25,7 +25,7 @@ RULES = {
     "mgda_loss+": lambda: aggregators.MGDA("loss+", granularity="variable"),
     "projection": lambda: aggregators.Projection("b"),
 }
-STEPS = 10
+STEPS = 20
 TOLERANCE = 1e-4
 
 
@@ -86,7 +86,7 @@ def train(path: str, rule: str, **arguments: Any) -> list[np.ndarray]:
 
 
 def train_all(path: str, result: str) -> None:
-    """What the process on the other backend does."""
+    """What the process on another backend does."""
     arrays = {}
     jit_compile = HERE == "jax"  # Which is slow without.
     for rule in RULES:
@@ -114,10 +114,10 @@ def compiled(start) -> dict[str, list[np.ndarray]]:
     return {rule: train(start, rule, jit_compile=True) for rule in RULES}
 
 
-@pytest.fixture(scope="module")
-def elsewhere(start, tmp_path_factory) -> dict[str, np.ndarray]:
-    if importlib.util.find_spec(OTHER) is None:
-        pytest.skip(f"{OTHER} is not installed")
+@pytest.fixture(scope="module", params=OTHERS)
+def elsewhere(request, start, tmp_path_factory) -> dict[str, np.ndarray]:
+    if importlib.util.find_spec(request.param) is None:
+        pytest.skip(f"{request.param} is not installed")
     result = str(tmp_path_factory.mktemp("other") / "result.npz")
     program = (
         "import runpy, sys; _, file, start, result = sys.argv;"
@@ -130,7 +130,7 @@ def elsewhere(start, tmp_path_factory) -> dict[str, np.ndarray]:
         check=False,
         env={
             **os.environ,
-            "KERAS_BACKEND": OTHER,
+            "KERAS_BACKEND": request.param,
             "PYTHONPATH": os.pathsep.join(sys.path),
         },
     )
@@ -147,7 +147,7 @@ def test_xla_changes_nothing(rule, start, compiled):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES)
-def test_the_other_backend_agrees(rule, compiled, elsewhere):
+def test_another_backend_agrees(rule, compiled, elsewhere):
     arrays = [elsewhere[f"{rule}_{i}"] for i in range(len(compiled[rule]))]
     assert_agree(compiled[rule], arrays)
 

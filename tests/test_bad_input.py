@@ -3,7 +3,6 @@
 One table of mistakes, then the odd cases whose result is documented instead.
 """
 
-import importlib
 import inspect
 import re
 import typing
@@ -19,7 +18,6 @@ from keras import layers
 from keras_mtl import MultiTaskModel
 from keras_mtl import aggregators
 from keras_mtl import weightings
-from keras_mtl.backend import train_step
 
 pytestmark = pytest.mark.backend
 
@@ -390,16 +388,6 @@ def compute_loss_without_task_losses():
             return keras.ops.mean(y_pred["b"])
 
     fit(make_model(Own), aggregator="sum")
-
-
-@mistake("on the TensorFlow and JAX backends ... KERAS_BACKEND", ImportError)
-def backend_without_task_gradients():
-    backend = keras.backend.backend
-    keras.backend.backend = lambda: "torch"
-    try:
-        importlib.reload(train_step)
-    finally:
-        keras.backend.backend = backend
 
 
 @mistake("`loss` has entries ['c'] ... no outputs ... ['a', 'b']")

@@ -36,12 +36,12 @@ from keras_mtl.aggregators.trimmed_mean import TrimmedMean
 from keras_mtl.aggregators.unweighted_cosine import UnweightedCosine
 from keras_mtl.aggregators.upgrad import UPGrad
 from keras_mtl.aggregators.weighted_cosine import WeightedCosine
-from keras_mtl.methods.registry import Registry
-from keras_mtl.methods.registry import public_classes
+from keras_mtl.methods.registry import Registry as _Registry
+from keras_mtl.methods.registry import public_classes as _public_classes
 
 # An import above is all that makes a method one of the package.
-_CLASSES = public_classes(globals(), Aggregator)
-_REGISTRY = Registry("aggregator", Aggregator, _CLASSES)
+_CLASSES = _public_classes(globals(), Aggregator)
+_REGISTRY = _Registry("aggregator", Aggregator, _CLASSES)
 __all__ = ["deserialize", "get", "serialize"]
 __all__ += [cls.__name__ for cls in _CLASSES]
 

@@ -13,16 +13,15 @@ from keras_mtl.methods.method import keep_if
 from keras_mtl.methods.method import values_of
 from keras_mtl.methods.step_info import StepInfo
 from keras_mtl.solvers.absent_tasks import stand_aside
-from keras_mtl.solvers.matrices import Tensor
 from keras_mtl.solvers.matrices import in_units
 from keras_mtl.solvers.matrices import power_of_two
 from keras_mtl.solvers.matrices import to_gram
 from keras_mtl.solvers.matrices import to_jacobian
+from keras_mtl.types import Column
+from keras_mtl.types import Tensor
 
 GRANULARITIES = ("model", "layer", "variable")
 SEES = ("gram", "gradients", "entries")
-# One gradient a task; `None` where the task does not reach the variable.
-Column = Sequence[Tensor | None]
 ALONE = StepInfo()
 
 

@@ -6,12 +6,12 @@ import keras
 from keras import ops
 
 from keras_mtl.aggregators.preference_aggregator import PreferenceAggregator
-from keras_mtl.solvers.matrices import Tensor
 from keras_mtl.solvers.matrices import divisor
 from keras_mtl.solvers.matrices import normalize
 from keras_mtl.solvers.matrices import to_gram
 from keras_mtl.solvers.symmetric_eigen import compose
 from keras_mtl.solvers.symmetric_eigen import symmetric_eigen
+from keras_mtl.types import Tensor
 
 SCALE_MODES = ("min", "median", "lower_median", "rmse")
 

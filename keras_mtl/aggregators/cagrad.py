@@ -6,8 +6,8 @@ import keras
 
 from keras_mtl.aggregators.aggregator import Aggregator
 from keras_mtl.solvers.conflict_averse import conflict_averse_weights
-from keras_mtl.solvers.matrices import Tensor
 from keras_mtl.solvers.matrices import to_gram
+from keras_mtl.types import Tensor
 from keras_mtl.utils.argument_validation import number_from_zero
 
 

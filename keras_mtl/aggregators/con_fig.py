@@ -5,11 +5,11 @@ from keras import ops
 
 from keras_mtl.aggregators.preference_aggregator import PreferenceAggregator
 from keras_mtl.solvers.cosines import to_cosines
-from keras_mtl.solvers.matrices import Tensor
 from keras_mtl.solvers.matrices import divisor
 from keras_mtl.solvers.matrices import normalize
 from keras_mtl.solvers.matrices import to_gram
 from keras_mtl.solvers.pseudo_inverse import pseudo_solve
+from keras_mtl.types import Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")

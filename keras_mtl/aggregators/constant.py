@@ -8,9 +8,9 @@ import numpy as np
 from keras import ops
 
 from keras_mtl.aggregators.aggregator import Aggregator
-from keras_mtl.solvers.matrices import Tensor
 from keras_mtl.solvers.matrices import diagonal
 from keras_mtl.solvers.matrices import to_gram
+from keras_mtl.types import Tensor
 from keras_mtl.utils.argument_validation import is_number
 
 

@@ -4,9 +4,9 @@ import keras
 
 from keras_mtl.aggregators.preference_aggregator import PreferenceAggregator
 from keras_mtl.solvers.dual_cone import dual_cone_weights
-from keras_mtl.solvers.matrices import Tensor
 from keras_mtl.solvers.matrices import normalize
 from keras_mtl.solvers.matrices import to_gram
+from keras_mtl.types import Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")

@@ -10,13 +10,13 @@ from keras import ops
 from keras_mtl.aggregators import slots
 from keras_mtl.aggregators.aggregator import ALONE
 from keras_mtl.aggregators.aggregator import Aggregator
-from keras_mtl.aggregators.aggregator import Column
 from keras_mtl.methods.gradient_spec import GradientSpec
 from keras_mtl.methods.step_info import StepInfo
-from keras_mtl.solvers.matrices import Tensor
 from keras_mtl.solvers.matrices import diagonal
 from keras_mtl.solvers.matrices import divisor
 from keras_mtl.solvers.matrices import to_gram
+from keras_mtl.types import Column
+from keras_mtl.types import Tensor
 from keras_mtl.utils.argument_validation import integer_from
 from keras_mtl.utils.argument_validation import number_from_zero
 

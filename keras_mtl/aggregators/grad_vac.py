@@ -11,13 +11,13 @@ from keras_mtl.aggregators.aggregator import Aggregator
 from keras_mtl.methods.gradient_spec import GradientSpec
 from keras_mtl.methods.step_info import StepInfo
 from keras_mtl.solvers.cosines import to_cosines
-from keras_mtl.solvers.matrices import Tensor
 from keras_mtl.solvers.matrices import diagonal
 from keras_mtl.solvers.matrices import divisor
 from keras_mtl.solvers.matrices import epsilon_of
 from keras_mtl.solvers.matrices import normalize
 from keras_mtl.solvers.matrices import to_gram
 from keras_mtl.solvers.random_numbers import random_orders
+from keras_mtl.types import Tensor
 from keras_mtl.utils.argument_validation import number_to_one
 
 # Cosines this close to 1 are rounding, and no vector reaches 1 by adding.

@@ -10,7 +10,6 @@ from keras import ops
 from keras_mtl.aggregators.aggregator import ALONE
 from keras_mtl.aggregators.aggregator import GRANULARITIES
 from keras_mtl.aggregators.aggregator import Aggregator
-from keras_mtl.aggregators.aggregator import Column
 from keras_mtl.gradients.sparse import add
 from keras_mtl.gradients.sparse import apply
 from keras_mtl.methods.gradient_spec import GradientSpec
@@ -18,9 +17,10 @@ from keras_mtl.methods.main_task import check_main_task
 from keras_mtl.methods.main_task import index_of_main_task
 from keras_mtl.methods.step_info import StepInfo
 from keras_mtl.solvers.absent_tasks import stand_aside
-from keras_mtl.solvers.matrices import Tensor
 from keras_mtl.solvers.matrices import to_gram
 from keras_mtl.solvers.matrices import to_jacobian
+from keras_mtl.types import Column
+from keras_mtl.types import Tensor
 from keras_mtl.utils.argument_validation import number_to_one
 
 INITIAL_REFERENCES = ("zeros", "first_gradient")

@@ -4,9 +4,9 @@ import keras
 from keras import ops
 
 from keras_mtl.aggregators.aggregator import Aggregator
-from keras_mtl.solvers.matrices import Tensor
 from keras_mtl.solvers.matrices import diagonal
 from keras_mtl.solvers.matrices import to_gram
+from keras_mtl.types import Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")

@@ -9,12 +9,12 @@ from keras_mtl.aggregators.aggregator import ALONE
 from keras_mtl.aggregators.aggregator import Aggregator
 from keras_mtl.methods.step_info import StepInfo
 from keras_mtl.solvers.absent_tasks import stand_aside
-from keras_mtl.solvers.matrices import Tensor
 from keras_mtl.solvers.matrices import diagonal
 from keras_mtl.solvers.matrices import divisor
 from keras_mtl.solvers.matrices import normalize
 from keras_mtl.solvers.matrices import to_gram
 from keras_mtl.solvers.min_norm import min_norm_weights
+from keras_mtl.types import Tensor
 
 NORMALIZATIONS = ("none", "l2", "loss", "loss+")
 

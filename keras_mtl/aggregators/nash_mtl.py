@@ -10,8 +10,8 @@ from keras_mtl.aggregators.aggregator import Aggregator
 from keras_mtl.methods.step_info import StepInfo
 from keras_mtl.solvers.bargaining import bargaining_weights
 from keras_mtl.solvers.cosines import to_cosines
-from keras_mtl.solvers.matrices import Tensor
 from keras_mtl.solvers.matrices import to_gram
+from keras_mtl.types import Tensor
 from keras_mtl.utils.argument_validation import number_above_zero
 
 

@@ -14,12 +14,12 @@ from keras_mtl.methods.gradient_spec import GradientSpec
 from keras_mtl.methods.main_task import check_main_task
 from keras_mtl.methods.main_task import index_of_main_task
 from keras_mtl.methods.step_info import StepInfo
-from keras_mtl.solvers.matrices import Tensor
 from keras_mtl.solvers.matrices import diagonal
 from keras_mtl.solvers.matrices import divisor
 from keras_mtl.solvers.matrices import in_units
 from keras_mtl.solvers.matrices import to_gram
 from keras_mtl.solvers.priority import priority_weights
+from keras_mtl.types import Tensor
 from keras_mtl.utils.argument_validation import number_above_zero
 from keras_mtl.utils.argument_validation import number_to_one
 

@@ -8,13 +8,13 @@ from keras import ops
 from keras_mtl.aggregators.aggregator import ALONE
 from keras_mtl.aggregators.aggregator import Aggregator
 from keras_mtl.methods.step_info import StepInfo
-from keras_mtl.solvers.matrices import Tensor
 from keras_mtl.solvers.matrices import diagonal
 from keras_mtl.solvers.matrices import divisor
 from keras_mtl.solvers.matrices import normalize
 from keras_mtl.solvers.matrices import to_gram
 from keras_mtl.solvers.random_numbers import random_orders
 from keras_mtl.solvers.random_numbers import random_uniforms
+from keras_mtl.types import Tensor
 from keras_mtl.utils.argument_validation import boolean
 
 

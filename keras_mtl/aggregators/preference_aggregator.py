@@ -6,7 +6,7 @@ import numpy as np
 from keras import ops
 
 from keras_mtl.aggregators.aggregator import Aggregator
-from keras_mtl.solvers.matrices import Tensor
+from keras_mtl.types import Tensor
 from keras_mtl.utils.argument_validation import preference_by_task
 from keras_mtl.utils.argument_validation import spread_over_tasks
 

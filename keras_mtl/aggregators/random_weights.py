@@ -8,10 +8,10 @@ from keras import ops
 from keras_mtl.aggregators.aggregator import ALONE
 from keras_mtl.aggregators.aggregator import Aggregator
 from keras_mtl.methods.step_info import StepInfo
-from keras_mtl.solvers.matrices import Tensor
 from keras_mtl.solvers.matrices import diagonal
 from keras_mtl.solvers.matrices import to_gram
 from keras_mtl.solvers.random_numbers import random_normals
+from keras_mtl.types import Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")

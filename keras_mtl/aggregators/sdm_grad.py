@@ -8,9 +8,9 @@ from keras import ops
 from keras_mtl.aggregators import slots
 from keras_mtl.aggregators.double_sampling import DoubleSampling
 from keras_mtl.aggregators.preference_aggregator import PreferenceAggregator
-from keras_mtl.solvers.matrices import Tensor
 from keras_mtl.solvers.matrices import divisor
 from keras_mtl.solvers.simplex_projection import simplex_projection
+from keras_mtl.types import Tensor
 from keras_mtl.utils.argument_validation import integer_from
 from keras_mtl.utils.argument_validation import number_from_zero
 from keras_mtl.utils.argument_validation import number_to_one

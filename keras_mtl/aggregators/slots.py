@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
-from keras_mtl.aggregators.aggregator import Column
-from keras_mtl.solvers.matrices import Tensor
+from keras_mtl.types import Column
+from keras_mtl.types import Tensor
 
 
 def taking_part(present: Tensor | None, num_tasks: int) -> Tensor:

@@ -9,8 +9,8 @@ from keras import ops
 from keras_mtl.aggregators.aggregator import ALONE
 from keras_mtl.aggregators.aggregator import Aggregator
 from keras_mtl.methods.step_info import StepInfo
-from keras_mtl.solvers.matrices import Tensor
 from keras_mtl.solvers.matrices import to_jacobian
+from keras_mtl.types import Tensor
 from keras_mtl.utils.argument_validation import integer_from
 
 

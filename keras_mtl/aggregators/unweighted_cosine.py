@@ -4,8 +4,8 @@ import keras
 from keras import ops
 
 from keras_mtl.aggregators.main_task_aggregator import MainTaskAggregator
-from keras_mtl.solvers.matrices import Tensor
 from keras_mtl.solvers.matrices import to_gram
+from keras_mtl.types import Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")

@@ -10,10 +10,9 @@ import keras
 
 from keras_mtl.auxiliaries.output_activation import output_activation
 from keras_mtl.layers import SelfAuxiliaryHead
+from keras_mtl.types import Shape
 from keras_mtl.utils.by_output import check_entries
 from keras_mtl.utils.graph import operation_of
-
-Shape = tuple[int | None, ...]
 
 
 def task_names(tasks: Any, outputs: dict[str, keras.KerasTensor]) -> list[str]:

@@ -16,6 +16,7 @@ from keras_mtl.auxiliaries.tapped_tensor import tapped_tensor
 from keras_mtl.layers.parts.copies import deserialize_layers
 from keras_mtl.layers.parts.copies import serialize_layers
 from keras_mtl.model import MultiTaskModel
+from keras_mtl.types import Tensor
 from keras_mtl.utils.argument_validation import boolean
 from keras_mtl.utils.argument_validation import number_from_zero
 from keras_mtl.utils.graph import has_graph
@@ -23,8 +24,6 @@ from keras_mtl.utils.graph import named_outputs
 from keras_mtl.utils.graph import operation_of
 from keras_mtl.utils.graph import symbolic_inputs
 from keras_mtl.utils.graph import symbolic_outputs
-
-Tensor = Any
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")

@@ -14,13 +14,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import keras
 from jax.extend.core import get_opaque_trace_state
 
-from keras_mtl.gradients.sparse import Slices
+from keras_mtl.backend.slices import Slices
+from keras_mtl.types import Tensor
 from keras_mtl.utils.keras_internals import in_symbolic_scope
-
-Tensor = Any
 
 
 @functools.partial(
@@ -41,27 +39,6 @@ class Lookup:
     position: int
     ids: Tensor
     output: Tensor
-
-
-def embedding_layers(model: keras.Model) -> list[tuple[Any, int]]:
-    """The layers that do nothing but look up rows of a trainable table.
-
-    Returns:
-        The layers, each with the position of its table among the trainable
-        variables of the model.
-    """
-    positions = {id(v): i for i, v in enumerate(model.trainable_variables)}
-    found = []
-    for layer in model._flatten_layers(include_self=False):
-        # A subclass may do more, and so do adapters and quantization.
-        if type(layer) is not keras.layers.Embedding:
-            continue
-        plain = not layer.lora_enabled and layer.quantization_mode is None
-        # Tapped already, for heads that read what it returns.
-        plain = plain and "call" not in vars(layer)
-        if layer.built and plain and id(layer.embeddings) in positions:
-            found.append((layer, positions[id(layer.embeddings)]))
-    return found
 
 
 @contextlib.contextmanager
@@ -126,6 +103,7 @@ def add_lookups(
     gradients = list(gradients)
     for position in dict.fromkeys(lookup.position for lookup in lookups):
         table = variables[position]
+        values: list[Tensor]
         own = [i for i, k in enumerate(lookups) if k.position == position]
         if all(at_lookups[i] is None for i in own):
             continue

@@ -10,7 +10,24 @@ import jax
 import keras
 
 
-class KeepsState:
+def _synced(method: Callable) -> Callable:
+    """Puts values back after any error, as `fit` does.
+
+    Keras leaves it undone when a callback raises.
+    """
+
+    @functools.wraps(method)
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return method(self, *args, **kwargs)
+        except BaseException:
+            self.jax_state_sync()
+            raise
+
+    return call
+
+
+class Restored:
     """A `keras.Model` on JAX that an error in a step leaves as it was.
 
     Keras takes the values out of the variables before the first step, hands
@@ -46,22 +63,8 @@ class KeepsState:
 
         return execute
 
-    @functools.wraps(keras.Model.evaluate)
-    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return super().evaluate(*args, **kwargs)
-        except BaseException:
-            # As `fit` does; here it is left undone when a callback raises.
-            self.jax_state_sync()
-            raise
-
-    @functools.wraps(keras.Model.predict)
-    def predict(self, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return super().predict(*args, **kwargs)
-        except BaseException:
-            self.jax_state_sync()
-            raise
+    evaluate = _synced(keras.Model.evaluate)
+    predict = _synced(keras.Model.predict)
 
     def _put_back(self, state: tuple) -> None:
         """Gives the variables that Keras emptied their values again.
@@ -71,12 +74,11 @@ class KeepsState:
                 variables, then, where it has them, of the optimizer's and of
                 the metrics'.
         """
-        owners = [self.trainable_variables, self.non_trainable_variables]
-        if len(state) == 4:
-            owners.append(self.optimizer.variables)
-        if len(state) > 2:
-            owners.append(self.metrics_variables)
-        for variables, values in zip(owners, state):
+        owners = list(variables_of_step(self))
+        if len(state) < 4:
+            del owners[2]
+        # Prediction has no metrics.
+        for variables, values in zip(owners, state, strict=False):
             _fill(variables, values)
         # What Keras noted of an earlier step is older than this.
         self._jax_state_synced = True
@@ -84,12 +86,23 @@ class KeepsState:
         self._losses_override.clear()
 
 
+def variables_of_step(model: keras.Model) -> tuple[list[keras.Variable], ...]:
+    """The variables whose values a training step takes, in Keras' order."""
+    optimizer = getattr(model, "optimizer", None)
+    return (
+        model.trainable_variables,
+        model.non_trainable_variables,
+        [] if optimizer is None else optimizer.variables,
+        model.metrics_variables,
+    )
+
+
 def _fill(variables: Sequence[keras.Variable], values: Sequence[Any]) -> None:
     empty = [v for v in variables if v._value is None]
     if len(empty) != len(values):
         # Nothing was taken, or the step made variables: not these values.
         return
-    for variable, value in zip(empty, values):
+    for variable, value in zip(empty, values, strict=True):
         if not _is_used_up(value):
             variable.assign(value)
 

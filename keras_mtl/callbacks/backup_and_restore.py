@@ -14,6 +14,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_mtl.trainers.building import build_methods
+from keras_mtl.trainers.settings import awaits_tasks
 from keras_mtl.utils.argument_validation import integer_from
 from keras_mtl.utils.argument_validation import is_integer
 from keras_mtl.utils.argument_validation import is_table
@@ -201,12 +203,13 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
 
     def _make_variables(self, task_names: list[str] | None) -> None:
         """Makes what a method and the optimizer remember, to be loaded."""
-        if getattr(self.model, "_awaits_tasks", False):
+        has_methods = hasattr(self.model, "method_state")
+        if has_methods and awaits_tasks(self.model):
             if task_names is None:
                 # A backup of Keras'. The optimizer has to begin anew: what
                 # the method may train comes in the first batch.
                 return
-            self.model._build_methods(task_names)
+            build_methods(self.model, task_names)
         optimizer = self.model.optimizer
         if optimizer is not None and not optimizer.built:
             optimizer.build(self.model.trainable_variables)

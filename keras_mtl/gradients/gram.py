@@ -8,15 +8,17 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from keras_mtl.backend.precision import full_precision
+from keras_mtl.backend import full_precision
 from keras_mtl.gradients.sparse import SparseGradient
 from keras_mtl.gradients.sparse import dense
 from keras_mtl.gradients.sparse import entries_of
 from keras_mtl.solvers.matrices import diagonal
 from keras_mtl.solvers.matrices import in_units
 from keras_mtl.solvers.matrices import power_of_two
+from keras_mtl.types import Column
+from keras_mtl.types import Gradient
+from keras_mtl.types import Tensor
 
-Tensor = Any
 # Entries of a row in a chunk, and the most chunks: they are unrolled.
 CHUNK_LENGTH = 16384
 MAX_CHUNKS = 32
@@ -35,8 +37,6 @@ SMALLEST_UNIT = 2.0**-48
 # The unit where all that was looked at is zero: the others may be anything from
 # 2**-86 to 2**38.
 UNIT_OF_ZEROS = 2.0**-24
-# One gradient a task; `None` where the task does not reach the variable.
-Column = Sequence[Tensor | SparseGradient | None]
 
 
 def tasks_of(column: Column) -> list[int]:
@@ -46,11 +46,13 @@ def tasks_of(column: Column) -> list[int]:
 
 def total(column: Column) -> Tensor | None:
     """The plain sum over tasks; `None` where no task reaches."""
-    present = [dense(gradient) for gradient in column if gradient is not None]
+    present: list[Tensor] = [dense(g) for g in column if g is not None]
     return sum(present[1:], present[0]) if present else None
 
 
-def add(left: Column, right: Column) -> list[Tensor | None]:
+def add_columns(
+    left: Sequence[Gradient], right: Sequence[Gradient]
+) -> list[Tensor | None]:
     """Sums two lists of gradients, in which `None` is zero."""
     return [total(pair) for pair in zip(left, right, strict=True)]
 
@@ -261,7 +263,7 @@ def _size(gradient: Tensor | SparseGradient) -> Tensor:
     return ops.max(ops.abs(ops.cast(entries, "float32")), initial=0.0)
 
 
-def _stride(shape: tuple[int | None, ...]) -> int:
+def _stride(shape: tuple[int, ...]) -> int:
     """Distance of the entries to look at, which comes to all columns.
 
     A kernel's columns are units: some may be dead, and have gradients of zeros.

@@ -12,11 +12,10 @@ from keras import losses
 from keras import metrics
 from keras import ops
 
+from keras_mtl.types import Tensor
 from keras_mtl.utils.keras_internals import LossFunctionWrapper
 from keras_mtl.utils.keras_internals import squeeze_or_expand_to_same_rank
 from keras_mtl.utils.keras_internals import wrapped_function
-
-Tensor = Any
 
 _MEANS_OF_CELLS = (
     losses.binary_crossentropy,

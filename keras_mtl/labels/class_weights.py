@@ -13,12 +13,11 @@ from keras import ops
 from keras_mtl.labels.missing_labels import multiply_weights
 from keras_mtl.labels.whole_labels import array_of_numbers
 from keras_mtl.losses.per_column import PerColumn
+from keras_mtl.types import Tensor
 from keras_mtl.utils.argument_validation import is_integer
 from keras_mtl.utils.by_output import WITH_LABELS
 from keras_mtl.utils.by_output import check_entries
 from keras_mtl.utils.keras_internals import compute_output_spec
-
-Tensor = Any
 
 # Losses that take class indices, and those that judge each column on its own.
 _OF_INDICES = (keras.losses.sparse_categorical_crossentropy,)

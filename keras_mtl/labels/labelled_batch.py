@@ -10,8 +10,7 @@ from keras_mtl.labels.cellwise import matched
 from keras_mtl.labels.cellwise import mean_axis
 from keras_mtl.labels.missing_labels import as_column
 from keras_mtl.labels.missing_labels import split_labels
-
-Tensor = Any
+from keras_mtl.types import Tensor
 
 
 class LabelledBatch(NamedTuple):

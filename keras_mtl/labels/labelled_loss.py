@@ -7,8 +7,8 @@ from typing import NamedTuple
 import keras
 from keras import ops
 
-from keras_mtl.backend.replicas import num_replicas
-from keras_mtl.backend.replicas import sum_over_replicas
+from keras_mtl.backend import num_replicas
+from keras_mtl.backend import sum_over_replicas
 from keras_mtl.labels.cellwise import mean_axis
 from keras_mtl.labels.cellwise import one_column
 from keras_mtl.labels.cellwise import reduced_axes
@@ -19,12 +19,11 @@ from keras_mtl.labels.missing_labels import leave_out_masked
 from keras_mtl.labels.missing_labels import multiply_weights
 from keras_mtl.labels.missing_labels import whole_axes
 from keras_mtl.labels.whole_labels import WholeLabels
+from keras_mtl.types import Tensor
 from keras_mtl.utils.keras_internals import get_keras_mask
 from keras_mtl.utils.value_shape import is_by_example
 from keras_mtl.utils.value_shape import unusual_size
 from keras_mtl.utils.value_shape import value_shape
-
-Tensor = Any
 
 
 class LabelledLoss:

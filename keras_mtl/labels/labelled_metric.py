@@ -16,13 +16,12 @@ from keras_mtl.labels.missing_labels import leave_out_masked
 from keras_mtl.labels.missing_labels import multiply_weights
 from keras_mtl.labels.missing_labels import whole_axes
 from keras_mtl.labels.whole_labels import WholeLabels
+from keras_mtl.types import Tensor
 from keras_mtl.utils.keras_internals import get_keras_mask
 from keras_mtl.utils.keras_internals import wrapped_function
 from keras_mtl.utils.value_shape import is_by_example
 from keras_mtl.utils.value_shape import unusual_size
 from keras_mtl.utils.value_shape import value_shape
-
-Tensor = Any
 
 
 class LabelledMetric:

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-Tensor = Any
+from keras_mtl.types import Tensor
 
 
 def validate_missing_label(missing_label: Any) -> None:

@@ -12,10 +12,9 @@ from keras_mtl.layers.parts.by_task import is_sequence_of_many
 from keras_mtl.layers.parts.copies import deserialize_layers
 from keras_mtl.layers.parts.copies import serialize_layers
 from keras_mtl.layers.parts.sub_layers import LateSubLayers
+from keras_mtl.types import Shape
+from keras_mtl.types import Tensor
 from keras_mtl.utils.argument_validation import integer_from
-
-Tensor = Any
-Shape = tuple[int | None, ...]
 
 FUSIONS = ("sum", "concat")
 

@@ -11,12 +11,11 @@ from keras_mtl.layers.parts.gates import ExpertGate
 from keras_mtl.layers.parts.gates import softmax
 from keras_mtl.layers.parts.masked_mean import masked_mean
 from keras_mtl.layers.parts.sub_layers import LateSubLayers
+from keras_mtl.types import Shape
+from keras_mtl.types import Tensor
 from keras_mtl.utils.argument_validation import integer_from
 from keras_mtl.utils.argument_validation import number_above_zero
 from keras_mtl.utils.argument_validation import number_from_zero
-
-Tensor = Any
-Shape = tuple[int | None, ...]
 
 # As published: keeps logarithms, and here also divisors, away from zero.
 EPSILON = 1e-6

@@ -15,10 +15,9 @@ from keras_mtl.layers.parts.sub_layers import LateSubLayers
 from keras_mtl.layers.parts.task_exchange import TaskExchange
 from keras_mtl.layers.parts.task_exchange import check_built
 from keras_mtl.layers.parts.task_exchange import masks_of
+from keras_mtl.types import Shape
+from keras_mtl.types import Tensor
 from keras_mtl.utils.argument_validation import number_to_one
-
-Tensor = Any
-Shape = tuple[int | None, ...]
 
 GATES = ("vector", "scalar")
 

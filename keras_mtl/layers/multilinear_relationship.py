@@ -8,19 +8,19 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_mtl.layers.parts.by_task import Shape
 from keras_mtl.layers.parts.by_task import check_shapes
 from keras_mtl.layers.parts.by_task import check_tasks
 from keras_mtl.layers.parts.copies import clone_initializer
 from keras_mtl.layers.parts.sharing_matrix import SharingMatrix
 from keras_mtl.layers.parts.task_exchange import check_built
 from keras_mtl.layers.per_task import spread
+from keras_mtl.types import Shape
+from keras_mtl.types import Tensor
 from keras_mtl.utils.argument_validation import boolean
 from keras_mtl.utils.argument_validation import integer_from
 from keras_mtl.utils.argument_validation import number_from_zero
 from keras_mtl.utils.argument_validation import number_to_one
 
-Tensor = Any
 # In the order of the axes of the stacked kernel.
 MODES = ("features", "classes", "tasks")
 # Of the rounding of float32, for each row of a matrix: what of the identity

@@ -15,8 +15,6 @@ from keras_mtl.layers.parts.copies import serialize_layers
 from keras_mtl.layers.parts.sub_layers import build_layer
 from keras_mtl.layers.parts.sub_layers import takes_mask
 
-Tensor = Any
-
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
 class PerTask(keras.layers.Layer):

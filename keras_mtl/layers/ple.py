@@ -15,10 +15,9 @@ from keras_mtl.layers.parts.expert_mixture import ExpertMixture
 from keras_mtl.layers.parts.expert_mixture import check_different
 from keras_mtl.layers.parts.expert_mixture import check_expert_tasks
 from keras_mtl.layers.parts.sharing_matrix import SharingMatrix
+from keras_mtl.types import Shape
+from keras_mtl.types import Tensor
 from keras_mtl.utils.argument_validation import integer_from
-
-Tensor = Any
-Shape = tuple[int | None, ...]
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")

@@ -8,12 +8,11 @@ from keras import ops
 
 from keras_mtl.layers.parts.copies import clone_initializer
 from keras_mtl.layers.parts.sub_layers import LateSubLayers
+from keras_mtl.types import Shape
+from keras_mtl.types import Tensor
 from keras_mtl.utils.argument_validation import boolean
 from keras_mtl.utils.argument_validation import integer_from
 from keras_mtl.utils.argument_validation import number_above_zero
-
-Tensor = Any
-Shape = tuple[int | None, ...]
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")

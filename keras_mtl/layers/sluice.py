@@ -15,11 +15,10 @@ from keras_mtl.layers.parts.mixing_weights import share_rest
 from keras_mtl.layers.parts.sharing_matrix import SharingMatrix
 from keras_mtl.layers.parts.task_exchange import TaskExchange
 from keras_mtl.layers.parts.task_exchange import check_built
+from keras_mtl.types import Shape
+from keras_mtl.types import Tensor
 from keras_mtl.utils.argument_validation import integer_from
 from keras_mtl.utils.argument_validation import number_above_zero
-
-Tensor = Any
-Shape = tuple[int | None, ...]
 
 BALANCED = "balanced"
 IMBALANCED = "imbalanced"

@@ -10,9 +10,9 @@ from keras import ops
 from keras_mtl.layers.parts.sharing_matrix import SharingMatrix
 from keras_mtl.layers.parts.task_exchange import check_built
 from keras_mtl.layers.per_task import PerTask
+from keras_mtl.types import Tensor
 from keras_mtl.utils.argument_validation import number_from_zero
 
-Tensor = Any
 NORMS = ("l2", "trace")
 # Singular values that are this much smaller than the largest are rounding.
 ROUNDING = 64 * 2.0**-23

@@ -13,13 +13,12 @@ from keras_mtl.layers.parts.mixing_weights import mix_rows
 from keras_mtl.layers.parts.sharing_matrix import SharingMatrix
 from keras_mtl.layers.parts.task_exchange import check_built
 from keras_mtl.layers.parts.task_exchange import masks_of
+from keras_mtl.types import Shape
+from keras_mtl.types import Tensor
 from keras_mtl.utils.argument_validation import integer_from
 from keras_mtl.utils.argument_validation import number_above_zero
 from keras_mtl.utils.argument_validation import number_from_zero
 from keras_mtl.utils.argument_validation import optional_seed
-
-Tensor = Any
-Shape = tuple[int | None, ...]
 
 FORMS = ("average", "transform")
 

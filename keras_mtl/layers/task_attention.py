@@ -19,12 +19,11 @@ from keras_mtl.layers.parts.masked_mean import masked_mean
 from keras_mtl.layers.parts.sharing_matrix import SharingMatrix
 from keras_mtl.layers.parts.sub_layers import LateSubLayers
 from keras_mtl.layers.parts.task_exchange import check_built
+from keras_mtl.types import Shape
+from keras_mtl.types import Tensor
 from keras_mtl.utils.argument_validation import boolean
 from keras_mtl.utils.argument_validation import integer_from
 from keras_mtl.utils.argument_validation import number_to_one
-
-Tensor = Any
-Shape = tuple[int | None, ...]
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")

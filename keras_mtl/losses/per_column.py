@@ -6,12 +6,11 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_mtl.types import Tensor
 from keras_mtl.utils.keras_internals import LossFunctionWrapper
 from keras_mtl.utils.keras_internals import get_keras_mask
 from keras_mtl.utils.keras_internals import set_keras_mask
 from keras_mtl.utils.keras_internals import wrapped_function
-
-Tensor = Any
 
 # They compare the columns of an example with each other.
 OF_ALL_COLUMNS = (

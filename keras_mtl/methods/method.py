@@ -7,6 +7,7 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import Any
+from typing import TypeAlias
 
 import keras
 import numpy as np
@@ -42,6 +43,8 @@ class Method:
             )
         self.name = name or snake_case(type(self).__name__)
         self._task_names: tuple[str, ...] | None = None
+        # The model that it serves, once there is one.
+        self.owner: Callable[[], Any] = lambda: None
         self._held: dict[str, Held] = {}
         # The names of what is as large as gradients.
         self._slots: set[str] = set()
@@ -79,8 +82,8 @@ class Method:
         if self.built and self._task_names != task_names:
             raise ValueError(
                 f"This {type(self).__name__} already serves the tasks "
-                f"{list(self._task_names)}: its state belongs to them. Make a "
-                "new instance for each model. Received: "
+                f"{list(self._task_names or ())}: its state belongs to them. "
+                "Make a new instance for each model. Received: "
                 f"task_names={list(task_names)}"
             )
 
@@ -278,7 +281,7 @@ class Method:
 
 
 # What a method holds under a name.
-Held = keras.Variable | keras.random.SeedGenerator | Method
+Held: TypeAlias = keras.Variable | keras.random.SeedGenerator | Method
 _MAKERS = {
     "variable": "`self.add_state(name, shape)`, or with "
     "`self.add_parameter(name, shape)` if the model's optimizer trains it",
@@ -294,8 +297,9 @@ def _kind_of(held: Held) -> str:
     return "seed" if is_seed else "variable"
 
 
-def _variable_of(held: Held) -> keras.Variable:
-    return held.state if _kind_of(held) == "seed" else held
+def _variable_of(held: Any) -> keras.Variable:
+    is_seed = isinstance(held, keras.random.SeedGenerator)
+    return held.state if is_seed else held
 
 
 def seeds_of(method: Method) -> list[keras.Variable]:

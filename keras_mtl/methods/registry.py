@@ -79,7 +79,7 @@ class Registry:
         }
         self._of_all_kinds.setdefault(kind, self)
 
-    def get(self, identifier: Any) -> Method | None:
+    def get(self, identifier: Any) -> Any:
         """The method that a user named; see `aggregators.get`."""
         if isinstance(identifier, self.base) and not hasattr(
             identifier, "name"
@@ -177,7 +177,7 @@ class Registry:
             )
         return cls()
 
-    def serialize(self, method: Method) -> dict[str, Any]:
+    def serialize(self, method: Method) -> dict[str, Any] | None:
         """A dictionary for JSON from which `deserialize` makes an equal one."""
         return serialize_method(method)
 
@@ -185,7 +185,7 @@ class Registry:
         self,
         config: dict[str, Any],
         custom_objects: dict[str, Any] | None = None,
-    ) -> Method:
+    ) -> Any:
         """The method that `serialize` described."""
         method = keras.saving.deserialize_keras_object(
             config, custom_objects=custom_objects

@@ -1,9 +1,8 @@
 """What a method may look at in a step, beside the gradients."""
 
-from typing import Any
 from typing import NamedTuple
 
-Tensor = Any
+from keras_mtl.types import Tensor
 
 
 class StepInfo(NamedTuple):

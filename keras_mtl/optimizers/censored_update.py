@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_mtl import aggregators
 from keras_mtl.aggregators.main_task_aggregator import MainTaskAggregator
-from keras_mtl.backend.replicas import num_replicas
+from keras_mtl.backend import num_replicas
 from keras_mtl.gradients.gram import group_indices
 from keras_mtl.gradients.gram import group_variables
 from keras_mtl.gradients.gram import scaled_gram
@@ -16,11 +16,11 @@ from keras_mtl.gradients.gram import weighted_sum
 from keras_mtl.methods.gradient_spec import GradientSpec
 from keras_mtl.methods.main_task import index_of_main_task
 from keras_mtl.methods.registry import serialize_method
+from keras_mtl.types import Tensor
 from keras_mtl.utils.argument_validation import boolean
 from keras_mtl.utils.argument_validation import number_from_zero
 from keras_mtl.utils.did_you_mean import did_you_mean
 
-Tensor = Any
 Vectors = list[Tensor | None]
 TASKS = ("main", "auxiliary")
 RULES = {

@@ -6,10 +6,9 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_mtl.types import Tensor
 from keras_mtl.utils.argument_validation import integer_from
 from keras_mtl.utils.argument_validation import number_from_zero
-
-Tensor = Any
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")

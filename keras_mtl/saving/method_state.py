@@ -13,8 +13,8 @@ from keras_mtl.methods.method import keep_if
 from keras_mtl.methods.method import seeds_of
 from keras_mtl.methods.method import slots_of
 from keras_mtl.methods.method import values_of
+from keras_mtl.types import Tensor
 
-Tensor = Any
 # In a file of a model that was saved before its methods knew their tasks.
 AWAITS_TASKS = "awaits_tasks"
 

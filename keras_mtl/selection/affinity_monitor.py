@@ -163,8 +163,8 @@ class AffinityMonitor(keras.callbacks.Callback):
     # `on_train_batch_end` makes Keras on JAX wait for the logs of every step.
 
     def on_train_begin(self, logs: Any = None) -> None:
-        has_tasks = hasattr(self.model, "_model_variables")
-        if not has_tasks or self.model._compile_loss is None:
+        has_tasks = hasattr(self.model, "method_state")
+        if not has_tasks or self.model.task_losses is None:
             raise ValueError(
                 "AffinityMonitor measures the losses of tasks: train a "
                 "`keras_mtl.MultiTaskModel` compiled with a `loss` for each. "

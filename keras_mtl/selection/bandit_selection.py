@@ -244,7 +244,7 @@ class BanditSelection(keras.callbacks.Callback):
         self._num_labels = None
 
     def on_test_end(self, logs: Any = None) -> None:
-        losses = self.model._compile_loss
+        losses = self.model.task_losses
         self._num_labels = losses.num_labelled(self.main_task)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:

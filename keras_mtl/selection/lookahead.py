@@ -6,16 +6,12 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_mtl import backend
 from keras_mtl.gradients.gram import tasks_of
-
-if keras.backend.backend() == "jax":
-    from keras_mtl.selection.lookahead_jax import compiled
-    from keras_mtl.selection.lookahead_jax import task_gradients
-else:
-    from keras_mtl.selection.lookahead_tensorflow import compiled
-    from keras_mtl.selection.lookahead_tensorflow import task_gradients
-
-Tensor = Any
+from keras_mtl.trainers.batches import prepare_batch
+from keras_mtl.trainers.settings import arbitrated_variables
+from keras_mtl.types import Tensor
+from keras_mtl.utils.keras_internals import call_for_training
 
 
 class Lookahead:
@@ -33,18 +29,22 @@ class Lookahead:
     def __init__(self, model: Any):
         self.model = model
         # The method that arbitrates has variables too, which no loss reaches.
-        self._trainable = model._model_variables()
+        self._trainable = arbitrated_variables(model)
         mine = {id(v) for v in self._trainable}
         self._others = [
             v
             for v in model.variables + model.metrics_variables
             if id(v) not in mine
         ]
-        self._measure = compiled(self._losses_and_steps, model)
+        self._measure = self._losses_and_steps
+        if not model.run_eagerly:
+            self._measure = backend.compiled(
+                self._measure, jit_compile=model.jit_compile
+            )
 
     @property
     def task_names(self) -> list[str]:
-        return list(self.model._compile_loss.task_names)
+        return list(self.model.task_losses.task_names)
 
     def __call__(
         self, batch: Any, learning_rate: float
@@ -83,13 +83,13 @@ class Lookahead:
         def scaled(values: list[Tensor]) -> list[Tensor]:
             return [loss * scale for loss in losses(values)]
 
-        before, rows = task_gradients(scaled, values)
+        before, rows = backend.task_gradients(scaled, values)
         shared = [
             len(tasks_of(column)) > 1 for column in zip(*rows, strict=True)
         ]
         after = []
         for row, weight in zip(
-            rows, self.model._compile_loss.task_weights, strict=True
+            rows, self.model.task_losses.task_weights, strict=True
         ):
             rate = learning_rate * weight / scale
             moved = [
@@ -110,14 +110,13 @@ class Lookahead:
             *zip(self._trainable, values, strict=True),
             *zip(self._others, others, strict=True),
         ]
-        kwargs = {"training": True} if model._call_has_training_arg else {}
         with keras.StatelessScope(state_mapping=mapping):
             x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(
-                model._prepare_batch(batch)
+                prepare_batch(model, batch)
             )
-            y_pred = model(x, **kwargs)
-            with model._compile_loss.recording() as record:
-                model._compile_loss(y, y_pred, sample_weight)
+            y_pred = call_for_training(model, x)
+            with model.task_losses.recording() as record:
+                model.task_losses(y, y_pred, sample_weight)
         return [
             ops.cast(record.losses[t], "float32")
             for t in range(len(record.losses))

@@ -11,7 +11,6 @@ from typing import Any
 import keras
 import numpy as np
 
-Tensor = Any
 Batch = tuple[Any, Any]
 FOREVER = 2**62
 

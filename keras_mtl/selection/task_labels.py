@@ -8,9 +8,8 @@ import keras
 import numpy as np
 
 from keras_mtl.labels.missing_labels import validate_missing_label
+from keras_mtl.types import Tensor
 from keras_mtl.utils.by_output import check_entries
-
-Tensor = Any
 
 
 class TaskLabels:

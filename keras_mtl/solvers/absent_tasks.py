@@ -2,8 +2,8 @@
 
 from keras import ops
 
-from keras_mtl.solvers.matrices import Tensor
 from keras_mtl.solvers.matrices import diagonal
+from keras_mtl.types import Tensor
 
 
 def stand_aside(gram: Tensor, present: Tensor) -> Tensor:

@@ -8,8 +8,8 @@ from typing import Any
 
 from keras import ops
 
-from keras_mtl.solvers.matrices import Tensor
 from keras_mtl.solvers.matrices import divisor
+from keras_mtl.types import Tensor
 
 
 def times(matrix: Tensor, vector: Tensor) -> Tensor:

@@ -5,11 +5,11 @@ from keras import ops
 from keras_mtl.solvers.active_set import times
 from keras_mtl.solvers.cosines import to_cosines
 from keras_mtl.solvers.elimination import eliminate
-from keras_mtl.solvers.matrices import Tensor
 from keras_mtl.solvers.matrices import diagonal
 from keras_mtl.solvers.matrices import divisor
 from keras_mtl.solvers.matrices import epsilon_of
 from keras_mtl.solvers.matrices import normalize
+from keras_mtl.types import Tensor
 
 MAX_TURNS = 100
 # Of v. At a large alpha a task that gains much anyway has next to no weight.

@@ -11,12 +11,12 @@ from keras_mtl.solvers.active_set import solve
 from keras_mtl.solvers.active_set import times
 from keras_mtl.solvers.active_set import unit
 from keras_mtl.solvers.cosines import to_cosines
-from keras_mtl.solvers.matrices import Tensor
 from keras_mtl.solvers.matrices import diagonal
 from keras_mtl.solvers.matrices import divisor
 from keras_mtl.solvers.matrices import epsilon_of
 from keras_mtl.solvers.matrices import normalize
 from keras_mtl.solvers.pivoted_cholesky import pivoted_cholesky
+from keras_mtl.types import Tensor
 
 
 def conflict_averse_weights(gram: Tensor, c: float) -> Tensor:

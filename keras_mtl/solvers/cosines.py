@@ -2,9 +2,9 @@
 
 from keras import ops
 
-from keras_mtl.solvers.matrices import Tensor
 from keras_mtl.solvers.matrices import diagonal
 from keras_mtl.solvers.matrices import divisor
+from keras_mtl.types import Tensor
 
 
 def to_cosines(gram: Tensor) -> tuple[Tensor, Tensor]:

@@ -4,9 +4,9 @@ from keras import ops
 
 from keras_mtl.solvers.active_set import times
 from keras_mtl.solvers.cosines import to_cosines
-from keras_mtl.solvers.matrices import Tensor
 from keras_mtl.solvers.matrices import divisor
 from keras_mtl.solvers.nonnegative import nonnegative_quadratic
+from keras_mtl.types import Tensor
 
 
 def dual_cone_weights(gram: Tensor, bounds: Tensor) -> Tensor:

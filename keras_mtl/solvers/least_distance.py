@@ -5,8 +5,8 @@ from keras import ops
 from keras_mtl.solvers.active_set import combine
 from keras_mtl.solvers.active_set import dot
 from keras_mtl.solvers.least_squares import nonnegative_least_squares
-from keras_mtl.solvers.matrices import Tensor
 from keras_mtl.solvers.matrices import divisor
+from keras_mtl.types import Tensor
 
 
 def least_distance(vectors: Tensor, bounds: Tensor, rounding: Tensor) -> Tensor:

@@ -12,8 +12,8 @@ from keras_mtl.solvers.active_set import outer
 from keras_mtl.solvers.active_set import reflect
 from keras_mtl.solvers.active_set import times
 from keras_mtl.solvers.active_set import unit
-from keras_mtl.solvers.matrices import Tensor
 from keras_mtl.solvers.matrices import epsilon_of
+from keras_mtl.types import Tensor
 
 
 class Active(NamedTuple):

@@ -1,12 +1,11 @@
 """Gram matrices as every method wants them: floating, square, near one."""
 
-from typing import Any
-
 import keras
 import numpy as np
 from keras import ops
 
-Tensor = Any  # of whichever backend runs
+from keras_mtl.types import Tensor
+
 # Those that float32 holds in full precision.
 POWERS_OF_TWO = 2.0 ** np.arange(-126, 128)
 

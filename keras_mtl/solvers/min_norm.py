@@ -3,10 +3,10 @@
 from keras import ops
 
 from keras_mtl.solvers.cosines import to_cosines
-from keras_mtl.solvers.matrices import Tensor
 from keras_mtl.solvers.matrices import diagonal
 from keras_mtl.solvers.matrices import normalize
 from keras_mtl.solvers.nonnegative import nonnegative_quadratic
+from keras_mtl.types import Tensor
 
 
 def min_norm_weights(gram: Tensor) -> Tensor:

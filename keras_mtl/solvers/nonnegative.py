@@ -7,9 +7,9 @@ from keras_mtl.solvers.active_set import exchange
 from keras_mtl.solvers.active_set import solve
 from keras_mtl.solvers.active_set import times
 from keras_mtl.solvers.least_squares import nonnegative_least_squares
-from keras_mtl.solvers.matrices import Tensor
 from keras_mtl.solvers.matrices import epsilon_of
 from keras_mtl.solvers.pivoted_cholesky import pivoted_cholesky
+from keras_mtl.types import Tensor
 
 
 def nonnegative_quadratic(matrix: Tensor, vector: Tensor) -> Tensor:

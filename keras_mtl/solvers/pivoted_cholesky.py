@@ -3,9 +3,9 @@
 from keras import ops
 
 from keras_mtl.solvers.active_set import times
-from keras_mtl.solvers.matrices import Tensor
 from keras_mtl.solvers.matrices import diagonal
 from keras_mtl.solvers.matrices import divisor
+from keras_mtl.types import Tensor
 
 
 def pivoted_cholesky(matrix: Tensor, floor: float) -> Tensor:

@@ -7,12 +7,12 @@ from keras_mtl.solvers.active_set import dot
 from keras_mtl.solvers.active_set import times
 from keras_mtl.solvers.cosines import to_cosines
 from keras_mtl.solvers.least_distance import least_distance
-from keras_mtl.solvers.matrices import Tensor
 from keras_mtl.solvers.matrices import diagonal
 from keras_mtl.solvers.matrices import divisor
 from keras_mtl.solvers.matrices import epsilon_of
 from keras_mtl.solvers.nonnegative import quadratic_on_matrix
 from keras_mtl.solvers.pivoted_cholesky import pivoted_cholesky
+from keras_mtl.types import Tensor
 
 
 def priority_weights(gram: Tensor, tau: float) -> tuple[Tensor, Tensor]:

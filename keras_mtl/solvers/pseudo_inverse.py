@@ -4,13 +4,13 @@ from keras import ops
 
 from keras_mtl.solvers.active_set import times
 from keras_mtl.solvers.elimination import eliminate
-from keras_mtl.solvers.matrices import Tensor
 from keras_mtl.solvers.matrices import diagonal
 from keras_mtl.solvers.matrices import divisor
 from keras_mtl.solvers.symmetric_eigen import components
 from keras_mtl.solvers.symmetric_eigen import compose
 from keras_mtl.solvers.symmetric_eigen import symmetric_eigen
 from keras_mtl.solvers.symmetric_eigen import tolerance_of
+from keras_mtl.types import Tensor
 
 
 def pseudo_solve(cosines: Tensor, vector: Tensor) -> tuple[Tensor, Tensor]:

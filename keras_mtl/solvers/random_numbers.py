@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_mtl.solvers.matrices import Tensor
+from keras_mtl.types import Tensor
 from keras_mtl.utils.argument_validation import is_integer
 
 
@@ -25,6 +25,16 @@ def _uint32(value: int) -> Tensor:
     return ops.convert_to_tensor(np.uint32(value), dtype="uint32")
 
 
+def _wrapped(bits: Tensor) -> Tensor:
+    """The 32 bits of words, after arithmetic that Keras does in more.
+
+    PyTorch has few operations on uint32: Keras has int64 in its place there.
+    """
+    if keras.backend.backend() != "torch":
+        return bits
+    return ops.bitwise_and(bits, _uint32(0xFFFFFFFF))
+
+
 def _mix(bits: Tensor) -> Tensor:
     """Bijection of 32-bit words whose output bits look independent.
 
@@ -32,9 +42,9 @@ def _mix(bits: Tensor) -> Tensor:
     alike on TensorFlow, JAX and XLA, where their own generators differ.
     """
     bits = ops.bitwise_xor(bits, ops.right_shift(bits, _uint32(16)))
-    bits = ops.multiply(bits, _uint32(0x7FEB352D))
+    bits = _wrapped(ops.multiply(bits, _uint32(0x7FEB352D)))
     bits = ops.bitwise_xor(bits, ops.right_shift(bits, _uint32(15)))
-    bits = ops.multiply(bits, _uint32(0x846CA68B))
+    bits = _wrapped(ops.multiply(bits, _uint32(0x846CA68B)))
     return ops.bitwise_xor(bits, ops.right_shift(bits, _uint32(16)))
 
 
@@ -55,7 +65,8 @@ def random_bits(key: Tensor, count: int) -> Tensor:
     # A round for each word of the key: neighbouring seeds, counters and
     # positions must not give related words.
     for word in (key[0], key[1], _uint32(0x9E3779B9)):
-        bits = _mix(ops.add(_mix(bits), _mix(ops.add(word, _uint32(1)))))
+        mixed = _mix(_wrapped(ops.add(word, _uint32(1))))
+        bits = _mix(_wrapped(ops.add(_mix(bits), mixed)))
     return bits
 
 

@@ -2,7 +2,7 @@
 
 from keras import ops
 
-from keras_mtl.solvers.matrices import Tensor
+from keras_mtl.types import Tensor
 
 
 def simplex_projection(

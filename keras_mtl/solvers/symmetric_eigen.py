@@ -3,10 +3,10 @@
 from keras import ops
 
 from keras_mtl.solvers.cosines import to_cosines
-from keras_mtl.solvers.matrices import Tensor
 from keras_mtl.solvers.matrices import divisor
 from keras_mtl.solvers.matrices import epsilon_of
 from keras_mtl.solvers.pivoted_cholesky import pivoted_cholesky
+from keras_mtl.types import Tensor
 
 MAX_SWEEPS = 20
 

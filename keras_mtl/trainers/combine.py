@@ -9,7 +9,6 @@ import numpy as np
 from keras import ops
 
 from keras_mtl.aggregators.aggregator import Aggregator
-from keras_mtl.gradients.gram import Column
 from keras_mtl.gradients.gram import group_indices
 from keras_mtl.gradients.gram import largest_unit
 from keras_mtl.gradients.gram import scaled_gram
@@ -24,8 +23,8 @@ from keras_mtl.gradients.sparse import to_sparse_gradients
 from keras_mtl.methods.step_info import StepInfo
 from keras_mtl.solvers.matrices import in_units
 from keras_mtl.trainers.objectives import Objectives
-
-Tensor = Any
+from keras_mtl.types import Column
+from keras_mtl.types import Tensor
 
 
 class Combined(NamedTuple):
@@ -115,15 +114,17 @@ def combine(
         group_weights = _weights(aggregator, grams, units, step)
         combined = [
             weighted_sum(column, group_weights[place])
-            for column, place in zip(shared_columns, places)
+            for column, place in zip(shared_columns, places, strict=True)
         ]
         used = [group_weights[place] for place in dict.fromkeys(places)]
         weights = ops.mean(ops.stack(used), axis=0)[:num_tasks]
 
     # What is averaged, and rows of tables, are in float32, whatever the
     # variables are in: TensorFlow could not add another gradient to them.
-    combined = [ops.cast(g, dtype) for g, dtype in zip(combined, dtypes)]
-    found = dict(zip(shared, combined))
+    combined = [
+        ops.cast(g, dtype) for g, dtype in zip(combined, dtypes, strict=True)
+    ]
+    found = dict(zip(shared, combined, strict=True))
     gradients = [
         found[v] if v in found else total(column)
         for v, column in enumerate(columns)
@@ -135,7 +136,7 @@ def combine(
 
 def _transform(
     aggregator: Aggregator,
-    columns: list[list],
+    columns: list[Column],
     shared: list[int],
     step: StepInfo,
     scale: Tensor | float,
@@ -239,7 +240,7 @@ def _combine_gradients(
         members = [v for v, other in enumerate(groups) if other == group]
         group_columns = [columns[v] for v in members]
         parts = _combine_group(aggregator, group_columns, step, scale)
-        for v, part in zip(members, parts):
+        for v, part in zip(members, parts, strict=True):
             combined[v] = part
     return combined
 
@@ -304,7 +305,7 @@ def _combine_group(
     likes = [column[tasks_of(column)[0]] for column in columns]
     return [
         ops.cast(ops.reshape(part, ops.shape(like)), like.dtype)
-        for part, like in zip(parts, likes)
+        for part, like in zip(parts, likes, strict=True)
     ]
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from keras_mtl.trainers.not_finite import TellOfNotFinite
+from keras_mtl.trainers.tell_of_not_finite import TellOfNotFinite
 from keras_mtl.weightings.weighting import Weighting
 
 

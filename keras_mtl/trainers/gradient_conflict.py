@@ -1,14 +1,11 @@
 """The metric that shows in `fit`'s logs how much the tasks conflict."""
 
-from typing import Any
-
 import keras
 from keras import ops
 
-from keras_mtl.backend.replicas import num_replicas
+from keras_mtl.backend import num_replicas
 from keras_mtl.solvers.matrices import in_units
-
-Tensor = Any
+from keras_mtl.types import Tensor
 
 
 class GradientConflict(keras.metrics.Metric):

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-Tensor = Any
+from keras_mtl.types import Tensor
 
 
 class NotFinite(keras.metrics.Metric):
@@ -45,7 +45,11 @@ class NotFinite(keras.metrics.Metric):
         """The tasks whose loss was the first that was not finite."""
         steps = ops.convert_to_numpy(self.steps)
         first = np.logical_and(steps > 0, steps == steps.max())
-        return [name for name, hit in zip(self.task_names, first) if hit]
+        return [
+            name
+            for name, hit in zip(self.task_names, first, strict=True)
+            if hit
+        ]
 
     def tell(self, missing_label: Any = None) -> None:
         """Warns the first time that there is something to say.
@@ -57,32 +61,6 @@ class NotFinite(keras.metrics.Metric):
         if tasks:
             self.told = True
             warnings.warn(_message(tasks, missing_label), stacklevel=3)
-
-
-class TellOfNotFinite(keras.callbacks.Callback):
-    """Looks at the end of each epoch, so that no step waits for it."""
-
-    def __init__(self, model: Any):
-        super().__init__()
-        # Keras does not tell the model to those in a `CallbackList` of a user.
-        self.set_model(model)
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        tell_of_not_finite(self.model)
-
-
-def tell_of_not_finite(model: Any) -> None:
-    """Warns if the loss of a task of a `MultiTaskModel` was not finite."""
-    not_finite = model._settings.not_finite
-    if not_finite is not None:
-        not_finite.tell(model.missing_label)
-
-
-def all_finite(logs: Any) -> bool:
-    """Whether all numbers are finite that `train_on_batch` returned."""
-    values = keras.tree.flatten(logs)
-    # A metric may have a value for each class.
-    return all(np.all(np.isfinite(np.asarray(value))) for value in values)
 
 
 def _message(tasks: list[str], missing_label: Any) -> str:

@@ -13,6 +13,10 @@ import keras
 
 from keras_mtl.gradients.gram import group_variables
 from keras_mtl.gradients.gram import tasks_of
+from keras_mtl.trainers.settings import arbitrated_variables
+from keras_mtl.trainers.settings import observes_gradients
+from keras_mtl.trainers.settings import settings_of
+from keras_mtl.trainers.task_names import all_task_names
 from keras_mtl.utils.graph import has_graph
 from keras_mtl.utils.graph import named_outputs
 from keras_mtl.utils.graph import nodes_before
@@ -27,16 +31,16 @@ def accept_frozen(model: keras.Model) -> None:
     Raises:
         ValueError: If nothing shared is frozen either.
     """
-    if model._settings.said_frozen:
+    if settings_of(model).said_frozen:
         return
     frozen = {id(v) for v in frozen_variables(model)}
     shared = None
     if model.auxiliaries is None or not model.auxiliaries.as_tasks:
-        shared = shared_variables(model, model._compile_loss.task_outputs)
+        shared = shared_variables(model, model.task_losses.task_outputs)
         frozen = frozen if shared is None else frozen & shared
     if not frozen:
-        raise _nothing_shared(model, model._compile_loss)
-    model._settings.said_frozen = True
+        raise _nothing_shared(model, model.task_losses)
+    settings_of(model).said_frozen = True
     _say_frozen(shared is not None)
 
 
@@ -67,12 +71,12 @@ def check_tasks(model: keras.Model, losses: Any) -> None:
     """
     if model.aggregator is None:
         return
-    names = model._all_task_names(losses)
+    names = all_task_names(model, losses)
     shared = None
     if len(names) == len(losses.task_names):
         shared = shared_variables(model, losses.task_outputs)
     if shared is not None:
-        shared -= model._settings.column_heads
+        shared -= settings_of(model).column_heads
     if len(names) < 2 or (shared is not None and not shared):
         raise _nothing_shared(model, losses)
 
@@ -90,8 +94,8 @@ def last_shared_places(
     Returns:
         Their places; none where all that is shared is frozen.
     """
-    arbitrated = positions_of(model._model_variables(), variables)
-    shared = shared_places(list(zip(*rows)), arbitrated)
+    arbitrated = positions_of(arbitrated_variables(model), variables)
+    shared = shared_places(list(zip(*rows, strict=True)), arbitrated)
     if not shared:
         accept_frozen(model)
         return []
@@ -191,7 +195,7 @@ def _nothing_shared(model: keras.Model, losses: Any) -> ValueError:
         model.task_names or losses.task_names,
         losses.outputs_without_loss,
         losses.only_columns,
-        weighting if model._observes_gradients else None,
+        weighting if observes_gradients(model) else None,
     )
     return ValueError(message)
 

@@ -8,8 +8,7 @@ from keras import ops
 
 from keras_mtl.methods.step_info import StepInfo
 from keras_mtl.trainers.task_losses import TaskRecord
-
-Tensor = Any
+from keras_mtl.types import Tensor
 
 
 class Objectives(NamedTuple):
@@ -67,7 +66,9 @@ def make_objectives(
         else:
             losses[t] = losses[t] + auxiliaries.weight * auxiliary_loss
     losses = [ops.cast(loss, "float32") for loss in losses]
-    weighted = [weight * loss for weight, loss in zip(weights, losses)]
+    weighted = [
+        weight * loss for weight, loss in zip(weights, losses, strict=True)
+    ]
     present = _present(weights, labelled)
     tasks, factors = weighted, None
     if weighting is not None:
@@ -102,7 +103,7 @@ def _present(weights: list[float], labelled: list[Tensor | None]) -> Any:
         bool(weight)
         if count is None
         else ops.logical_and(bool(weight), count > 0)
-        for weight, count in zip(weights, labelled)
+        for weight, count in zip(weights, labelled, strict=True)
     ]
     return ops.stack([ops.cast(flag, "bool") for flag in flags])
 

@@ -6,11 +6,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_mtl.backend.replicas import on_all_replicas
+from keras_mtl.backend import on_all_replicas
 from keras_mtl.trainers.gradient_conflict import GradientConflict
 from keras_mtl.trainers.objectives import Objectives
-
-Tensor = Any
+from keras_mtl.types import Tensor
 
 
 def is_taken(
@@ -58,3 +57,24 @@ def _can_be_learnt(objectives: Objectives) -> Tensor:
         ops.logical_not(objectives.present), ops.isnan(objectives.seen)
     )
     return ops.logical_or(finite, none)
+
+
+def keep_state_of_step(
+    model: Any, objectives: Objectives, gradients: Sequence[Tensor | None]
+) -> None:
+    """Undoes what the methods remember of a step that is not taken.
+
+    Args:
+        model: A `MultiTaskModel`.
+        objectives: Of this step.
+        gradients: What the optimizer was given.
+    """
+    if objectives.state:
+        taken = is_taken(
+            model.optimizer,
+            gradients,
+            objectives,
+            model.gradient_conflict,
+            getattr(model.aggregator, "scale_free", False),
+        )
+        model.method_state.keep(taken, objectives.state)

@@ -67,13 +67,13 @@ def refuse_tasks(
             continue
         column_of = _output_of_column(name, loss, output_names)
         if column_of is not None:
-            what, advice = f"a column of '{column_of}'", _FOR_COLUMNS
+            what, advices = f"a column of '{column_of}'", _FOR_COLUMNS
         elif str(name).removesuffix("_aux") in auxiliaries:
             column_of = str(name).removesuffix("_aux")
-            what, advice = f"the auxiliary of '{column_of}'", _FOR_AUXILIARIES
+            what, advices = f"the auxiliary of '{column_of}'", _FOR_AUXILIARIES
         else:
             continue
-        advice = advice[_LIKE.get(argument, argument)]
+        advice = advices[_LIKE.get(argument, argument)]
         raise ValueError(
             f"`{argument}` has entries [{name!r}] that are no outputs of the "
             f"model: '{name}' is a task, {what}, and `{argument}` goes by "
@@ -104,7 +104,7 @@ def _losses(loss: Any, output_names: list[str]) -> Iterator[tuple[str, Any]]:
     if _is_dict(loss):
         pairs = loss.items()
     elif isinstance(loss, (list, tuple)) and len(loss) == len(output_names):
-        pairs = zip(output_names, loss)
+        pairs = zip(output_names, loss, strict=True)
     else:
         pairs = [(name, loss) for name in output_names or ["the output"]]
     for output, losses in pairs:

@@ -24,6 +24,7 @@ from keras_mtl.labels.whole_labels import WholeLabels
 from keras_mtl.losses.per_column import Column
 from keras_mtl.losses.per_column import PerColumn
 from keras_mtl.trainers.task_errors import naming_task
+from keras_mtl.types import Tensor
 from keras_mtl.utils.by_output import check_entries
 from keras_mtl.utils.by_output import check_nested_entries
 from keras_mtl.utils.by_output import listed_by_output
@@ -32,8 +33,6 @@ from keras_mtl.utils.by_output import spread_by_output
 from keras_mtl.utils.keras_internals import CompileLoss
 from keras_mtl.utils.keras_internals import flatten_with_path
 from keras_mtl.utils.keras_internals import unscale_loss_for_distribution
-
-Tensor = Any
 
 
 class TaskRecord:
@@ -179,14 +178,17 @@ class TaskLosses(CompileLoss):
         self._task_names = _distinct_names(self._flat_losses)
         if not self.as_stock:
             _check_reductions(self._task_names, self._flat_losses)
-            for name, tracker in zip(self._task_names, self._metrics):
+            # Keras makes no trackers where there is one loss.
+            for name, tracker in zip(
+                self._task_names, self._metrics, strict=False
+            ):
                 tracker.name = f"{name}_loss"
         self._flat_losses = [
             entry._replace(
                 loss=_RecordedLoss(self, index, task, output, entry.loss)
             )
             for index, (task, output, entry) in enumerate(
-                zip(self._task_names, outputs, self._flat_losses)
+                zip(self._task_names, outputs, self._flat_losses, strict=True)
             )
         ]
         if self.missing_label is not None:
@@ -258,7 +260,7 @@ class TaskLosses(CompileLoss):
         # Keras' own path for a single output keeps the first loss only.
         total = 0.0
         for entry, weight, tracker in zip(
-            self._flat_losses, self.task_weights, self._metrics
+            self._flat_losses, self.task_weights, self._metrics, strict=False
         ):
             value = entry.loss(y_true, y_pred, sample_weight)
             tracker.update_state(
@@ -306,7 +308,7 @@ class TaskLosses(CompileLoss):
         """
         if self.missing_label is None or not self.built:
             return None
-        trackers = dict(zip(self.task_outputs, self._metrics))
+        trackers = dict(zip(self.task_outputs, self._metrics, strict=False))
         if output not in trackers:
             return None
         return float(keras.ops.convert_to_numpy(trackers[output].count))
@@ -460,11 +462,11 @@ class _LabelledMean(keras.metrics.Mean):
 def _outputs(y_pred: Any, names: list[str] | None) -> list[tuple]:
     """Path, name (empty where there is none) and static shape of outputs."""
     found = flatten_with_path(y_pred)
-    if len(names or ()) != len(found):
+    if names is None or len(names) != len(found):
         names = ["/".join(map(str, path)) for path, _ in found]
     return [
         (tuple(path), name, tuple(output.shape))
-        for name, (path, output) in zip(names, found)
+        for name, (path, output) in zip(names, found, strict=True)
     ]
 
 
@@ -494,7 +496,7 @@ def _distinct_names(entries: list) -> list[str]:
 
 
 def _check_reductions(names: list[str], entries: list) -> None:
-    for name, entry in zip(names, entries):
+    for name, entry in zip(names, entries, strict=True):
         if entry.loss.reduction in (None, "none"):
             raise ValueError(
                 f"The loss of task '{name}' should be a scalar. Give it a "

@@ -54,11 +54,13 @@ class TaskMetrics(CompileMetrics):
         names = self._names_of_outputs(y_pred)
         self._labelled = [
             self._labelled_metrics(entry, name)
-            for entry, name in zip(self._flat_metrics, names)
+            for entry, name in zip(self._flat_metrics, names, strict=True)
         ]
         self._labelled_weighted = [
             self._labelled_metrics(entry, name)
-            for entry, name in zip(self._flat_weighted_metrics, names)
+            for entry, name in zip(
+                self._flat_weighted_metrics, names, strict=True
+            )
         ]
 
     def update_state(
@@ -77,7 +79,9 @@ class TaskMetrics(CompileMetrics):
         flat_weight = self._flatten_y(sample_weight)
         if len(flat_weight) < len(flat_pred):
             flat_weight = [flat_weight[0]] * len(flat_pred)
-        for i, (labels, prediction) in enumerate(zip(flat_true, flat_pred)):
+        for i, (labels, prediction) in enumerate(
+            zip(flat_true, flat_pred, strict=False)
+        ):
             for metric in self._labelled[i]:
                 metric.update_state(labels, prediction)
             for metric in self._labelled_weighted[i]:

@@ -5,8 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_mtl.backend.replicas import num_replicas
-from keras_mtl.backend.replicas import sum_over_replicas
+from keras_mtl.backend import num_replicas
+from keras_mtl.backend import sum_over_replicas
 
 
 class WholeBatchMean(keras.metrics.Mean):

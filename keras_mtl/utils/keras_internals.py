@@ -7,6 +7,7 @@ model's class. `tests/test_contract.py` notices when one of these changes.
 import functools
 from typing import Any
 
+import keras
 from keras.src.backend import compute_output_spec
 from keras.src.backend.common import global_state
 from keras.src.backend.common.masking import get_keras_mask
@@ -28,18 +29,57 @@ __all__ = [
     "DotNotTrackScope",
     "Functional",
     "LossFunctionWrapper",
+    "additional_loss",
+    "call_for_training",
+    "compute_loss",
     "compute_output_spec",
     "flatten_with_path",
     "functional_like_constructor",
     "get_keras_mask",
     "in_legacy_saving",
     "in_symbolic_scope",
+    "output_structure",
     "set_keras_mask",
     "squeeze_or_expand_to_same_rank",
+    "track_loss",
     "unscale_loss_for_distribution",
     "variables_of_optimizer",
     "wrapped_function",
 ]
+
+
+def call_for_training(model: keras.Model, x: Any) -> Any:
+    """What a model predicts in training."""
+    kwargs = {"training": True} if model._call_has_training_arg else {}
+    return model(x, **kwargs)
+
+
+def compute_loss(
+    model: keras.Model, x: Any, y: Any, y_pred: Any, sample_weight: Any
+) -> Any:
+    """The loss in training, also of a `compute_loss` of the user's own."""
+    return model._compute_loss(
+        x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True
+    )
+
+
+def additional_loss(model: keras.Model, loss: Any) -> Any:
+    """A loss of a layer or regulariser, as the total counts it."""
+    return model._aggregate_additional_loss(loss)
+
+
+def output_structure(model: keras.Model) -> Any:
+    """The symbolic outputs of a functional model; `None` of any other."""
+    return getattr(model, "_outputs_struct", None)
+
+
+def track_loss(model: keras.Model, loss: Any, x: Any) -> None:
+    """Takes the loss of a batch into what is logged, as Keras' steps do."""
+    first = next(i for i in keras.tree.flatten(x) if i is not None)
+    model._loss_tracker.update_state(
+        unscale_loss_for_distribution(loss),
+        sample_weight=keras.ops.shape(first)[0],
+    )
 
 
 def in_legacy_saving() -> bool:

@@ -1,15 +1,12 @@
 """What a loss or a metric function returns, asked without values."""
 
 from collections.abc import Callable
-from collections.abc import Sequence
-from typing import Any
 
 import keras
 
+from keras_mtl.types import Shape
+from keras_mtl.types import Tensor
 from keras_mtl.utils.keras_internals import compute_output_spec
-
-Tensor = Any
-Shape = Sequence[int | None]
 
 
 def unusual_size(*shapes: Shape) -> int:

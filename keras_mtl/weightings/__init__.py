@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from keras_mtl.methods.registry import Registry
-from keras_mtl.methods.registry import public_classes
+from keras_mtl.methods.registry import Registry as _Registry
+from keras_mtl.methods.registry import public_classes as _public_classes
 from keras_mtl.weightings.cosmos import COSMOS
 from keras_mtl.weightings.dynamic_weight_average import DynamicWeightAverage
 from keras_mtl.weightings.famo import FAMO
@@ -23,8 +23,8 @@ from keras_mtl.weightings.uncertainty import Uncertainty
 from keras_mtl.weightings.weighting import Weighting
 
 # An import above is all that makes a weighting one of the package.
-_CLASSES = public_classes(globals(), Weighting)
-_REGISTRY = Registry("weighting", Weighting, _CLASSES)
+_CLASSES = _public_classes(globals(), Weighting)
+_REGISTRY = _Registry("weighting", Weighting, _CLASSES)
 __all__ = ["Observed", "deserialize", "get", "serialize"]
 __all__ += [cls.__name__ for cls in _CLASSES]
 

@@ -6,11 +6,10 @@ import keras
 from keras import ops
 
 from keras_mtl.solvers.matrices import divisor
+from keras_mtl.types import Tensor
 from keras_mtl.utils.argument_validation import number_from_zero
 from keras_mtl.weightings.scalarization import Scalarization
 from keras_mtl.weightings.scalarization import of_present
-
-Tensor = Any
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")

@@ -6,13 +6,12 @@ import keras
 from keras import ops
 
 from keras_mtl.solvers.matrices import divisor
+from keras_mtl.types import Tensor
 from keras_mtl.utils.argument_validation import is_integer
 from keras_mtl.utils.argument_validation import number_above_zero
 from keras_mtl.weightings.observed import NOTHING
 from keras_mtl.weightings.observed import Observed
 from keras_mtl.weightings.weighting import Weighting
-
-Tensor = Any
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")

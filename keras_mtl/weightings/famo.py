@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from keras_mtl.methods.step_info import StepInfo
+from keras_mtl.types import Tensor
 from keras_mtl.utils.argument_validation import number_above_zero
 from keras_mtl.utils.argument_validation import number_from_zero
 from keras_mtl.utils.argument_validation import numbers_by_task
@@ -17,7 +18,6 @@ from keras_mtl.weightings.observed import Observed
 from keras_mtl.weightings.weighting import ALONE
 from keras_mtl.weightings.weighting import Weighting
 
-Tensor = Any
 # What keeps the logarithm of a loss at its lower bound finite.
 EPSILON = 1e-8
 # Adam's, as published.
@@ -109,7 +109,7 @@ class FAMO(Weighting):
     def weights(self, losses: Tensor, present: Tensor | None = None) -> Tensor:
         self.check_built()
         losses = ops.convert_to_tensor(losses)
-        takes_part = losses > self._bounds
+        takes_part = ops.greater(losses, self._bounds)
         if present is not None:
             takes_part = ops.logical_and(takes_part, present)
         logits = ops.convert_to_tensor(self.logits)
@@ -132,7 +132,8 @@ class FAMO(Weighting):
         self._adam_step(gradient, moves)
 
     def _above_bounds(self, losses: Tensor) -> Tensor:
-        return ops.maximum(losses - self._bounds, 0.0) + EPSILON
+        above = ops.subtract(losses, self._bounds)
+        return ops.maximum(above, 0.0) + EPSILON
 
     def _adam_step(self, gradient: Tensor, moves: Tensor) -> None:
         """Adam, one entry at a time; those that do not move remember all."""

@@ -6,13 +6,13 @@ import keras
 from keras import ops
 
 from keras_mtl.solvers.matrices import divisor
+from keras_mtl.types import Tensor
 from keras_mtl.utils.argument_validation import number_above_zero
 from keras_mtl.utils.argument_validation import number_from_zero
 from keras_mtl.weightings.observed import NOTHING
 from keras_mtl.weightings.observed import Observed
 from keras_mtl.weightings.weighting import Weighting
 
-Tensor = Any
 # A weight at zero could never rise: its gradient has no norm.
 FLOOR = 1e-3
 

@@ -5,13 +5,12 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_mtl.types import Tensor
 from keras_mtl.utils.argument_validation import finite_number
 from keras_mtl.utils.argument_validation import number_above_zero
 from keras_mtl.weightings.observed import NOTHING
 from keras_mtl.weightings.observed import Observed
 from keras_mtl.weightings.weighting import Weighting
-
-Tensor = Any
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")

@@ -1,9 +1,8 @@
 """What a weighting sees of a step beside the losses."""
 
-from typing import Any
 from typing import NamedTuple
 
-Tensor = Any
+from keras_mtl.types import Tensor
 
 
 class Observed(NamedTuple):

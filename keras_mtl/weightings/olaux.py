@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_mtl.methods.main_task import check_main_task
 from keras_mtl.methods.main_task import index_of_main_task
+from keras_mtl.types import Tensor
 from keras_mtl.utils.argument_validation import boolean
 from keras_mtl.utils.argument_validation import integer_from
 from keras_mtl.utils.argument_validation import number_above_zero
@@ -16,8 +17,6 @@ from keras_mtl.weightings.observed import NOTHING
 from keras_mtl.weightings.observed import Observed
 from keras_mtl.weightings.scale_invariant import ScaleInvariant
 from keras_mtl.weightings.weighting import Weighting
-
-Tensor = Any
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")

@@ -6,10 +6,9 @@ import keras
 from keras import ops
 
 from keras_mtl.solvers.matrices import divisor
+from keras_mtl.types import Tensor
 from keras_mtl.utils.argument_validation import number_from_zero
 from keras_mtl.weightings.scalarization import ReferenceScalarization
-
-Tensor = Any
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")

@@ -7,11 +7,11 @@ from keras import ops
 
 from keras_mtl.solvers.random_numbers import random_normals
 from keras_mtl.solvers.random_numbers import random_uniforms
+from keras_mtl.types import Tensor
 from keras_mtl.weightings.observed import NOTHING
 from keras_mtl.weightings.observed import Observed
 from keras_mtl.weightings.weighting import Weighting
 
-Tensor = Any
 DISTRIBUTIONS = ("normal", "uniform", "dirichlet")
 
 

@@ -7,13 +7,12 @@ from keras import ops
 
 from keras_mtl.methods.step_info import StepInfo
 from keras_mtl.solvers.matrices import divisor
+from keras_mtl.types import Tensor
 from keras_mtl.utils.argument_validation import numbers_by_task
 from keras_mtl.utils.argument_validation import preference_by_task
 from keras_mtl.utils.argument_validation import spread_over_tasks
 from keras_mtl.weightings.weighting import ALONE
 from keras_mtl.weightings.weighting import Weighting
-
-Tensor = Any
 
 
 class Scalarization(Weighting):

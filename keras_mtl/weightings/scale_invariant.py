@@ -1,13 +1,10 @@
 """The sum of the logarithms of the losses."""
 
-from typing import Any
-
 import keras
 from keras import ops
 
+from keras_mtl.types import Tensor
 from keras_mtl.weightings.weighting import Weighting
-
-Tensor = Any
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")

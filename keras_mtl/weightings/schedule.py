@@ -6,14 +6,13 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_mtl.types import Tensor
 from keras_mtl.utils.argument_validation import number_from_zero
 from keras_mtl.utils.by_output import TASKS
 from keras_mtl.utils.by_output import check_entries
 from keras_mtl.weightings.observed import NOTHING
 from keras_mtl.weightings.observed import Observed
 from keras_mtl.weightings.weighting import Weighting
-
-Tensor = Any
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_mtl.types import Tensor
 from keras_mtl.utils.argument_validation import number_above_zero
 from keras_mtl.utils.argument_validation import numbers_by_task
 from keras_mtl.utils.argument_validation import spread_over_tasks
@@ -13,7 +14,6 @@ from keras_mtl.weightings.scalarization import ReferenceScalarization
 from keras_mtl.weightings.scalarization import constant
 from keras_mtl.weightings.scalarization import of_present
 
-Tensor = Any
 SMALLEST_RATIO = 1e-20
 
 

@@ -6,12 +6,11 @@ import keras
 from keras import ops
 
 from keras_mtl.transfer.svd_task_weights import svd_task_weights
+from keras_mtl.types import Tensor
 from keras_mtl.utils.argument_validation import number_from_zero
 from keras_mtl.utils.by_output import TASKS
 from keras_mtl.utils.by_output import check_entries
 from keras_mtl.weightings.weighting import Weighting
-
-Tensor = Any
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")

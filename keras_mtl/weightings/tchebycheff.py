@@ -1,14 +1,11 @@
 """Tchebycheff: the worst of the weighted losses."""
 
-from typing import Any
-
 import keras
 from keras import ops
 
+from keras_mtl.types import Tensor
 from keras_mtl.weightings.scalarization import ReferenceScalarization
 from keras_mtl.weightings.scalarization import of_present
-
-Tensor = Any
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")

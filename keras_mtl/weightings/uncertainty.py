@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_mtl.types import Tensor
 from keras_mtl.utils.argument_validation import finite_number
 from keras_mtl.utils.argument_validation import number_above_zero
 from keras_mtl.utils.by_output import TASKS
@@ -13,8 +14,6 @@ from keras_mtl.utils.by_output import check_entries
 from keras_mtl.weightings.observed import NOTHING
 from keras_mtl.weightings.observed import Observed
 from keras_mtl.weightings.weighting import Weighting
-
-Tensor = Any
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")

@@ -1,17 +1,16 @@
 """Base class of loss weightings."""
 
 from collections.abc import Set
-from typing import Any
 
 from keras import ops
 
 from keras_mtl.methods.method import Method
 from keras_mtl.methods.step_info import StepInfo
+from keras_mtl.types import Tensor
 from keras_mtl.weightings.observed import NOTHING
 from keras_mtl.weightings.observed import READABLE
 from keras_mtl.weightings.observed import Observed
 
-Tensor = Any
 ALONE = StepInfo()
 # What looks like a hook, and what is one.
 NEVER_CALLED = {

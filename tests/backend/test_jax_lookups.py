@@ -228,16 +228,15 @@ def test_heads_may_read_what_an_embedding_layer_returns():
 @pytest.mark.skipif(not ON_JAX, reason="TensorFlow hands rows back by itself")
 def test_lookups_in_loops_are_left_to_jax():
     from keras_mtl.backend import jax_lookups
+    from keras_mtl.utils.embeddings import embedding_layers
 
     model = make_model(in_a_loop, "pcgrad")
     x = [np.zeros((2, 5), "int32"), np.zeros((2, 3), "int32")]
-    with jax_lookups.tap_lookups(
-        jax_lookups.embedding_layers(model), None
-    ) as found:
+    with jax_lookups.tap_lookups(embedding_layers(model), None) as found:
         model(x)
     assert [len(lookup.ids) for lookup in found] == [6]
     with jax_lookups.tap_lookups(
-        jax_lookups.embedding_layers(make_model(adapted, "pcgrad")), None
+        embedding_layers(make_model(adapted, "pcgrad")), None
     ) as found:
         model(x)
     assert not found

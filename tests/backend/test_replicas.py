@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import pytest
 
-from keras_mtl.backend.replicas import num_replicas
-from keras_mtl.backend.replicas import sum_over_replicas
+from keras_mtl.backend import num_replicas
+from keras_mtl.backend import sum_over_replicas
 
 pytestmark = pytest.mark.backend
 

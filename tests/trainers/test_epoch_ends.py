@@ -7,7 +7,7 @@ import pytest
 
 from keras_mtl.trainers.epoch_ends import EpochEnds
 from keras_mtl.trainers.epoch_ends import with_epoch_ends
-from keras_mtl.trainers.not_finite import TellOfNotFinite
+from keras_mtl.trainers.tell_of_not_finite import TellOfNotFinite
 from keras_mtl.weightings import Weighting
 
 pytestmark = pytest.mark.backend

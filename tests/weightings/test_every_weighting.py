@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_mtl import model as model_module
+from keras_mtl import backend
 from keras_mtl import weightings
 from keras_mtl.model import MultiTaskModel
 from keras_mtl.testing import compiled
@@ -148,7 +148,7 @@ def assert_equal(left, right):
 
 @pytest.mark.parametrize("name", MAKE)
 def test_replicas(name, monkeypatch):
-    monkeypatch.setattr(model_module, "num_replicas", lambda: 2)
+    monkeypatch.setattr(backend, "num_replicas", lambda: 2)
     if name in ("random", "schedule", "svd_weights"):
         assert not make_model(name, None).weighting.reads
     else:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-Shape = tuple[int | None, ...]
+from keras_mtl.types import Shape
 
 
 def check_tasks(tasks: Any) -> list[str]:

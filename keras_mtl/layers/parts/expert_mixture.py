@@ -21,10 +21,9 @@ from keras_mtl.layers.parts.sharing_matrix import SharingMatrix
 from keras_mtl.layers.parts.sub_layers import build_layer
 from keras_mtl.layers.parts.sub_layers import call_layer
 from keras_mtl.layers.parts.sub_layers import output_shape
+from keras_mtl.types import Shape
+from keras_mtl.types import Tensor
 from keras_mtl.utils.argument_validation import integer_from
-
-Tensor = Any
-Shape = tuple[int | None, ...]
 
 # Name of the experts, the gate and the input that belong to no single task.
 SHARED = "shared"

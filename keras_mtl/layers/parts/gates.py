@@ -10,8 +10,7 @@ from keras import ops
 from keras_mtl.layers.parts.copies import copy_layer
 from keras_mtl.layers.parts.copies import make_layers
 from keras_mtl.layers.parts.sub_layers import call_layer
-
-Tensor = Any
+from keras_mtl.types import Tensor
 
 
 class ExpertGate(keras.layers.Layer):

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-Tensor = Any
+from keras_mtl.types import Tensor
 
 
 def masked_mean(x: Tensor, mask: Tensor | None, otherwise: Any = 0.0) -> Tensor:

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-Tensor = Any
+from keras_mtl.types import Tensor
 
 
 class MixingWeights:

@@ -6,8 +6,8 @@ from typing import Any
 
 import keras
 
-Tensor = Any
-Shape = tuple[int | None, ...]
+from keras_mtl.types import Shape
+from keras_mtl.types import Tensor
 
 # Arguments of dense layers that change once they are there, by `quantize` and
 # `enable_lora`.

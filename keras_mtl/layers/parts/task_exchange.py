@@ -6,9 +6,8 @@ from typing import Any
 import keras
 
 from keras_mtl.layers.parts import by_task
-
-Tensor = Any
-Shape = tuple[int | None, ...]
+from keras_mtl.types import Shape
+from keras_mtl.types import Tensor
 
 
 class TaskExchange(keras.layers.Layer):

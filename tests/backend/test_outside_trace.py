@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_mtl.backend.variable_creation import lifted
+from keras_mtl.backend import outside_trace
 
 pytestmark = pytest.mark.backend
 
@@ -20,7 +20,7 @@ def test_a_variable_outlives_the_trace_that_made_it():
     @tf.function
     def step():
         if not made:
-            with lifted():
+            with outside_trace():
                 made.append(keras.Variable(np.ones(2, "float32")))
         made[0].assign_add([1.0, 2.0])
 
@@ -30,7 +30,7 @@ def test_a_variable_outlives_the_trace_that_made_it():
 
 
 def test_outside_of_a_trace_nothing_changes():
-    with lifted():
+    with outside_trace():
         variable = keras.Variable(np.ones(2, "float32"))
     np.testing.assert_array_equal(variable, [1.0, 1.0])
 

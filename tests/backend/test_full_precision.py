@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_mtl.backend.precision import full_precision
+from keras_mtl.backend import full_precision
 
 pytestmark = pytest.mark.backend
 

@@ -1,0 +1,26 @@
+"""Whether all numbers of a log are finite."""
+
+import numpy as np
+import pytest
+
+from keras_mtl.trainers.tell_of_not_finite import all_finite
+
+pytestmark = pytest.mark.backend
+
+
+@pytest.mark.parametrize(
+    ("logs", "finite"),
+    [
+        (1.0, True),
+        ([1.0, float("nan")], False),
+        ({"loss": np.float32(2), "by_class": [0.0, 1.0]}, True),
+        ({"loss": 1.0, "by_class": [0.0, np.inf]}, False),
+        ([], True),
+    ],
+)
+def test_all_finite(logs, finite):
+    assert all_finite(logs) is finite
+
+
+if __name__ == "__main__":
+    raise SystemExit(pytest.main([__file__]))
