@@ -2,8 +2,8 @@
 
     python -m docs.path_of_a_batch
 
-Each box is a function, and names the file that it stands in; a test holds the
-picture to the code.
+Each box is a function, and names the file that it stands in; a test says that
+it is there.
 """
 
 from pathlib import Path
@@ -18,7 +18,7 @@ class Stage(NamedTuple):
     Attributes:
         place: `"file.py: function"` below keras_mtl.
         does: What becomes of the batch.
-        beside: Another function that it calls, or nothing.
+        beside: A function that has to do with it, or nothing.
     """
 
     place: str
@@ -69,7 +69,7 @@ STAGES = [
     ),
     Stage(
         "trainers/combine.py: combine",
-        "without the loss scale: transform, Gram, weights, sum",
+        "transform, Gram, weights of tasks, weighted sum",
         "gradients/gram.py: scaled_gram",
     ),
     Stage(

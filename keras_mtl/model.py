@@ -87,9 +87,6 @@ class MultiTaskModel(Trainer):
     ```
     """
 
-    # Training-only heads, set by `add_self_auxiliaries` and its like.
-    auxiliaries = None
-
     def __new__(cls, *args: Any, **kwargs: Any) -> "MultiTaskModel":
         if cls is MultiTaskModel and _is_functional(args, kwargs):
             cls = FunctionalMultiTaskModel
@@ -105,6 +102,9 @@ class MultiTaskModel(Trainer):
             cls = type(self)
             cls.__bases__ = (*cls.__bases__, Functional)
         super().__init__(*args, **kwargs)
+        # Training-only heads, set by `add_self_auxiliaries` and its like. No
+        # attribute of the class: PyTorch would find that one first.
+        self.auxiliaries: Any = None
         self.method_state = MethodState(name="method_state")
 
     # -- compile ------------------------------------------------------------
@@ -343,7 +343,9 @@ class FunctionalMultiTaskModel(MultiTaskModel, Functional):
     def _run_through_graph(self, *args: Any, **kwargs: Any) -> Any:
         outputs = super()._run_through_graph(*args, **kwargs)
         clone = kwargs.get("operation_fn")
-        if self.auxiliaries is not None and is_clone_function(clone):
+        # A model that is being made has none yet.
+        has_auxiliaries = getattr(self, "auxiliaries", None) is not None
+        if has_auxiliaries and is_clone_function(clone):
             clone_auxiliaries(self, outputs, clone)
         return outputs
 

@@ -24,6 +24,8 @@ RULES = {
     "mgda": aggregators.MGDA,
     "mgda_loss+": lambda: aggregators.MGDA("loss+", granularity="variable"),
     "projection": lambda: aggregators.Projection("b"),
+    "grad_vac": lambda: aggregators.GradVac(seed=9),
+    "modo": lambda: aggregators.MoDo(rho=0.1),
 }
 STEPS = 20
 TOLERANCE = 1e-4

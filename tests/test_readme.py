@@ -84,7 +84,7 @@ def test_the_guide_to_sharing_runs():
 
 
 def test_the_method_with_state_trains_and_is_saved(tmp_path):
-    (block,) = blocks("python", CONTRIBUTING)
+    block, _ = blocks("python", CONTRIBUTING)
     namespace = {"keras": keras, "keras_mtl": keras_mtl}
     exec(block, namespace)
     method = namespace["SteadyNorms"](decay=0.5)
@@ -106,6 +106,18 @@ def test_the_method_with_state_trains_and_is_saved(tmp_path):
     np.testing.assert_array_equal(
         keras.ops.convert_to_numpy(loaded.aggregator.norms), norms
     )
+
+
+def test_the_method_that_remembers_gradients():
+    _, block = blocks("python", CONTRIBUTING)
+    namespace = {"keras": keras, "keras_mtl": keras_mtl}
+    exec(block, namespace)
+    method = namespace["Differences"]()
+    rows = np.array([[1.0, 2.0], [3.0, 4.0]], "float32")
+    # Of zeros before the first step, then 2 * 3 - 1 times the sum of the rows.
+    for gradients, times in ((rows, 2), (3 * rows, 5)):
+        update = keras.ops.convert_to_numpy(method(gradients))
+        np.testing.assert_allclose(update, times * rows.sum(axis=0))
 
 
 @pytest.mark.skipif(

@@ -1,5 +1,6 @@
 """Auxiliary branches for a model that somebody already has."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -127,9 +128,8 @@ def add_auxiliary_branches(
     names = [operation_of(tensor).name for tensor in tensors]
     _check_order(tensors, names)
     shapes = [tensor.shape for tensor in tensors]
-    for task in tasks:
-        for tensor in tensors:
-            check_leads_to("taps", tensor, task, outputs[task])
+    for task, tensor in itertools.product(tasks, tensors):
+        check_leads_to("taps", tensor, task, outputs[task])
     with undisturbed_randomness():
         adapters, last = _adapters(adapter, tasks, names)
         # As the features of the last tap, so the fused ones.

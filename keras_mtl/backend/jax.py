@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ from keras_mtl.backend.neutral import Passes
 from keras_mtl.backend.neutral import Scalars
 from keras_mtl.types import Tensor
 from keras_mtl.utils.embeddings import embedding_layers
+from keras_mtl.utils.keras_internals import hold_losses
 
 __all__ = [
     "TAKES_GRADIENTS",
@@ -28,6 +30,7 @@ __all__ = [
     "compiled",
     "differentiate",
     "full_precision",
+    "holding_losses",
     "run_step",
     "task_gradients",
 ]
@@ -95,8 +98,12 @@ def differentiate(
     scalars, pushforward, (carried, after, lookups) = jax.linearize(
         function, values, nudges, has_aux=True
     )
+    trained = {id(variable) for variable in variables}
     for variable, value in zip(held, after, strict=True):
-        variable.assign(value)
+        # As in stock Keras: what a layer assigns to a variable that is trained
+        # (a normalised kernel) holds for the forward pass.
+        if id(variable) not in trained:
+            variable.assign(value)
     return carried, LinearPasses(scalars, pushforward, values, nudges, lookups)
 
 
@@ -203,7 +210,8 @@ def compiled(
     variables: Sequence[keras.Variable] = (),
     jit_compile: bool | str = True,
 ) -> Callable:
-    del jit_compile  # JAX knows no graph that is not compiled.
+    if not jit_compile:
+        return function
 
     @jax.jit
     def stateless(values: list, *args: Any) -> tuple[Any, list]:
@@ -217,6 +225,15 @@ def compiled(
         return result
 
     return run
+
+
+@contextlib.contextmanager
+def holding_losses(model: keras.Model) -> Iterator[None]:
+    hold_losses(model, model.losses)
+    try:
+        yield
+    finally:
+        hold_losses(model, [])
 
 
 def full_precision() -> contextlib.AbstractContextManager:

@@ -1,7 +1,9 @@
 """Values of variables that a step on JAX took, put back when it fails."""
 
+import contextlib
 import functools
 from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -9,22 +11,20 @@ from typing import Any
 import jax
 import keras
 
+from keras_mtl.utils.keras_internals import hold_losses
 
-def _synced(method: Callable) -> Callable:
+
+@contextlib.contextmanager
+def _synced(model: Any) -> Iterator[None]:
     """Puts values back after any error, as `fit` does.
 
     Keras leaves it undone when a callback raises.
     """
-
-    @functools.wraps(method)
-    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return method(self, *args, **kwargs)
-        except BaseException:
-            self.jax_state_sync()
-            raise
-
-    return call
+    try:
+        yield
+    except BaseException:
+        model.jax_state_sync()
+        raise
 
 
 class Restored:
@@ -63,8 +63,13 @@ class Restored:
 
         return execute
 
-    evaluate = _synced(keras.Model.evaluate)
-    predict = _synced(keras.Model.predict)
+    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
+        with _synced(self):
+            return super().evaluate(*args, **kwargs)
+
+    def predict(self, *args: Any, **kwargs: Any) -> Any:
+        with _synced(self):
+            return super().predict(*args, **kwargs)
 
     def _put_back(self, state: tuple) -> None:
         """Gives the variables that Keras emptied their values again.
@@ -83,7 +88,7 @@ class Restored:
         # What Keras noted of an earlier step is older than this.
         self._jax_state_synced = True
         # The losses of layers in a trace that failed belong to no model.
-        self._losses_override.clear()
+        hold_losses(self, [])
 
 
 def variables_of_step(model: keras.Model) -> tuple[list[keras.Variable], ...]:

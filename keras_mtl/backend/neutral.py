@@ -16,8 +16,35 @@ import keras
 from keras_mtl.types import Gradient
 from keras_mtl.types import Tensor
 
+__all__ = [
+    "Gradients",
+    "Passes",
+    "Restored",
+    "Scalars",
+    "StateVariable",
+    "TAKES_GRADIENTS",
+    "apply_gradients",
+    "batch_size",
+    "compiled",
+    "differentiate",
+    "full_precision",
+    "holding_losses",
+    "num_replicas",
+    "on_all_replicas",
+    "outside_trace",
+    "refuse",
+    "run_step",
+    "sum_over_replicas",
+    "task_gradients",
+    "value_of",
+    "without_gradients",
+]
+
 # Whether a model can be trained by gradients of its tasks.
 TAKES_GRADIENTS = False
+# The class of what methods remember: what is read of it before an assignment
+# stays what it was.
+StateVariable = keras.Variable
 
 
 class Scalars(NamedTuple):
@@ -71,7 +98,8 @@ class Passes:
 
     def total(self) -> list[Gradient]:
         """Those of everything together, of the variables."""
-        return self._pass(lambda scalars: scalars.tasks + scalars.rest)[0]
+        found = self._pass(lambda scalars: scalars.tasks + scalars.rest)
+        return found.variables
 
     def below(self, signal: Sequence[Tensor | None]) -> list[Gradient]:
         """Those of the variables, from gradients at the cut."""
@@ -83,9 +111,10 @@ class Passes:
 
 
 class Restored:
-    """A `keras.Model` that an error in a step leaves as it was.
+    """A `keras.Model` whose weights are still there after an error in a step.
 
-    Where a step writes to the variables themselves, it does so last.
+    Nothing needs to be done for it where Keras leaves values in the variables
+    while a model trains.
     """
 
 
@@ -103,7 +132,8 @@ def differentiate(
             carries on.
         model: Its variables are what gradients are taken by.
         cuts: Whether `forward` will cut anything.
-        sparse: Whether the gradients of embedding tables may be `Slices`.
+        sparse: Whether the gradients of embedding tables may be `Slices`; not
+            together with `cuts`.
 
     Returns:
         What `forward` carries on, and the backward passes.
@@ -166,8 +196,32 @@ def compiled(
         function: In Keras operations.
         variables: The variables that it assigns.
         jit_compile: As for `keras.Model.compile`.
+
+    Returns:
+        The function itself, where a backend does not compile.
     """
-    refuse("compiled functions")
+    return function
+
+
+def value_of(variable: keras.Variable) -> Tensor:
+    """The value that a variable has now, also after it is assigned another."""
+    # On TensorFlow, `convert_to_tensor` gives the variable itself, which is
+    # read when it is used.
+    return keras.ops.stop_gradient(variable)
+
+
+def holding_losses(model: keras.Model) -> contextlib.AbstractContextManager:
+    """A context in which `model.losses` are those of the forward pass before.
+
+    Where stock Keras holds them while it computes the loss, a `compute_loss` of
+    the user's own may call the model once more.
+    """
+    return contextlib.nullcontext()
+
+
+def batch_size(tensor: Tensor) -> Any:
+    """Length of the first axis, as a number or a scalar."""
+    return keras.ops.shape(tensor)[0]
 
 
 def without_gradients() -> contextlib.AbstractContextManager:

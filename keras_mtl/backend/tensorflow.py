@@ -17,6 +17,7 @@ from keras_mtl.types import Tensor
 __all__ = [
     "TAKES_GRADIENTS",
     "apply_gradients",
+    "batch_size",
     "compiled",
     "differentiate",
     "num_replicas",
@@ -123,6 +124,11 @@ def compiled(
     # Keras traces its training step without autograph, too: with it, a Python
     # `if` on a tensor would pass here and fail in `fit`.
     return tf.function(function, jit_compile=jit_compile, autograph=False)
+
+
+def batch_size(tensor: Tensor) -> Tensor:
+    # Keras asks for the rank, which a dataset need not know.
+    return tf.shape(tensor)[0]
 
 
 def outside_trace() -> contextlib.AbstractContextManager:

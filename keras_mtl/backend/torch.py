@@ -15,16 +15,25 @@ from keras_mtl.backend.neutral import Scalars
 from keras_mtl.types import Tensor
 
 __all__ = [
+    "StateVariable",
     "TAKES_GRADIENTS",
     "apply_gradients",
-    "compiled",
     "differentiate",
     "run_step",
     "task_gradients",
+    "value_of",
     "without_gradients",
 ]
 
 TAKES_GRADIENTS = True
+
+
+class StateVariable(keras.Variable):
+    def _direct_assign(self, value: Tensor) -> None:
+        # Keras writes into the tensor that the variable has, and so into what
+        # was read of it before: the gradients of the last step, say.
+        value = value.detach().clone()
+        self._value = torch.nn.Parameter(value, requires_grad=False)
 
 
 def run_step(step: Callable[[], Any], model: keras.Model) -> Any:
@@ -111,9 +120,9 @@ def apply_gradients(
     return neutral.apply_gradients(optimizer, gradients, variables)
 
 
-def compiled(function: Callable, *args: Any, **kwargs: Any) -> Callable:
-    # As Keras' own step there, which compiles nothing unless it is asked to.
-    return function
+def value_of(variable: keras.Variable) -> Tensor:
+    # An assignment writes into the tensor that the variable has.
+    return variable.value.detach().clone()
 
 
 def without_gradients() -> contextlib.AbstractContextManager:

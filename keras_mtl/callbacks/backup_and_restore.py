@@ -24,6 +24,7 @@ from keras_mtl.utils.files import folder_to_disk
 from keras_mtl.utils.files import make_folder
 from keras_mtl.utils.files import to_disk
 from keras_mtl.utils.files import write_whole
+from keras_mtl.utils.keras_internals import layers_within
 
 # Says which weights belong to which epoch, the last ones first. Not the name
 # that Keras' callback uses: it would take the epoch and find no weights.
@@ -258,7 +259,7 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
 def _seeds(model: keras.Model) -> dict[str, keras.Variable]:
     """The states of random layers by path: variables that no file holds."""
     others = {id(v) for v in (*model.weights, *model.metrics_variables)}
-    for layer in [model, *model._flatten_layers(include_self=False)]:
+    for layer in (model, *layers_within(model)):
         # Files of weights hold all that a method remembers.
         method_state = getattr(layer, "method_state", None)
         others |= {id(v) for v in getattr(method_state, "variables", ())}

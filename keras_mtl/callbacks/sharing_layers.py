@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from keras_mtl.layers.parts.sharing_matrix import SharingMatrix
+from keras_mtl.utils.keras_internals import layers_within
 
 
 def shows_sharing(layer: Any) -> bool:
@@ -68,6 +69,6 @@ def _outermost(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
     if shows_sharing(layer):
         return [layer]
     found = []
-    for inner in layer._flatten_layers(include_self=False, recursive=False):
+    for inner in layers_within(layer, recursive=False):
         found += [one for one in _outermost(inner) if one not in found]
     return found

@@ -12,6 +12,7 @@ from typing import TypeAlias
 import keras
 import numpy as np
 
+from keras_mtl import backend
 from keras_mtl.solvers.random_numbers import seed_generator
 
 
@@ -189,7 +190,8 @@ class Method:
         else:
             value = keras.initializers.get(initializer)(shape, dtype=dtype)
         with keras.name_scope(self.name.replace("/", "_")):
-            return keras.Variable(
+            kind = keras.Variable if trainable else backend.StateVariable
+            return kind(
                 value,
                 dtype=dtype,
                 trainable=trainable,
@@ -322,12 +324,8 @@ def slots_of(method: Method) -> list[keras.Variable]:
 
 
 def values_of(variables: Sequence[keras.Variable]) -> list[Any]:
-    """What variables hold now, for `keep_if`.
-
-    Copies: on TensorFlow, `convert_to_tensor` gives the variable itself, which
-    is read when it is used.
-    """
-    return [keras.ops.stop_gradient(variable) for variable in variables]
+    """What variables hold now, for `keep_if`."""
+    return [backend.value_of(variable) for variable in variables]
 
 
 def parameter_dtype() -> str:

@@ -36,4 +36,5 @@ def compiled(
     >>> weights = compiled(aggregator.weights, aggregator.variables)
     >>> weights(gram)
     """
+    jit_compile = jit_compile or keras.backend.backend() == "jax"
     return backend.compiled(function, variables, jit_compile)

@@ -10,6 +10,7 @@ from keras_mtl.utils.graph import named_outputs
 from keras_mtl.utils.graph import node_of
 from keras_mtl.utils.graph import nodes_before
 from keras_mtl.utils.graph import operation_of
+from keras_mtl.utils.keras_internals import uses_of
 
 # They treat every entry by itself.
 ACTIVATIONS = (
@@ -58,7 +59,7 @@ def column_heads(
         return []
     layer = _last_layer(outputs.pop(output))
     is_linear = isinstance(layer, LINEAR_LAYERS) and _is_elementwise(layer)
-    if not is_linear or len(layer._inbound_nodes) != 1:
+    if not is_linear or len(uses_of(layer)) != 1:
         return []
     others = [n.operation for n in nodes_before(*outputs.values())]
     if any(operation is layer for operation in others):

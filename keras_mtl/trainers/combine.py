@@ -66,28 +66,11 @@ def combine(
             without it, the result has it); which tasks take part.
         reduce_gram: Sums a tensor over replicas, when gradients are local.
     """
-    shared = [
-        v for v, column in enumerate(columns) if len(tasks_of(column)) > 1
-    ]
-    num_tasks = len(columns[0]) if columns else 0
-    if not shared:
-        raise ValueError(
-            "No variable is reached by two or more tasks, so there is nothing "
-            "to aggregate. Give `loss` two tasks or more that share layers "
-            "which are trainable, or compile with `aggregator=None`. "
-            f"Received: {num_tasks} task(s)"
-        )
-    if aggregator.scope == "all":
-        shared = [v for v, column in enumerate(columns) if tasks_of(column)]
+    shared = _shared(aggregator, columns)
+    num_tasks = len(columns[0])
     dtypes = [_dtype_of(columns[v]) for v in shared]
     scale = objectives.scale
-    to_rows = (
-        to_sparse_gradients if aggregator.takes_sparse_gradients else _to_dense
-    )
-    columns = [
-        to_rows(column) if v in shared else _to_dense(column)
-        for v, column in enumerate(columns)
-    ]
+    columns = _as_rows(aggregator, columns, shared)
     step = StepInfo(
         objectives.losses, objectives.present, aggregator.task_names
     )
@@ -97,41 +80,70 @@ def combine(
     shared_columns = [columns[v] for v in shared]
     shared_groups = [groups[v] for v in shared]
     grams, units = scaled_gram(shared_columns, shared_groups, reduce_gram)
+    places = group_indices(shared_groups)
     if aggregator.sees_all_groups:
         places = _places_of_all(groups, shared_groups)
         grams = _of_all(grams, 0, groups, shared_groups)
         units = _of_all(units, 1, groups, shared_groups)
-    else:
-        places = group_indices(shared_groups)
+    # What gradients are divided by from here on: inner products, and so the
+    # aggregator, see them without the loss scale. The weighted sum has it.
     units = units / scale
-    task_grams = grams[:, :num_tasks, :num_tasks]
-    if aggregator.sees != "gram":
+    if aggregator.sees == "gram":
+        weights = _weights(aggregator, grams, units, step)
+        combined = [
+            weighted_sum(column, weights[place])
+            for column, place in zip(shared_columns, places, strict=True)
+        ]
+        used = [weights[place] for place in dict.fromkeys(places)]
+        weights = ops.mean(ops.stack(used), axis=0)[:num_tasks]
+    else:
         combined = _combine_gradients(
             aggregator, shared_columns, shared_groups, step, scale
         )
         weights = ops.full((num_tasks,), float("nan"))
-    else:
-        group_weights = _weights(aggregator, grams, units, step)
-        combined = [
-            weighted_sum(column, group_weights[place])
-            for column, place in zip(shared_columns, places, strict=True)
-        ]
-        used = [group_weights[place] for place in dict.fromkeys(places)]
-        weights = ops.mean(ops.stack(used), axis=0)[:num_tasks]
 
     # What is averaged, and rows of tables, are in float32, whatever the
     # variables are in: TensorFlow could not add another gradient to them.
-    combined = [
-        ops.cast(g, dtype) for g, dtype in zip(combined, dtypes, strict=True)
-    ]
-    found = dict(zip(shared, combined, strict=True))
+    found = {
+        v: ops.cast(gradient, dtype)
+        for v, gradient, dtype in zip(shared, combined, dtypes, strict=True)
+    }
     gradients = [
         found[v] if v in found else total(column)
         for v, column in enumerate(columns)
     ]
+    task_grams = grams[:, :num_tasks, :num_tasks]
     unit = largest_unit(task_grams, units)
     gram = ops.sum(in_units(task_grams, units / unit), axis=0)
     return Combined(gradients, gram, weights, unit)
+
+
+def _shared(aggregator: Aggregator, columns: Sequence[Column]) -> list[int]:
+    """Places of the variables that an aggregator acts on."""
+    reached = [len(tasks_of(column)) for column in columns]
+    if all(count < 2 for count in reached):
+        num_tasks = len(columns[0]) if columns else 0
+        raise ValueError(
+            "No variable is reached by two or more tasks, so there is nothing "
+            "to aggregate. Give `loss` two tasks or more that share layers "
+            "which are trainable, or compile with `aggregator=None`. "
+            f"Received: {num_tasks} task(s)"
+        )
+    least = 1 if aggregator.scope == "all" else 2
+    return [v for v, count in enumerate(reached) if count >= least]
+
+
+def _as_rows(
+    aggregator: Aggregator, columns: Sequence[Column], shared: Sequence[int]
+) -> list[Column]:
+    """Gradients of tables as rows where the aggregator takes them so."""
+    sparse = aggregator.takes_sparse_gradients
+    return [
+        to_sparse_gradients(column)
+        if sparse and v in shared
+        else _to_dense(column)
+        for v, column in enumerate(columns)
+    ]
 
 
 def _transform(

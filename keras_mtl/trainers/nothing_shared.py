@@ -20,6 +20,8 @@ from keras_mtl.trainers.task_names import all_task_names
 from keras_mtl.utils.graph import has_graph
 from keras_mtl.utils.graph import named_outputs
 from keras_mtl.utils.graph import nodes_before
+from keras_mtl.utils.keras_internals import layers_within
+from keras_mtl.utils.keras_internals import made_to_train
 
 
 def accept_frozen(model: keras.Model) -> None:
@@ -121,7 +123,9 @@ def frozen_variables(model: keras.Model) -> list[keras.Variable]:
     """Variables of layers that were made to be trained, and are not now."""
     training = {id(v) for v in model.trainable_variables}
     made = [
-        v for layer in model._flatten_layers() for v in _made_to_train(layer)
+        v
+        for layer in (model, *layers_within(model))
+        for v in made_to_train(layer)
     ]
     return [v for v in made if id(v) not in training]
 
@@ -200,13 +204,10 @@ def _nothing_shared(model: keras.Model, losses: Any) -> ValueError:
     return ValueError(message)
 
 
-def _made_to_train(layer: keras.layers.Layer) -> list[keras.Variable]:
-    # Others are moving averages and the like, which nobody would thaw.
-    return list(layer._trainable_variables)
-
-
 def _variables_before(output: keras.KerasTensor) -> set[int]:
     operations = [node.operation for node in nodes_before(output)]
     layers = [op for op in operations if isinstance(op, keras.layers.Layer)]
-    inner = [part for layer in layers for part in layer._flatten_layers()]
-    return {id(v) for layer in inner for v in _made_to_train(layer)}
+    inner = [
+        part for layer in layers for part in (layer, *layers_within(layer))
+    ]
+    return {id(v) for layer in inner for v in made_to_train(layer)}

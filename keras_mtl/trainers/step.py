@@ -1,7 +1,7 @@
 """The training step, once for all backends.
 
-It reads from top to bottom as a batch travels: labels, forward pass, losses,
-weighting, task gradients, one gradient, optimizer, what methods learn, metrics.
+It reads from top to bottom as a batch travels: forward pass, losses, weighting,
+task gradients, one gradient, optimizer, what methods learn, metrics.
 `docs/architecture.md` has the picture.
 """
 
@@ -24,6 +24,7 @@ from keras_mtl.trainers.taps import predict_auxiliaries
 from keras_mtl.types import Tensor
 from keras_mtl.utils.keras_internals import call_for_training
 from keras_mtl.utils.keras_internals import track_loss
+from keras_mtl.utils.keras_internals import warn_of_nothing_to_train
 
 
 def train_step(model: Any, data: Any) -> dict[str, Tensor]:
@@ -43,9 +44,10 @@ def train_step(model: Any, data: Any) -> dict[str, Tensor]:
         with open_taps(model, cut) as taps:
             y_pred = call_for_training(model, x)
         predictions = predict_auxiliaries(model, taps)
-        loss, objectives = evaluate(
-            model, x, y, y_pred, sample_weight, predictions
-        )
+        with backend.holding_losses(model):
+            loss, objectives = evaluate(
+                model, x, y, y_pred, sample_weight, predictions
+            )
         scalars, objectives = _apart(objectives, taps.sources)
         return scalars, (loss, y_pred, objectives)
 
@@ -53,15 +55,34 @@ def train_step(model: Any, data: Any) -> dict[str, Tensor]:
         forward, model, cuts=_cuts(model), sparse=_takes_sparse(model)
     )
     with backend.without_gradients():
-        variables = model.trainable_variables
-        rows = _task_gradients(model, passes, objectives)
-        update = aggregate(model, passes, rows, objectives)
-        seen = observe(model, rows, objectives)
-        update = backend.apply_gradients(model.optimizer, update, variables)
-        update_weighting(model, objectives, seen, (x, y, sample_weight))
-        keep_state_of_step(model, objectives, update)
-        track_loss(model, loss, x)
+        # Only now a subclassed model has its variables in its first batch.
+        if model.trainable_variables:
+            _take_step(model, passes, objectives, (x, y, sample_weight))
+        else:
+            warn_of_nothing_to_train()
+        track_loss(model, loss, _batch_size(x))
         return model.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
+
+
+def _take_step(
+    model: Any, passes: Any, objectives: Objectives, batch: tuple
+) -> None:
+    """From backward passes to what variables and methods are afterwards."""
+    tasks = _task_gradients(model, passes, objectives)
+    gradients = aggregate(model, passes, tasks, objectives)
+    observed = observe(model, tasks, objectives)
+    # Of as many models as there are tasks: they need not outlive their use.
+    del tasks, passes
+    applied = backend.apply_gradients(
+        model.optimizer, gradients, model.trainable_variables
+    )
+    update_weighting(model, objectives, observed, batch)
+    keep_state_of_step(model, objectives, applied)
+
+
+def _batch_size(x: Any) -> Any:
+    first = next(i for i in keras.tree.flatten(x) if i is not None)
+    return backend.batch_size(first)
 
 
 def _task_gradients(
@@ -76,7 +97,10 @@ def _task_gradients(
 def _apart(
     objectives: Objectives, sources: list[Tensor]
 ) -> tuple[backend.Scalars, Objectives]:
-    """What gradients are taken of, and what the step carries on beside."""
+    """What gradients are taken of, and what the step carries on beside.
+
+    What is carried out of JAX's forward pass is not what is differentiated.
+    """
     rest = [] if objectives.rest is None else [objectives.rest]
     scalars = backend.Scalars(objectives.tasks, rest, sources)
     tasks = [None] * len(objectives.tasks)

@@ -43,8 +43,13 @@ def _kind(error: Exception, as_stock: bool) -> type[Exception] | None:
     """Which error to raise in its place, if any."""
     if type(error) in (TypeError, ValueError):
         return type(error)
-    # TensorFlow's own needs more than a message to be made.
-    is_of_shapes = type(error).__name__ == "InvalidArgumentError"
+    # TensorFlow's own needs more than a message to be made. PyTorch's says
+    # nothing of its kind, and stock Keras lets it pass.
+    name = type(error).__name__
+    on_torch = keras.backend.backend() == "torch"
+    is_of_shapes = name == "InvalidArgumentError" or (
+        on_torch and type(error) is RuntimeError
+    )
     return ValueError if is_of_shapes and not as_stock else None
 
 

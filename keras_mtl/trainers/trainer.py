@@ -164,9 +164,7 @@ class Trainer(backend.Restored, keras.Model):
     def train_step(self, *state_and_data: Any) -> Any:
         *state, data = state_and_data
         data = prepare_batch(self, data)
-        # Before its first batch, a subclassed model may have no variables.
-        is_frozen = self.built and not self.trainable_variables
-        if not takes_task_gradients(self) or is_frozen:
+        if not takes_task_gradients(self):
             return super().train_step(*state, data)
         step = functools.partial(train_step, self, data)
         return backend.run_step(step, self, *state)

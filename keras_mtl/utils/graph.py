@@ -1,16 +1,16 @@
-"""Reading the graph of a functional model: who made which symbolic tensor.
-
-Keras keeps the graph under private names; the ones used here are in this file.
-"""
+"""Reading the graph of a functional model: who made which symbolic tensor."""
 
 import re
 from collections.abc import Iterator
 from typing import Any
 
 import keras
-from keras.src.models.functional import Functional
 
 from keras_mtl.utils.did_you_mean import did_you_mean
+from keras_mtl.utils.keras_internals import Functional
+from keras_mtl.utils.keras_internals import history_of
+from keras_mtl.utils.keras_internals import layers_within
+from keras_mtl.utils.keras_internals import uses_of
 
 _CLONED = re.compile("(_clone)+$")
 
@@ -64,13 +64,13 @@ def named_outputs(model: keras.Model) -> dict[str, keras.KerasTensor]:
 
 def node_of(tensor: keras.KerasTensor) -> Node:
     """The use of a layer that made a tensor."""
-    history = tensor._keras_history
-    return history.operation._inbound_nodes[history.node_index]
+    history = history_of(tensor)
+    return uses_of(history.operation)[history.node_index]
 
 
 def operation_of(tensor: keras.KerasTensor) -> Any:
     """The layer or operation that made a tensor."""
-    return tensor._keras_history.operation
+    return history_of(tensor).operation
 
 
 def is_tensor_of(model: keras.Model, tensor: keras.KerasTensor) -> bool:
@@ -90,7 +90,7 @@ def is_same_tensor(tensor: keras.KerasTensor, other: keras.KerasTensor) -> bool:
     """
     if tensor is other:
         return True
-    if not hasattr(tensor, "_keras_history"):
+    if history_of(tensor) is None:
         return False
     names = {_CLONED.sub("", t.name) for t in (tensor, other)}
     return len(names) == 1 and operation_of(tensor) is operation_of(other)
@@ -98,7 +98,7 @@ def is_same_tensor(tensor: keras.KerasTensor, other: keras.KerasTensor) -> bool:
 
 def inner_output(model: keras.Model, tensor: keras.KerasTensor) -> Any:
     """The output inside of a nested model that a tensor outside is."""
-    return model.outputs[tensor._keras_history.tensor_index]
+    return model.outputs[history_of(tensor).tensor_index]
 
 
 def nodes_before(*outputs: keras.KerasTensor) -> Iterator[Node]:
@@ -161,7 +161,7 @@ def _operations(model: Any) -> list[Any]:
     """Operations of a graph, and layers at every depth."""
     found = list(getattr(model, "operations", None) or [])
     known = {id(operation) for operation in found}
-    layers = model._flatten_layers(include_self=False)
+    layers = layers_within(model)
     return found + [layer for layer in layers if id(layer) not in known]
 
 
@@ -174,8 +174,9 @@ def _check_is_part(
     """
     kind, operation = "layer", given
     if isinstance(given, keras.KerasTensor):
-        history = getattr(given, "_keras_history", (None,))
-        kind, operation = "tensor", history[0]
+        history = history_of(given)
+        operation = None if history is None else history.operation
+        kind = "tensor"
     if kind == "tensor" and has_graph(model):
         is_part = is_tensor_of(model, given)
     else:

@@ -5,6 +5,7 @@ model's class. `tests/test_contract.py` notices when one of these changes.
 """
 
 import functools
+import warnings
 from typing import Any
 
 import keras
@@ -36,14 +37,20 @@ __all__ = [
     "flatten_with_path",
     "functional_like_constructor",
     "get_keras_mask",
+    "history_of",
+    "hold_losses",
     "in_legacy_saving",
     "in_symbolic_scope",
+    "layers_within",
+    "made_to_train",
     "output_structure",
     "set_keras_mask",
     "squeeze_or_expand_to_same_rank",
     "track_loss",
     "unscale_loss_for_distribution",
+    "uses_of",
     "variables_of_optimizer",
+    "warn_of_nothing_to_train",
     "wrapped_function",
 ]
 
@@ -68,23 +75,61 @@ def additional_loss(model: keras.Model, loss: Any) -> Any:
     return model._aggregate_additional_loss(loss)
 
 
+def hold_losses(model: keras.Model, losses: list[Any]) -> None:
+    """Makes these what `model.losses` says; none for what layers say."""
+    model._losses_override.clear()
+    model._losses_override = list(losses)
+
+
 def output_structure(model: keras.Model) -> Any:
     """The symbolic outputs of a functional model; `None` of any other."""
     return getattr(model, "_outputs_struct", None)
 
 
-def track_loss(model: keras.Model, loss: Any, x: Any) -> None:
+def track_loss(model: keras.Model, loss: Any, batch_size: Any) -> None:
     """Takes the loss of a batch into what is logged, as Keras' steps do."""
-    first = next(i for i in keras.tree.flatten(x) if i is not None)
     model._loss_tracker.update_state(
-        unscale_loss_for_distribution(loss),
-        sample_weight=keras.ops.shape(first)[0],
+        unscale_loss_for_distribution(loss), sample_weight=batch_size
     )
 
 
 def in_legacy_saving() -> bool:
     """Whether Keras is writing or reading a legacy `.h5` file."""
     return bool(global_state.get_global_attribute("use_legacy_config", False))
+
+
+def layers_within(layer: Any, recursive: bool = True) -> list[Any]:
+    """The layers that a layer or model has, without itself.
+
+    Args:
+        layer: A layer.
+        recursive: Whether also those that these have.
+    """
+    found = layer._flatten_layers(include_self=False, recursive=recursive)
+    return list(found)
+
+
+def made_to_train(layer: Any) -> list[keras.Variable]:
+    """The variables of a layer itself that were made to be trained.
+
+    Frozen ones, too, but not moving averages and the like.
+    """
+    return list(layer._trainable_variables)
+
+
+def uses_of(layer: Any) -> list[Any]:
+    """What Keras calls the nodes of a layer: each time that it is used."""
+    return layer._inbound_nodes
+
+
+def history_of(tensor: Any) -> Any:
+    """Who made a symbolic tensor; `None` if it is none.
+
+    Returns:
+        `operation`, `node_index` (which use of it) and `tensor_index` (which of
+        its outputs).
+    """
+    return getattr(tensor, "_keras_history", None)
 
 
 def variables_of_optimizer(optimizer: Any) -> list[Any]:
@@ -106,3 +151,11 @@ def wrapped_function(loss_or_metric: Any) -> tuple[Any, dict[str, Any]]:
         arguments = {**function.keywords, **arguments}
         function = function.func
     return function, arguments
+
+
+def warn_of_nothing_to_train() -> None:
+    """Says what Keras' own training step says, where it says something."""
+    if keras.backend.backend() != "jax":
+        warnings.warn(
+            "The model does not have any trainable weights.", stacklevel=3
+        )

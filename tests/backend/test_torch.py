@@ -82,6 +82,14 @@ def test_gradients_stop_at_a_cut_and_go_on_below_it():
     check(passes.below([None]), [None, None, None, None])
 
 
+def test_what_is_read_of_state_stays_what_it_was():
+    state = backend.StateVariable(np.ones(2, "float32"), trainable=False)
+    before = keras.ops.convert_to_tensor(state)
+    state.assign([3.0, 4.0])
+    np.testing.assert_array_equal(before.numpy(), [1, 1])
+    np.testing.assert_array_equal(state.numpy(), [3, 4])
+
+
 def test_a_task_that_nothing_leads_to():
     variables = [keras.Variable([1.0])]
     model = SimpleNamespace(trainable_variables=variables)

@@ -8,6 +8,7 @@ import keras
 
 from keras_mtl.types import Shape
 from keras_mtl.types import Tensor
+from keras_mtl.utils.keras_internals import layers_within
 
 # Arguments of dense layers that change once they are there, by `quantize` and
 # `enable_lora`.
@@ -124,7 +125,7 @@ class LateSubLayers(keras.layers.Layer):
 
     def _all_sub_layers(self) -> list[keras.layers.Layer]:
         """Also those of sub-layers: each after the one that holds it."""
-        return list(self._flatten_layers(include_self=False))
+        return layers_within(self)
 
 
 def build_layer(layer: keras.layers.Layer, shape: Shape) -> None:
