@@ -164,15 +164,21 @@ def substitutes(model: str, recorder: Recorder) -> dict[type, type]:
         return {Trainer: mixed_in(keras.Model)}
     import keras_mtl
     from keras_mtl.model import FunctionalMultiTaskModel
+    from keras_mtl.trainers import aggregate
+    from keras_mtl.trainers import building
+    from keras_mtl.trainers import observations
+    from keras_mtl.trainers import trainer
 
     compile_with(
         "sum" if model == "sum" else None, keras_mtl.MultiTaskModel, recorder
     )
     if model == "sum":
         hide_conflict(keras_mtl.MultiTaskModel)
-        keras_mtl.model.combine = without_refusal(keras_mtl.model.combine)
-        keras_mtl.model.check_tasks = lambda model, losses: None
-        keras_mtl.model.accept_frozen = lambda model: None
+        aggregate.combine = without_refusal(aggregate.combine)
+        for module in (aggregate, observations):
+            module.accept_frozen = lambda model: None
+        for module in (building, trainer):
+            module.check_tasks = lambda model, losses: None
     return {
         keras.Model: keras_mtl.MultiTaskModel,
         Functional: FunctionalMultiTaskModel,

@@ -320,7 +320,8 @@ class Aggregator(Method):
     def combine(self, jacobian: Tensor, step: StepInfo = ALONE) -> Tensor:
         """Hook: one gradient from the gradients themselves.
 
-        For methods that see `"gradients"` or `"entries"`.
+        For methods that see `"gradients"` or `"entries"`. Of one that sees
+        inner products it is the same as calling the aggregator.
 
         Args:
             jacobian: Float tensor `[T, n]`, a task a row.
@@ -329,10 +330,12 @@ class Aggregator(Method):
         Returns:
             Float tensor `[n]`.
         """
-        raise NotImplementedError(
-            f"{type(self).__name__} works on inner products. Call the "
-            "aggregator itself: `aggregator(jacobian)`."
-        )
+        if self.sees != "gram":
+            raise NotImplementedError(
+                f"{type(self).__name__} sees {self.sees!r}, so it must "
+                "implement `combine(self, jacobian, step)`."
+            )
+        return self(jacobian, losses=step.losses)
 
     def __call__(
         self, jacobian: Tensor, losses: Tensor | None = None

@@ -6,6 +6,7 @@ import pytest
 from keras import ops
 
 from keras_mtl.aggregators import Aggregator
+from keras_mtl.aggregators import UPGrad
 from keras_mtl.methods import StepInfo
 
 JACOBIAN = np.array([[-4.0, 1.0, 1.0], [6.0, 1.0, 1.0]], "float32")
@@ -107,6 +108,15 @@ class TestAggregator:
         config = FirstTask(granularity="layer", name="mine").get_config()
         assert config == {"granularity": "layer", "name": "mine"}
         assert FirstTask.from_config(config).get_config() == config
+
+
+def test_combine_of_inner_products_is_a_call():
+    rows = np.array([[-4.0, 1.0], [6.0, 1.0]], "float32")
+    method = UPGrad()
+    found, expected = method.combine(rows), method(rows)
+    np.testing.assert_array_equal(
+        ops.convert_to_numpy(found), ops.convert_to_numpy(expected)
+    )
 
 
 if __name__ == "__main__":

@@ -33,6 +33,8 @@ def test_ratio_to_the_other_library(monkeypatch):
     assert table.splitlines()[-1] == "| mean | 2 | 3 | 4 | 2.0 |"
 
 
+# What cvxpy says of problems of TorchJD.
+@pytest.mark.filterwarnings("ignore:.*not DPP:UserWarning")
 @pytest.mark.slow
 def test_calls_torchjd():
     pytest.importorskip("torchjd")
