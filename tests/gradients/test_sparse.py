@@ -51,6 +51,8 @@ def test_slices_with_the_same_row_twice_add_up():
     ],
 )
 @pytest.mark.parametrize("same_source", [False, True])
+# JAX has no int64 by default, and says so.
+@pytest.mark.filterwarnings("ignore:Explicitly requested dtype int64")
 def test_row_gradients_stand_for_the_same_tables(first, second, same_source):
     if same_source:
         second = first
