@@ -8,18 +8,15 @@ from keras import ops
 
 from keras_mtl.aggregators import slots
 from keras_mtl.aggregators.aggregator import ALONE
-from keras_mtl.aggregators.aggregator import Aggregator
-from keras_mtl.aggregators.cr_mogm import rule_of
+from keras_mtl.aggregators.decaying_rule import DecayingRule
 from keras_mtl.methods.gradient_spec import GradientSpec
-from keras_mtl.methods.registry import serialize_method
 from keras_mtl.methods.step_info import StepInfo
 from keras_mtl.types import Column
 from keras_mtl.types import Tensor
-from keras_mtl.utils.argument_validation import number_to_one
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
-class Averaged(Aggregator):
+class Averaged(DecayingRule):
     """Lets another aggregator arbitrate between averages of gradients.
 
     The gradients of a batch are noisy, and weights made of them are biased. So
@@ -62,24 +59,7 @@ class Averaged(Aggregator):
         decay: float = 0.9,
         name: str | None = None,
     ):
-        inner = rule_of(aggregator)
-        super().__init__(granularity=inner.granularity, name=name)
-        self.aggregator = self.add_method("aggregator", inner)
-        self.decay = number_to_one("decay", decay, one=False)
-
-    @property
-    def scale_free(self) -> bool:
-        """Whether the other method is."""
-        return self.aggregator.scale_free
-
-    @property
-    def scope(self) -> str:
-        """That of the other method."""
-        return self.aggregator.scope
-
-    def check_tasks(self, task_names: tuple[str, ...]) -> None:
-        """Tells the other method the tasks."""
-        self.aggregator.build(task_names)
+        super().__init__(aggregator, decay, name)
 
     def create_state(self, spec: GradientSpec) -> None:
         """Makes the averages, and what the other method needs."""
@@ -115,9 +95,3 @@ class Averaged(Aggregator):
 
     def update(self, gram: Tensor, step: StepInfo = ALONE) -> Tensor:
         return self.aggregator.update(gram, step)
-
-    def get_config(self) -> dict[str, Any]:
-        config = super().get_config()
-        del config["granularity"]
-        inner = serialize_method(self.aggregator)
-        return {"aggregator": inner, "decay": self.decay, **config}

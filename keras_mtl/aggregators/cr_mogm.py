@@ -6,17 +6,15 @@ import keras
 from keras import ops
 
 from keras_mtl.aggregators.aggregator import ALONE
-from keras_mtl.aggregators.aggregator import Aggregator
+from keras_mtl.aggregators.decaying_rule import DecayingRule
 from keras_mtl.methods.gradient_spec import GradientSpec
-from keras_mtl.methods.registry import serialize_method
 from keras_mtl.methods.step_info import StepInfo
 from keras_mtl.solvers.matrices import to_gram
 from keras_mtl.types import Tensor
-from keras_mtl.utils.argument_validation import number_to_one
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
-class CRMOGM(Aggregator):
+class CRMOGM(DecayingRule):
     """Smooths the weights that another aggregator gives from step to step.
 
     Weights that are computed from the gradients of a batch correlate with the
@@ -62,24 +60,7 @@ class CRMOGM(Aggregator):
         decay: float = 0.9,
         name: str | None = None,
     ):
-        inner = rule_of(aggregator)
-        super().__init__(granularity=inner.granularity, name=name)
-        self.aggregator = self.add_method("aggregator", inner)
-        self.decay = number_to_one("decay", decay, one=False)
-
-    @property
-    def scale_free(self) -> bool:
-        """Whether the other method is."""
-        return self.aggregator.scale_free
-
-    @property
-    def scope(self) -> str:
-        """That of the other method."""
-        return self.aggregator.scope
-
-    def check_tasks(self, task_names: tuple[str, ...]) -> None:
-        """Tells the other method the tasks."""
-        self.aggregator.build(task_names)
+        super().__init__(aggregator, decay, name)
 
     def create_state(self, spec: GradientSpec) -> None:
         """Makes the averages `[..., T]`, and what the other method needs."""
@@ -124,36 +105,3 @@ class CRMOGM(Aggregator):
         if present is None:
             return average
         return ops.where(seen & ~ops.cast(present, "bool"), old, average)
-
-    def get_config(self) -> dict[str, Any]:
-        config = super().get_config()
-        del config["granularity"]
-        inner = serialize_method(self.aggregator)
-        return {"aggregator": inner, "decay": self.decay, **config}
-
-
-def rule_of(identifier: Any) -> Aggregator:
-    """The method that a user named, if inner products are all it needs.
-
-    Raises:
-        ValueError: If it is none, or works on the gradients themselves.
-    """
-    # The package that knows all names imports this module.
-    from keras_mtl import aggregators
-
-    aggregator = aggregators.get(identifier)
-    if aggregator is None:
-        raise ValueError(
-            "`aggregator` must be an Aggregator or its name. Received: "
-            "aggregator=None"
-        )
-    if aggregator.sees != "gram" or aggregator.transforms:
-        needs = "remembers" if aggregator.transforms else "works on"
-        hint = aggregator.forgetting_hint if aggregator.transforms else ""
-        raise ValueError(
-            "`aggregator` must be a method that computes task weights from "
-            f"inner products alone; {type(aggregator).__name__} {needs} the "
-            f"gradients themselves. {hint}{' ' if hint else ''}Received: "
-            f"aggregator={aggregator!r}"
-        )
-    return aggregator

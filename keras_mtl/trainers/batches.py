@@ -12,6 +12,7 @@ from keras_mtl.labels.class_weights import is_per_task
 from keras_mtl.labels.class_weights import validate_class_weight
 from keras_mtl.labels.class_weights import with_class_weight
 from keras_mtl.labels.missing_labels import missing_label_of
+from keras_mtl.trainers.fit_arguments import bind
 from keras_mtl.trainers.settings import is_stock
 from keras_mtl.trainers.settings import settings_of
 from keras_mtl.trainers.task_losses import TaskLosses
@@ -25,18 +26,19 @@ from keras_mtl.utils.keras_internals import output_structure
 
 
 def take_class_weight(
-    model: Any, class_weight: Any, kwargs: dict[str, Any]
+    model: Any, method: str, args: tuple, kwargs: dict[str, Any]
 ) -> dict[str, Any]:
     """Keeps class weights by task for the step; Keras refuses them.
 
     Args:
         model: A `MultiTaskModel`.
-        class_weight: As `fit` or `train_on_batch` received it.
-        kwargs: Keyword arguments of that call.
+        method: Name of the method that was called.
+        args, kwargs: Its arguments.
 
     Returns:
         The keyword arguments that Keras may have.
     """
+    class_weight = bind(method, args, kwargs).arguments.get("class_weight")
     if class_weight is not None and not is_per_task(class_weight):
         class_weight = _of_one_output(model, class_weight)
     if class_weight is not None:

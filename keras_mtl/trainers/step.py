@@ -31,7 +31,7 @@ def train_step(model: Any, data: Any) -> dict[str, Tensor]:
     """Trains a `MultiTaskModel` on one batch.
 
     Args:
-        model: The model, compiled and built, with something to train.
+        model: The model, compiled.
         data: A batch as `keras.utils.pack_x_y_sample_weight` makes it, with
             class weights among the sample weights.
 
@@ -71,8 +71,8 @@ def _take_step(
     tasks = _task_gradients(model, passes, objectives)
     gradients = aggregate(model, passes, tasks, objectives)
     observed = observe(model, tasks, objectives)
-    # Of as many models as there are tasks: they need not outlive their use.
-    del tasks, passes
+    # As large as the model, each: they need not outlive their use.
+    del tasks
     applied = backend.apply_gradients(
         model.optimizer, gradients, model.trainable_variables
     )

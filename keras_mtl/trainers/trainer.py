@@ -11,7 +11,6 @@ from keras_mtl.trainers.batches import prepare_batch
 from keras_mtl.trainers.batches import take_class_weight
 from keras_mtl.trainers.building import build_methods
 from keras_mtl.trainers.epoch_ends import with_epoch_ends
-from keras_mtl.trainers.fit_arguments import bind
 from keras_mtl.trainers.fit_arguments import explaining
 from keras_mtl.trainers.fit_arguments import spread_sample_weights
 from keras_mtl.trainers.nothing_shared import check_tasks
@@ -67,8 +66,7 @@ class Trainer(backend.Restored, keras.Model):
         ```
         """
         with explaining(self, "fit", args, kwargs):
-            given = bind("fit", args, kwargs).arguments.get("class_weight")
-            kwargs = take_class_weight(self, given, kwargs)
+            kwargs = take_class_weight(self, "fit", args, kwargs)
             args, kwargs = spread_sample_weights(self, "fit", args, kwargs)
             bound = inspect.signature(super().fit).bind(*args, **kwargs)
             if takes_task_gradients(self):
@@ -111,10 +109,7 @@ class Trainer(backend.Restored, keras.Model):
             What Keras returns, with `gradient_conflict` as in `fit`.
         """
         with explaining(self, "train_on_batch", args, kwargs):
-            given = bind("train_on_batch", args, kwargs).arguments.get(
-                "class_weight"
-            )
-            kwargs = take_class_weight(self, given, kwargs)
+            kwargs = take_class_weight(self, "train_on_batch", args, kwargs)
             args, kwargs = spread_sample_weights(
                 self, "train_on_batch", args, kwargs
             )
