@@ -154,6 +154,7 @@ def test_another_backend_agrees(rule, compiled, elsewhere):
     assert_agree(compiled[rule], arrays)
 
 
+@pytest.mark.slow
 def test_the_rules_differ(start):
     # Without XLA, which takes long to compile; on JAX nothing is fast without.
     jit_compile = HERE == "jax"

@@ -92,7 +92,7 @@ RUN = {
 }
 
 
-@pytest.mark.parametrize("fitted", [False, True], ids=["new", "fitted"])
+@pytest.mark.parametrize("fitted", slow_except([False, True], True))
 @pytest.mark.parametrize("kind", slow_except(MODELS, "own_class"))
 @pytest.mark.parametrize("file_format", FORMATS)
 def test_serves_what_the_model_predicts(file_format, kind, fitted, tmp_path):

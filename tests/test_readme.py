@@ -57,6 +57,7 @@ def test_before_and_after_train_and_all_else_follows(namespace):
     assert isinstance(namespace["model"].aggregator, namespace["EqualNorms"])
 
 
+@pytest.mark.slow
 def test_advice_on_early_stopping(namespace):
     for block in blocks("diff"):
         exec(side(block, "+"), namespace)

@@ -18,6 +18,7 @@ from keras_mtl import MultiTaskModel
 from keras_mtl import add_self_auxiliaries
 from keras_mtl import aggregators
 from keras_mtl import weightings
+from tests.tiers import slow
 from tests.tiers import slow_except
 
 pytestmark = pytest.mark.backend
@@ -200,8 +201,8 @@ class TestModelFile:
     @pytest.mark.parametrize(
         "make, method",
         [
-            (functional, "projection"),
-            (subclassed, "projection"),
+            slow((functional, "projection")),
+            slow((subclassed, "projection")),
             # What it trains comes with the first batch, after the optimizer.
             (subclassed, "uncertainty"),
         ],
@@ -333,7 +334,9 @@ class TestWeightsFile:
         "method",
         slow_except(["pcgrad", "projection", "uncertainty"], "uncertainty"),
     )
-    @pytest.mark.parametrize("make", [functional, subclassed])
+    @pytest.mark.parametrize(
+        "make", slow_except([functional, subclassed], subclassed)
+    )
     def test_loaded_after_compile(self, method, make, tmp_path):
         path = tmp_path / "model.weights.h5"
         models = []

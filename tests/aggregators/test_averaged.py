@@ -14,6 +14,7 @@ from keras_mtl.aggregators import MoCo
 from keras_mtl.aggregators import PCGrad
 from keras_mtl.methods import GradientSpec
 from keras_mtl.methods import StepInfo
+from tests.tiers import slow_except
 
 
 def value(tensor):
@@ -65,7 +66,9 @@ def test_its_first_gradient_is_its_first_average():
     np.testing.assert_allclose(value(rows[0][1]), [3, 3])
 
 
-@pytest.mark.parametrize("granularity", ["model", "variable"])
+@pytest.mark.parametrize(
+    "granularity", slow_except(["model", "variable"], "variable")
+)
 def test_in_a_model(granularity, tmp_path):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(8, 3)).astype("float32")

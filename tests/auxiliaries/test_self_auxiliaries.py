@@ -23,6 +23,7 @@ from tests.auxiliary_models import LOSS
 from tests.auxiliary_models import fresh
 from tests.auxiliary_models import make_data
 from tests.auxiliary_models import make_model
+from tests.tiers import slow
 
 pytestmark = pytest.mark.backend
 
@@ -185,9 +186,9 @@ class TestTraining:
     @pytest.mark.parametrize(
         "as_tasks, methods",
         [
-            (False, {}),
-            (True, {"aggregator": "sum"}),
-            (False, {"aggregator": "sum", "representation": "shared"}),
+            slow((False, {})),
+            slow((True, {"aggregator": "sum"})),
+            slow((False, {"aggregator": "sum", "representation": "shared"})),
             (True, {"aggregator": "sum", "representation": "shared"}),
         ],
     )

@@ -169,7 +169,9 @@ def test_other_aggregators_agree(monkeypatch):
     assert_equal(weights, fit(make_model(one_table, whole)))
 
 
-@pytest.mark.parametrize("build", [one_table, in_a_loop])
+@pytest.mark.parametrize(
+    "build", slow_except([one_table, in_a_loop], one_table)
+)
 def test_the_sum_equals_stock_keras(build):
     # Not Adam: of a row that is looked up twice, Keras on TensorFlow squares
     # the parts of the gradient and not their sum.
@@ -276,8 +278,8 @@ def test_mixed_precision_adds_up_in_full(policy):
     assert gap < 0.0015
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
-@pytest.mark.parametrize("aggregator", ["sum", "pcgrad"])
+@pytest.mark.parametrize("jit_compile", slow_except([False, True], False))
+@pytest.mark.parametrize("aggregator", slow_except(["sum", "pcgrad"], "pcgrad"))
 def test_optimizers_with_a_loss_scale_factor_take_rows(aggregator, jit_compile):
     """Stock Keras raises a TypeError there on TensorFlow."""
     optimizers = (

@@ -116,6 +116,7 @@ def test_a_trainer_mixed_into_a_layer(load, base):
     )
 
 
+@pytest.mark.slow
 def test_the_sum_is_the_default_where_there_is_a_loss():
     class Ours(keras_mtl.MultiTaskModel):
         pass

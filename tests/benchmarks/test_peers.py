@@ -69,6 +69,7 @@ def test_pcgrad_projects_here():
     assert np.abs(by_sum[0] - by_pcgrad[0]).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_heads_with_a_hidden_layer_are_those_of_keras():
     pytest.importorskip("torch")
     network = Network(

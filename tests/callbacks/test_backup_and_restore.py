@@ -9,6 +9,7 @@ import pytest
 import keras_mtl
 from keras_mtl.callbacks import BackupAndRestore
 from keras_mtl.callbacks import backup_and_restore
+from tests.tiers import slow
 from tests.tiers import slow_except
 
 pytestmark = pytest.mark.backend
@@ -220,10 +221,10 @@ class TestBackup:
     @pytest.mark.parametrize(
         "step, saved",
         [
-            ("weights", 2),  # in the middle of the weights
+            slow(("weights", 2)),  # in the middle of the weights
             ((backup_and_restore, "to_disk"), 2),  # after them
-            ((backup_and_restore, "write_whole"), 2),
-            ((os, "replace"), 2),
+            slow(((backup_and_restore, "write_whole"), 2)),
+            slow(((os, "replace"), 2)),
             ((BackupAndRestore, "_tidy"), 3),  # what says that they are there
         ],
     )

@@ -11,6 +11,7 @@ from keras_mtl.aggregators import Aggregator
 from keras_mtl.callbacks import GradientMonitor
 from tests.callbacks.common import read_scalars
 from tests.tiers import slow
+from tests.tiers import slow_except
 
 pytestmark = pytest.mark.backend
 
@@ -86,8 +87,8 @@ def test_values_are_those_of_numpy():
     np.testing.assert_allclose(history.weights, np.ones((12, 2)))
 
 
-@pytest.mark.parametrize("exponent", [-70, -66, 66, 70])
-@pytest.mark.parametrize("aggregator", ["sum", "mgda"])
+@pytest.mark.parametrize("exponent", slow_except([-70, -66, 66, 70], -70, 70))
+@pytest.mark.parametrize("aggregator", slow_except(["sum", "mgda"], "sum"))
 def test_gradients_whose_squares_float32_does_not_have(exponent, aggregator):
     """About 1e-20 and 1e20: only the norms are so many times as large."""
     factor = 2.0**exponent
@@ -235,6 +236,7 @@ def test_counts_on_over_several_fits():
     np.testing.assert_array_equal(resumed.history.steps, [16])
 
 
+@pytest.mark.slow
 def test_leaves_training_as_it_is():
     results = []
     for callbacks in ([], [GradientMonitor(every_n_steps=2)]):

@@ -153,6 +153,7 @@ def test_task_attention():
     assert np.ptp(monitor.history["attention"].values, axis=0).min() > 0
 
 
+@pytest.mark.slow
 def test_leaves_training_as_it_is():
     weights = []
     for callbacks in ([], [SharingMonitor()]):

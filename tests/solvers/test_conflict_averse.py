@@ -122,6 +122,7 @@ class TestAccuracy:
         norms[:, 0], norms[:, -1] = 1e-2, 1e2
         assert errors(rows * norms[..., None], c).max() < 1e-4
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("size", [1e-1, 1e-3])
     def test_nearly_equal_gradients(self, size):
         rng = np.random.default_rng(0)

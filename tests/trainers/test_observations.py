@@ -137,7 +137,7 @@ def test_gradient_norms_at_the_last_shared_layer(setting):
 
 
 @pytest.mark.parametrize("exponent", [-70, 70])
-@pytest.mark.parametrize("setting", ["compiled", "eager"])
+@pytest.mark.parametrize("setting", slow_except(["compiled", "eager"], "eager"))
 def test_gradient_norms_whose_squares_float32_does_not_have(setting, exponent):
     """One task's alone are about 1e-20 or 1e20 of the other's."""
     factors = 2.0**exponent, 1.0
@@ -227,6 +227,7 @@ def test_gradient_gram_over_all_that_is_shared(setting):
     assert abs(seen(model)[0, 1]) <= np.sqrt(np.prod(squares))
 
 
+@pytest.mark.slow
 def test_gradient_gram_is_of_gradients_without_the_loss_scale():
     """Its square, and that of scaled gradients, float32 does not have."""
     expected = make_model(WatchingGram())

@@ -245,7 +245,9 @@ SCALE_FREE = [
 SCALE_FREE.remove("PCD(main_task)")
 
 
-@pytest.mark.parametrize("name", SCALE_FREE)
+@pytest.mark.parametrize(
+    "name", slow_except(SCALE_FREE, "PCGrad()", "Projection(main_task)")
+)
 def test_scale_free_methods_go_on_where_squares_are_out_of_range(name):
     # Powers of two, by which nothing is rounded in another way.
     small, large = [

@@ -7,6 +7,7 @@ import pytest
 from keras_mtl import MultiTaskModel
 from keras_mtl.trainers.taps import tap
 from keras_mtl.utils.graph import find_operation
+from tests.tiers import slow_except
 
 pytestmark = pytest.mark.backend
 
@@ -32,7 +33,9 @@ def test_records_and_leaves_no_trace():
     np.testing.assert_allclose(model(X), result)
 
 
-@pytest.mark.parametrize("mode", ["int8", "int4", "float8"])
+@pytest.mark.parametrize(
+    "mode", slow_except(["int8", "int4", "float8"], "int4")
+)
 def test_quantized_layers_are_computed_by_another_method(mode):
     model = make_model()
     layer = model.get_layer("hidden")
@@ -58,7 +61,7 @@ def quantized(cls, mode, **methods):
     return model
 
 
-@pytest.mark.parametrize("mode", ["int8", "float8"])
+@pytest.mark.parametrize("mode", slow_except(["int8", "float8"], "float8"))
 def test_a_quantized_representation_trains_as_in_stock_keras(mode):
     methods = {"aggregator": "sum", "representation": "hidden"}
     models = [

@@ -21,11 +21,13 @@ class TestTrain:
             assert run.seconds > 0
             assert len(run.history["val_loss"]) == 2
 
+    @pytest.mark.slow
     def test_only_self_auxiliaries_have_auxiliaries(self, runs):
         for name, run in runs.items():
             has = "y1_aux_loss" in run.history
             assert has == (name == "self-auxiliaries")
 
+    @pytest.mark.slow
     def test_reports_the_last_epoch(self, runs):
         run = runs["sum"]
         assert run.test_loss["y2"] == run.history["val_y2_loss"][-1]

@@ -43,6 +43,7 @@ class TestTrain:
         assert learned["first", "opposed"] < -0.8
         assert abs(learned["first", "unrelated"]) < 0.3
 
+    @pytest.mark.slow
     def test_stitches_find_what_was_planted(self, runs):
         learned = matrix(runs["stitch"], "stitch")
         for task in ("first", "alike"):
@@ -51,6 +52,7 @@ class TestTrain:
         assert abs(learned["first", "unrelated"]) < 0.15
         assert learned["unrelated", "unrelated"] > 0.6
 
+    @pytest.mark.slow
     def test_related_tasks_gain_from_the_prior(self, runs):
         for task in ("first", "alike", "opposed"):
             alone = runs["independent"].test_loss[task]

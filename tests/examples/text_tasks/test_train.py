@@ -8,6 +8,7 @@ from examples.text_tasks.train import Config
 
 
 class TestTrain:
+    @pytest.mark.slow
     def test_learns_real_texts(self, tfds_data_dir, tmp_path):
         data = train.load("trec", limit=300, data_dir=tfds_data_dir)
         assert data.train[0].shape == (270, train.MAX_LENGTH)

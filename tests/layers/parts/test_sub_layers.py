@@ -7,6 +7,7 @@ from keras_mtl.layers.parts.sub_layers import build_layer
 from keras_mtl.layers.parts.sub_layers import call_layer
 from keras_mtl.layers.parts.sub_layers import output_shape
 from keras_mtl.layers.parts.sub_layers import takes_mask
+from tests.tiers import slow_except
 
 
 class WithoutBuild(keras.layers.Layer):
@@ -158,7 +159,7 @@ def kinds(model):
     )
 
 
-@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("change", slow_except(CHANGES, "int8", "low rank"))
 class TestChangedDenseLayers:
     @pytest.mark.slow
     def test_come_back_from_files(self, change, tmp_path):
