@@ -35,6 +35,7 @@ from keras_mtl.utils.did_you_mean import naming_arguments
 from keras_mtl.utils.graph import find_operation
 from keras_mtl.utils.graph import has_graph
 from keras_mtl.utils.keras_internals import Functional
+from keras_mtl.utils.keras_internals import losses_of
 
 
 class MultiTaskModel(Trainer):
@@ -236,7 +237,7 @@ class MultiTaskModel(Trainer):
     @property
     def task_losses(self) -> TaskLosses | None:
         """The losses, as the model computes them; `None` before `compile`."""
-        return self._compile_loss
+        return losses_of(self)
 
     @property
     def missing_label(self) -> Any:
@@ -282,13 +283,13 @@ class MultiTaskModel(Trainer):
         if self.optimizer is not None and self.built and not awaits_tasks(self):
             self.optimizer.build(self.trainable_variables)
 
-    def _flatten_layers(self, *args: Any, **kwargs: Any) -> list[Any]:
+    def _layers_below(self, *args: Any, **kwargs: Any) -> list[Any]:
         # What `layers`, `summary` and their like show: the state of a method
         # is no layer of the network, if Keras tracks it as one. That of a
         # model within this one is met here, too.
         return [
             layer
-            for layer in super()._flatten_layers(*args, **kwargs)
+            for layer in super()._layers_below(*args, **kwargs)
             if not isinstance(layer, MethodState)
         ]
 
@@ -320,11 +321,11 @@ class MultiTaskModel(Trainer):
         plain(self.input)
         return plain.export(*args, **kwargs)
 
-    def _run_through_graph(self, *args: Any, **kwargs: Any) -> Any:
+    def _run_graph(self, *args: Any, **kwargs: Any) -> Any:
         # Of functional models; so Keras computes them and clones them.
         if is_clone_function(kwargs.get("operation_fn")):
             check_is_cloned(self)
-        return super()._run_through_graph(*args, **kwargs)
+        return super()._run_graph(*args, **kwargs)
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
@@ -340,8 +341,8 @@ class FunctionalMultiTaskModel(MultiTaskModel, Functional):
         if auxiliaries is not None:
             self.auxiliaries = auxiliaries
 
-    def _run_through_graph(self, *args: Any, **kwargs: Any) -> Any:
-        outputs = super()._run_through_graph(*args, **kwargs)
+    def _run_graph(self, *args: Any, **kwargs: Any) -> Any:
+        outputs = super()._run_graph(*args, **kwargs)
         clone = kwargs.get("operation_fn")
         # A model that is being made has none yet.
         has_auxiliaries = getattr(self, "auxiliaries", None) is not None

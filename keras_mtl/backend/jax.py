@@ -1,8 +1,8 @@
 """JAX: one linearisation, and a transposition of it for each task."""
 
 import contextlib
+import dataclasses
 from collections.abc import Callable
-from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,7 +21,7 @@ from keras_mtl.backend.neutral import Passes
 from keras_mtl.backend.neutral import Scalars
 from keras_mtl.types import Tensor
 from keras_mtl.utils.embeddings import embedding_layers
-from keras_mtl.utils.keras_internals import hold_losses
+from keras_mtl.utils.keras_internals import holding_losses
 
 __all__ = [
     "TAKES_GRADIENTS",
@@ -61,7 +61,7 @@ def differentiate(
     sparse: bool = False,
 ) -> tuple[Any, Passes]:
     held = [v for variables in variables_of_step(model) for v in variables]
-    before = [variable.value for variable in held]
+    start = [(variable, variable.value) for variable in held]
     variables = model.trainable_variables
     values = [variable.value for variable in variables]
     layers = embedding_layers(model) if sparse else []
@@ -75,10 +75,7 @@ def differentiate(
             leaf = jax.lax.stop_gradient(tensor)
             return leaf if nudges is None else leaf + next(left)
 
-        mapping = [
-            *zip(held, before, strict=True),
-            *zip(variables, values, strict=True),
-        ]
+        mapping = [*start, *zip(variables, values, strict=True)]
         with (
             keras.StatelessScope(mapping, collect_losses=True),
             tap_lookups(layers, nudges) as lookups,
@@ -104,9 +101,11 @@ def differentiate(
         # (a normalised kernel) holds for the forward pass.
         if id(variable) not in trained:
             variable.assign(value)
-    return carried, LinearPasses(scalars, pushforward, values, nudges, lookups)
+    program = jax.make_jaxpr(pushforward)(values, nudges)
+    return carried, LinearPasses(scalars, program, values, nudges, lookups)
 
 
+@dataclasses.dataclass
 class LinearPasses(Passes):
     """Backward passes: transpositions of one linear map.
 
@@ -114,23 +113,15 @@ class LinearPasses(Passes):
     of T tasks makes tracing take T times as long. Where no path leads is read
     off the linear program, in which what stops a gradient does not occur.
 
-    `pushforward` maps changes of the variables' values, and of the nudges at
-    the cut or at lookups, to changes of the scalars.
+    `program`, a closed jaxpr, maps changes of the variables' values, and of the
+    nudges at the cut or at lookups, to changes of the scalars.
     """
 
-    def __init__(
-        self,
-        scalars: Scalars,
-        pushforward: Callable,
-        values: list,
-        nudges: list,
-        lookups: Sequence[Lookup] = (),
-    ):
-        self.scalars = scalars
-        self.values = values
-        self.nudges = nudges
-        self.lookups = lookups
-        self.program = jax.make_jaxpr(pushforward)(values, nudges)
+    scalars: Scalars
+    program: Any
+    values: list[Tensor]
+    nudges: list[Tensor]
+    lookups: Sequence[Lookup] = ()
 
     def below(self, signal: Sequence[Tensor | None]) -> list[Tensor | None]:
         zeros = [
@@ -142,11 +133,10 @@ class LinearPasses(Passes):
     def _pass(self, select: Callable[[Scalars], list]) -> Gradients:
         ones = [jnp.ones_like(scalar) for scalar in select(self.scalars)]
         own, at_nudges = self._transpose(select, ones)
-        if not self.lookups:
-            return Gradients(own, at_nudges)
-        return Gradients(
-            add_lookups(own, self.lookups, at_nudges, self.values), []
-        )
+        if self.lookups:
+            own = add_lookups(own, self.lookups, at_nudges, self.values)
+            at_nudges = []
+        return Gradients(own, at_nudges)
 
     def _transpose(
         self, select: Callable[[Scalars], list], cotangents: list
@@ -176,7 +166,8 @@ def task_gradients(
         return Scalars(losses(values), [], [])
 
     scalars, pushforward = jax.linearize(forward, values, [])
-    passes = LinearPasses(scalars, pushforward, values, [])
+    program = jax.make_jaxpr(pushforward)(values, [])
+    passes = LinearPasses(scalars, program, values, [])
     places = range(len(scalars.tasks))
     return scalars.tasks, [passes.task(t).variables for t in places]
 
@@ -198,10 +189,8 @@ def apply_gradients(
         gradients,
         [v.value for v in variables],
     )
-    owners = (variables, optimizer.variables)
-    for owned, values in zip(owners, found, strict=True):
-        for variable, value in zip(owned, values, strict=True):
-            variable.assign(value)
+    _assign(variables, found[0])
+    _assign(optimizer.variables, found[1])
     return gradients
 
 
@@ -220,20 +209,15 @@ def compiled(
 
     def run(*args: Any) -> Any:
         result, values = stateless([v.value for v in variables], *args)
-        for variable, value in zip(variables, values, strict=True):
-            variable.assign(value)
+        _assign(variables, values)
         return result
 
     return run
 
 
-@contextlib.contextmanager
-def holding_losses(model: keras.Model) -> Iterator[None]:
-    hold_losses(model, model.losses)
-    try:
-        yield
-    finally:
-        hold_losses(model, [])
+def _assign(variables: Sequence[keras.Variable], values: list[Tensor]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
 
 
 def full_precision() -> contextlib.AbstractContextManager:

@@ -103,22 +103,15 @@ def add_lookups(
     gradients = list(gradients)
     for position in dict.fromkeys(lookup.position for lookup in lookups):
         table = variables[position]
-        values: list[Tensor]
-        own = [i for i, k in enumerate(lookups) if k.position == position]
-        if all(at_lookups[i] is None for i in own):
+        pairs = zip(lookups, at_lookups, strict=True)
+        own = [(k, g) for k, g in pairs if k.position == position]
+        if all(gradient is None for _, gradient in own):
             continue
-        values = [
-            jnp.zeros_like(lookups[i].output)
-            if at_lookups[i] is None
-            else at_lookups[i]
-            for i in own
-        ]
-        values = [
-            jnp.reshape(v, (-1, *table.shape[1:])).astype(table.dtype)
-            for v in values
-        ]
-        ids = jnp.concatenate([lookups[i].ids for i in own])
-        slices = Slices(ids, jnp.concatenate(values), table.shape[0], position)
+        rows = [jnp.zeros_like(k.output) if g is None else g for k, g in own]
+        shape = (-1, *table.shape[1:])
+        rows = [jnp.reshape(r, shape).astype(table.dtype) for r in rows]
+        ids = jnp.concatenate([lookup.ids for lookup, _ in own])
+        slices = Slices(ids, jnp.concatenate(rows), table.shape[0], position)
         if gradients[position] is not None:
             slices = gradients[position] + slices.dense()
         gradients[position] = slices

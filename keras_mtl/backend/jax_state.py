@@ -11,7 +11,10 @@ from typing import Any
 import jax
 import keras
 
+from keras_mtl.utils.keras_internals import OpenSteps
+from keras_mtl.utils.keras_internals import has_value
 from keras_mtl.utils.keras_internals import hold_losses
+from keras_mtl.utils.keras_internals import note_values_are_back
 
 
 @contextlib.contextmanager
@@ -27,7 +30,7 @@ def _synced(model: Any) -> Iterator[None]:
         raise
 
 
-class Restored:
+class Restored(OpenSteps):
     """A `keras.Model` on JAX that an error in a step leaves as it was.
 
     Keras takes the values out of the variables before the first step, hands
@@ -37,17 +40,17 @@ class Restored:
     compile anew.
     """
 
-    def _make_function(
-        self, step_function: Callable, *args: Any, **kwargs: Any
+    def _make_steps(
+        self, step: Callable, *args: Any, **kwargs: Any
     ) -> Callable:
         # Of the steps in one execution, the values after the last good one.
         latest = SimpleNamespace(state=None)
 
-        def step(state: tuple, data: Any) -> tuple:
-            outputs, latest.state = step_function(state, data)
+        def noted(state: tuple, data: Any) -> tuple:
+            outputs, latest.state = step(state, data)
             return outputs, latest.state
 
-        function = super()._make_function(step, *args, **kwargs)
+        function = super()._make_steps(noted, *args, **kwargs)
 
         @functools.wraps(function)
         def execute(state: tuple, iterator: Any) -> tuple:
@@ -86,7 +89,7 @@ class Restored:
         for variables, values in zip(owners, state, strict=False):
             _fill(variables, values)
         # What Keras noted of an earlier step is older than this.
-        self._jax_state_synced = True
+        note_values_are_back(self)
         # The losses of layers in a trace that failed belong to no model.
         hold_losses(self, [])
 
@@ -103,7 +106,7 @@ def variables_of_step(model: keras.Model) -> tuple[list[keras.Variable], ...]:
 
 
 def _fill(variables: Sequence[keras.Variable], values: Sequence[Any]) -> None:
-    empty = [v for v in variables if v._value is None]
+    empty = [v for v in variables if not has_value(v)]
     if len(empty) != len(values):
         # Nothing was taken, or the step made variables: not these values.
         return

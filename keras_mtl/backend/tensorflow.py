@@ -179,7 +179,7 @@ def _origin(indices: Tensor) -> Any:
 
     The backward pass of each makes them anew, out of those of the lookups.
     """
-    if isinstance(indices, tf.__internal__.EagerTensor):
+    if not tf.is_symbolic_tensor(indices):
         return id(indices)
     if indices.op.type in ("Identity", "Reshape"):
         return _origin(indices.op.inputs[0])

@@ -1,6 +1,6 @@
 """PyTorch: one graph, and a backward pass through it for each task."""
 
-import contextlib
+import dataclasses
 from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +13,7 @@ from keras_mtl.backend.neutral import Gradients
 from keras_mtl.backend.neutral import Passes
 from keras_mtl.backend.neutral import Scalars
 from keras_mtl.types import Tensor
+from keras_mtl.utils.keras_internals import OpenVariable
 
 __all__ = [
     "StateVariable",
@@ -26,14 +27,14 @@ __all__ = [
 ]
 
 TAKES_GRADIENTS = True
+without_gradients = torch.no_grad
 
 
-class StateVariable(keras.Variable):
-    def _direct_assign(self, value: Tensor) -> None:
+class StateVariable(OpenVariable):
+    def take(self, value: Tensor) -> None:
         # Keras writes into the tensor that the variable has, and so into what
         # was read of it before: the gradients of the last step, say.
-        value = value.detach().clone()
-        self._value = torch.nn.Parameter(value, requires_grad=False)
+        self.rebind(torch.nn.Parameter(value.detach().clone(), False))
 
 
 def run_step(step: Callable[[], Any], model: keras.Model) -> Any:
@@ -55,18 +56,17 @@ def differentiate(
 
     with torch.enable_grad():
         scalars, carried = forward(cut)
-    return carried, GraphPasses(scalars, leaves, model)
+    values = [v.value for v in model.trainable_variables]
+    return carried, GraphPasses(scalars, leaves, values)
 
 
+@dataclasses.dataclass
 class GraphPasses(Passes):
     """Backward passes through one graph."""
 
-    def __init__(
-        self, scalars: Scalars, leaves: list[Tensor], model: keras.Model
-    ):
-        self.scalars = scalars
-        self.leaves = leaves
-        self.values = [v.value for v in model.trainable_variables]
+    scalars: Scalars
+    leaves: list[Tensor]
+    values: list[Tensor]
 
     def below(self, signal: Sequence[Tensor | None]) -> list[Tensor | None]:
         used = [i for i, g in enumerate(signal) if g is not None]
@@ -98,15 +98,10 @@ def _gradients(
     reached = [i for i, target in enumerate(targets) if target.requires_grad]
     if not reached or not sources:
         return [None] * len(sources)
-    return list(
-        torch.autograd.grad(
-            [targets[i] for i in reached],
-            sources,
-            None if signals is None else [signals[i] for i in reached],
-            retain_graph=True,
-            allow_unused=True,
-        )
-    )
+    targets = [targets[i] for i in reached]
+    signals = signals and [signals[i] for i in reached]
+    options = {"retain_graph": True, "allow_unused": True}
+    return list(torch.autograd.grad(targets, sources, signals, **options))
 
 
 def apply_gradients(
@@ -123,7 +118,3 @@ def apply_gradients(
 def value_of(variable: keras.Variable) -> Tensor:
     # An assignment writes into the tensor that the variable has.
     return variable.value.detach().clone()
-
-
-def without_gradients() -> contextlib.AbstractContextManager:
-    return torch.no_grad()

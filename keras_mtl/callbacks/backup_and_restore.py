@@ -24,6 +24,7 @@ from keras_mtl.utils.files import folder_to_disk
 from keras_mtl.utils.files import make_folder
 from keras_mtl.utils.files import to_disk
 from keras_mtl.utils.files import write_whole
+from keras_mtl.utils.keras_internals import OpenBackup
 from keras_mtl.utils.keras_internals import layers_within
 
 # Says which weights belong to which epoch, the last ones first. Not the name
@@ -43,7 +44,7 @@ KERAS_FILES = [
 State = dict[str, Any]
 
 
-class BackupAndRestore(keras.callbacks.BackupAndRestore):
+class BackupAndRestore(OpenBackup):
     """`keras.callbacks.BackupAndRestore`, whose backup is whole at any moment.
 
     Keras writes the weights over the last ones, and the epoch into a second
@@ -117,7 +118,7 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
 
     def on_train_begin(self, logs: Any = None) -> None:
         # Keras' copies one backup over the other where that cannot be read.
-        self._load_model()
+        self.restore()
 
     def on_train_end(self, logs: Any = None) -> None:
         if not self.delete_checkpoint:
@@ -128,21 +129,22 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
         with contextlib.suppress(OSError):  # who else has files there
             self._folder.rmdir()
 
-    def _should_save_on_batch(self, batch: int) -> bool:
+    def is_due(self, batch: int) -> bool:
         # Of a number, which false is too, Keras' saves after every batch.
         if self.save_freq is False:
             return False
-        return super()._should_save_on_batch(batch)
+        return super().is_due(batch)
 
-    def _save_model(self) -> None:
+    def back_up(self) -> None:
         states = self._read()[: 2 if self.double_checkpoint else 1]
         used = [state["weights"] for state in states]
         name = next(name for name in WEIGHTS if name not in used)
         make_folder(self._folder)
         self._write_weights(self._folder / name)
+        epoch, batch = self.where()
         new = {
-            "epoch": self._current_epoch,
-            "batch": self._last_batch_seen,
+            "epoch": epoch,
+            "batch": batch,
             "weights": name,
             # A subclassed model would know its tasks in its first batch only.
             "task_names": getattr(self.model, "task_names", None),
@@ -175,7 +177,7 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
             if name not in used:
                 (self._folder / name).unlink(missing_ok=True)
 
-    def _load_model(self) -> None:
+    def restore(self) -> None:
         """Restores the last backup that can be read."""
         self._check_is_built()
         states = self._read()
@@ -199,7 +201,7 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
                 )
             else:
                 _restore_seeds(self.model, state)
-                self.model._initial_epoch = state["epoch"]
+                self.start_at(state["epoch"])
                 return
 
     def _make_variables(self, task_names: list[str] | None) -> None:

@@ -20,6 +20,8 @@ from keras_mtl.types import Tensor
 from keras_mtl.utils.argument_validation import boolean
 from keras_mtl.utils.argument_validation import number_from_zero
 from keras_mtl.utils.did_you_mean import did_you_mean
+from keras_mtl.utils.keras_internals import OpenOptimizer
+from keras_mtl.utils.keras_internals import variables_of_optimizer
 
 Vectors = list[Tensor | None]
 TASKS = ("main", "auxiliary")
@@ -32,7 +34,7 @@ RULES = {
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
-class CensoredUpdate(keras.optimizers.Optimizer):
+class CensoredUpdate(OpenOptimizer):
     """Adds to an optimizer's update a vector that is censored first.
 
     The gradient v that the optimizer is given is the main one. A second
@@ -143,14 +145,11 @@ class CensoredUpdate(keras.optimizers.Optimizer):
         if self.rule is not None:
             shapes = tuple(v.shape for v in variables)
             self.rule.build(GradientSpec(len(TASKS), (), shapes, TASKS))
-            # Not by an attribute: a LossScaleOptimizer builds with the
-            # tracking of attributes switched off.
-            for variable in self.rule.variables:
-                self._track_variable(variable)
+            self.own(self.rule.variables)
 
     @property
     def variables(self) -> list[keras.Variable]:
-        return [*self._variables, *self.inner_optimizer.variables]
+        return [*self.own_variables, *self.inner_optimizer.variables]
 
     def apply(
         self,
@@ -166,11 +165,11 @@ class CensoredUpdate(keras.optimizers.Optimizer):
                 optimizer was built with.
         """
         if trainable_variables is None:
-            trainable_variables = self._trainable_variables
+            trainable_variables = variables_of_optimizer(self)
         variables = list(trainable_variables)
         self._check_replicas()
         self.build(variables)
-        self._check_variables_are_known(variables)
+        self.check_known(variables)
         grads = list(grads)
         dense = [None if g is None else _dense(g) for g in grads]
         vectors = self._censored_vectors(dense, variables)
@@ -228,7 +227,7 @@ class CensoredUpdate(keras.optimizers.Optimizer):
             for i, pair in enumerate(zip(gradients, vectors, strict=True))
             if pair[0] is not None
             and pair[1] is not None
-            and not self._overwrite_variable_with_gradient(variables[i])
+            and not self.is_overwritten(variables[i])
         ]
         left: Vectors = [None] * len(variables)
         if not places:
@@ -256,8 +255,8 @@ class CensoredUpdate(keras.optimizers.Optimizer):
         """The main gradient, or its moving average if the rule has one."""
         if not self.rule.transforms:
             return gradients
-        slots = [self._get_variable_index(variable) for variable in variables]
-        ordered: Vectors = [None] * len(self._trainable_variables)
+        slots = [self.index_of(variable) for variable in variables]
+        ordered: Vectors = [None] * len(variables_of_optimizer(self))
         for slot, gradient in zip(slots, gradients, strict=True):
             ordered[slot] = gradient
         # An average would never recover from an overflow, and here there is

@@ -74,7 +74,7 @@ class CensoredWeightDecay(CensoredUpdate):
     def auxiliary_vectors(
         self, variables: Sequence[keras.Variable]
     ) -> list[Any]:
-        return [v if self._use_weight_decay(v) else None for v in variables]
+        return [v if self.decays(v) else None for v in variables]
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()

@@ -14,12 +14,13 @@ from keras_mtl.methods.method import seeds_of
 from keras_mtl.methods.method import slots_of
 from keras_mtl.methods.method import values_of
 from keras_mtl.types import Tensor
+from keras_mtl.utils.keras_internals import OpenState
 
 # In a file of a model that was saved before its methods knew their tasks.
 AWAITS_TASKS = "awaits_tasks"
 
 
-class MethodState(keras.layers.Layer):
+class MethodState(OpenState):
     """Keras variables of an aggregator and a weighting, as the model sees them.
 
     Aggregators and weightings are no layers (their `weights(gram)` could not
@@ -53,12 +54,7 @@ class MethodState(keras.layers.Layer):
 
     def hold(self, **methods: Any) -> None:
         """Takes over the variables of `role=method`, replacing all others."""
-        # To quantize a model locks its layers, and TensorFlow keeps what it
-        # tracks in a dict that is then locked, too.
-        self._tracker.unlock()
-        if hasattr(self, "_delete_tracking"):
-            for key in self._state.held:
-                self._delete_tracking(key)
+        self._let_go(self._state.held)
         self._state.held.clear()
         self._state.old_keys.clear()
         self._state.seeds.clear()
@@ -93,16 +89,12 @@ class MethodState(keras.layers.Layer):
                 self._state.seeds.add(key)
             if id(variable) in slots:
                 self._state.slots.add(key)
-            if hasattr(self, "_track_trackable"):
-                # On TensorFlow, for `tf.train.Checkpoint`.
-                self._track_trackable(variable, key, overwrite=True)
-                self._handle_deferred_dependencies(old_key, variable)
+            self._hold_variable(variable, key, old_key)
 
-    def _lookup_dependency(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        # TensorFlow asks for what a checkpoint names, also as it is made.
+    def _key_of(self, name: str) -> str:
+        # TensorFlow asks while the layer is made, too.
         state = vars(self).get("_state")
-        key = state.old_keys.get(name, name) if state else name
-        return super()._lookup_dependency(key, *args, **kwargs)
+        return state.old_keys.get(name, name) if state else name
 
     @property
     def variables(self) -> list[keras.Variable]:

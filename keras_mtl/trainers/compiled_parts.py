@@ -8,6 +8,10 @@ from keras_mtl.trainers.task_losses import TaskLosses
 from keras_mtl.trainers.task_metrics import TaskMetrics
 from keras_mtl.trainers.whole_batch_mean import WholeBatchMean
 from keras_mtl.utils.keras_internals import DotNotTrackScope
+from keras_mtl.utils.keras_internals import metrics_of
+from keras_mtl.utils.keras_internals import replace_losses
+from keras_mtl.utils.keras_internals import replace_metrics
+from keras_mtl.utils.keras_internals import replace_tracker
 
 
 def tell_tasks_apart(
@@ -29,7 +33,7 @@ def tell_tasks_apart(
     missing_label = model.missing_label
     whole_labels = settings_of(model).whole_labels
     if loss is not None:
-        model._compile_loss = TaskLosses(
+        losses = TaskLosses(
             loss,
             loss_weights,
             names,
@@ -37,10 +41,11 @@ def tell_tasks_apart(
             as_stock=as_stock,
             whole_labels=whole_labels,
         )
+        replace_losses(model, losses)
     # Keras' own metrics are not tracked by the model either.
     with DotNotTrackScope():
-        if model._compile_metrics is not None:
-            model._compile_metrics = TaskMetrics(
+        if metrics_of(model) is not None:
+            judges = TaskMetrics(
                 metrics,
                 weighted_metrics,
                 names,
@@ -48,5 +53,6 @@ def tell_tasks_apart(
                 whole_labels,
                 as_stock,
             )
+            replace_metrics(model, judges)
         if missing_label is not None and backend.num_replicas() > 1:
-            model._loss_tracker = WholeBatchMean(name="loss")
+            replace_tracker(model, WholeBatchMean(name="loss"))

@@ -30,7 +30,7 @@ from keras_mtl.utils.by_output import check_nested_entries
 from keras_mtl.utils.by_output import listed_by_output
 from keras_mtl.utils.by_output import naming_entries
 from keras_mtl.utils.by_output import spread_by_output
-from keras_mtl.utils.keras_internals import CompileLoss
+from keras_mtl.utils.keras_internals import OpenLosses
 from keras_mtl.utils.keras_internals import flatten_with_path
 from keras_mtl.utils.keras_internals import unscale_loss_for_distribution
 
@@ -55,7 +55,7 @@ class TaskRecord:
         self.auxiliary_labelled: dict[int, Tensor] = {}
 
 
-class TaskLosses(CompileLoss):
+class TaskLosses(OpenLosses):
     """Keras' `CompileLoss` that can also tell the loss of every task.
 
     A task is one entry of `loss`, with the name that Keras' logs have for it.
@@ -108,18 +108,18 @@ class TaskLosses(CompileLoss):
     @property
     def task_outputs(self) -> list[str]:
         """Name of the output that each task judges."""
-        return [entry.loss.output for entry in self._flat_losses]
+        return [entry.loss.output for entry in self.entries]
 
     @property
     def task_weights(self) -> list[float]:
         """Loss weights as given in `compile`, 1 where there is none."""
-        weights = [entry.loss_weights for entry in self._flat_losses]
+        weights = [entry.loss_weights for entry in self.entries]
         return [1.0 if weight is None else weight for weight in weights]
 
     @property
     def split_outputs(self) -> dict[str, int]:
         """Numbers of columns, by name, of the outputs that are split."""
-        losses = [entry.loss for entry in self._flat_losses]
+        losses = [entry.loss for entry in self.entries]
         return {
             loss.output: loss.column.num_columns
             for loss in losses
@@ -129,7 +129,7 @@ class TaskLosses(CompileLoss):
     @property
     def outputs_without_loss(self) -> list[str]:
         """Names of the outputs, or their positions, that no task judges."""
-        paths = {entry.path for entry in self._flat_losses}
+        paths = {entry.path for entry in self.entries}
         # One loss may stand for all outputs below its path.
         return [
             name
@@ -148,7 +148,7 @@ class TaskLosses(CompileLoss):
     def judged(self) -> dict[str, Judged]:
         """What is known of the outputs that have a loss, by name."""
         found: dict[str, Judged] = {}
-        for loss in [entry.loss for entry in self._flat_losses or ()]:
+        for loss in [entry.loss for entry in self.entries or ()]:
             if getattr(loss, "shape", None) is None:
                 continue
             others = found.get(loss.output, Judged()).losses
@@ -160,7 +160,7 @@ class TaskLosses(CompileLoss):
 
         It holds for the next evaluation: no validation has them.
         """
-        for entry in self._flat_losses or ():
+        for entry in self.entries or ():
             entry.loss.has_class_weight = entry.loss.output in outputs
 
     def build(self, y_true: Any, y_pred: Any) -> None:
@@ -172,28 +172,28 @@ class TaskLosses(CompileLoss):
         if self.as_stock:
             check()
         self._outputs = _outputs(y_pred, self.output_names)
-        outputs = [entry.name for entry in self._flat_losses]
+        outputs = [entry.name for entry in self.entries]
         if not self.as_stock:
             outputs = self._split_columns()
-        self._task_names = _distinct_names(self._flat_losses)
+        self._task_names = _distinct_names(self.entries)
         if not self.as_stock:
-            _check_reductions(self._task_names, self._flat_losses)
+            _check_reductions(self._task_names, self.entries)
             # Keras makes no trackers where there is one loss.
             for name, tracker in zip(
-                self._task_names, self._metrics, strict=False
+                self._task_names, self.trackers, strict=False
             ):
                 tracker.name = f"{name}_loss"
-        self._flat_losses = [
+        self.entries = [
             entry._replace(
                 loss=_RecordedLoss(self, index, task, output, entry.loss)
             )
             for index, (task, output, entry) in enumerate(
-                zip(self._task_names, outputs, self._flat_losses, strict=True)
+                zip(self._task_names, outputs, self.entries, strict=True)
             )
         ]
         if self.missing_label is not None:
-            self._metrics[:] = [_LabelledMean(m.name) for m in self._metrics]
-        _check_missing_label_names(self.missing_label, self._flat_losses)
+            self.trackers[:] = [_LabelledMean(m.name) for m in self.trackers]
+        _check_missing_label_names(self.missing_label, self.entries)
 
     def _check_names(self, y_pred: Any) -> None:
         """Raises for entries of what is no output.
@@ -201,10 +201,7 @@ class TaskLosses(CompileLoss):
         Keras says that structures do not match, or takes values in their
         order. Where there is one output it takes any name.
         """
-        for argument, given in (
-            ("loss", self._user_loss),
-            ("loss_weights", self._user_loss_weights),
-        ):
+        for argument, given in self.given.items():
             if not isinstance(given, dict):
                 continue
             if isinstance(y_pred, dict):
@@ -219,7 +216,7 @@ class TaskLosses(CompileLoss):
             For each loss the name of its output.
         """
         found = []
-        for entry in self._flat_losses:
+        for entry in self.entries:
             parts = [entry.loss]
             if isinstance(entry.loss, PerColumn):
                 sizes = [
@@ -236,10 +233,10 @@ class TaskLosses(CompileLoss):
                     name = part.name
                 part = entry._replace(loss=part, loss_weights=weight, name=name)
                 found.append((entry.name, part))
-        if len(found) > len(self._flat_losses):
-            self._flat_losses = [part for _, part in found]
-            names = [part.name for part in self._flat_losses]
-            self._metrics[:] = [keras.metrics.Mean(name) for name in names]
+        if len(found) > len(self.entries):
+            self.entries = [part for _, part in found]
+            names = [part.name for part in self.entries]
+            self.trackers[:] = [keras.metrics.Mean(name) for name in names]
         return [output for output, _ in found]
 
     def call(
@@ -255,12 +252,12 @@ class TaskLosses(CompileLoss):
             return super().call(y_true, y_pred, sample_weight)
         if not self.built:
             self.build(y_true, y_pred)
-        if self.as_stock or len(self._flat_losses) == 1:
+        if self.as_stock or len(self.entries) == 1:
             return super().call(y_true, y_pred, sample_weight)
         # Keras' own path for a single output keeps the first loss only.
         total = 0.0
         for entry, weight, tracker in zip(
-            self._flat_losses, self.task_weights, self._metrics, strict=False
+            self.entries, self.task_weights, self.trackers, strict=False
         ):
             value = entry.loss(y_true, y_pred, sample_weight)
             tracker.update_state(
@@ -285,10 +282,10 @@ class TaskLosses(CompileLoss):
         if not outputs:
             check_entries("y", y_true, None)
         needed = outputs
-        if isinstance(self._user_loss, dict):
-            losses = self._user_loss
+        losses = self.given["loss"]
+        if isinstance(losses, dict):
             needed = [name for name in outputs if losses.get(name) is not None]
-        elif keras.tree.is_nested(self._user_loss):
+        elif keras.tree.is_nested(losses):
             needed = []
         check_entries("y", y_true, outputs)
         without = [name for name in needed if name not in y_true]
@@ -308,7 +305,7 @@ class TaskLosses(CompileLoss):
         """
         if self.missing_label is None or not self.built:
             return None
-        trackers = dict(zip(self.task_outputs, self._metrics, strict=False))
+        trackers = dict(zip(self.task_outputs, self.trackers, strict=False))
         if output not in trackers:
             return None
         return float(keras.ops.convert_to_numpy(trackers[output].count))
@@ -375,10 +372,10 @@ class _RecordedLoss:
         if record is not None:
             self._keep(record, value, count)
             self._keep_auxiliary(record, y_true, sample_weight)
-        if count is not None and self.owner._metrics:
+        if count is not None and self.owner.trackers:
             # Last of all: while the replicas of `tf.distribute` wait for each
             # other, another one would take it for its own.
-            self.owner._metrics[self.index].labelled = count
+            self.owner.trackers[self.index].labelled = count
         return value
 
     def _take_class_weight(self, y_pred: Any) -> bool:

@@ -11,11 +11,11 @@ from keras_mtl.labels.whole_labels import WholeLabels
 from keras_mtl.utils.by_output import check_nested_entries
 from keras_mtl.utils.by_output import naming_entries
 from keras_mtl.utils.by_output import spread_by_output
-from keras_mtl.utils.keras_internals import CompileMetrics
+from keras_mtl.utils.keras_internals import OpenMetrics
 from keras_mtl.utils.keras_internals import flatten_with_path
 
 
-class TaskMetrics(CompileMetrics):
+class TaskMetrics(OpenMetrics):
     """Keras' `CompileMetrics` that leaves out examples without a label.
 
     It also takes sample weights of some outputs, as the losses do.
@@ -54,13 +54,11 @@ class TaskMetrics(CompileMetrics):
         names = self._names_of_outputs(y_pred)
         self._labelled = [
             self._labelled_metrics(entry, name)
-            for entry, name in zip(self._flat_metrics, names, strict=True)
+            for entry, name in zip(self.entries, names, strict=True)
         ]
         self._labelled_weighted = [
             self._labelled_metrics(entry, name)
-            for entry, name in zip(
-                self._flat_weighted_metrics, names, strict=True
-            )
+            for entry, name in zip(self.weighted_entries, names, strict=True)
         ]
 
     def update_state(
@@ -74,9 +72,9 @@ class TaskMetrics(CompileMetrics):
             return
         if not self.built:
             self.build(y_true, y_pred)
-        flat_true = self._flatten_y(y_true)
-        flat_pred = self._flatten_y(y_pred)
-        flat_weight = self._flatten_y(sample_weight)
+        flat_true = self.flat(y_true)
+        flat_pred = self.flat(y_pred)
+        flat_weight = self.flat(sample_weight)
         if len(flat_weight) < len(flat_pred):
             flat_weight = [flat_weight[0]] * len(flat_pred)
         for i, (labels, prediction) in enumerate(
@@ -98,12 +96,12 @@ class TaskMetrics(CompileMetrics):
             for metric in metrics
         ]
 
-    def _flatten_y(self, y: Any) -> list:
+    def flat(self, y: Any) -> list:
         """As Keras, with `None` for outputs that have no labels."""
-        names = self._resolved_output_names
+        names = self.names
         if isinstance(y, dict) and names is not None:
             return [y.get(name) for name in names]
-        return super()._flatten_y(y)
+        return super().flat(y)
 
     def _check_names(self, y_true: Any, y_pred: Any) -> None:
         """Raises for metrics of what is no output, or has no labels.
@@ -114,10 +112,7 @@ class TaskMetrics(CompileMetrics):
         if not keras.tree.is_nested(y_pred):
             return
         known = y_pred if isinstance(y_pred, dict) else self.output_names
-        for argument, given in (
-            ("metrics", self._user_metrics),
-            ("weighted_metrics", self._user_weighted_metrics),
-        ):
+        for argument, given in self.given.items():
             if not isinstance(given, dict):
                 continue
             check_nested_entries(argument, given, y_pred, known or ())
@@ -134,8 +129,8 @@ class TaskMetrics(CompileMetrics):
 
     def _names_of_outputs(self, y_pred: Any) -> list[str]:
         """Names as the losses have them: keys, joined by `/` where nested."""
-        if self._resolved_output_names:
-            return self._resolved_output_names
+        if self.names:
+            return self.names
         paths = [path for path, _ in flatten_with_path(y_pred)]
         if self.output_names and not any(
             isinstance(key, str) for path in paths for key in path

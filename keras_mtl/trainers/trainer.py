@@ -21,10 +21,11 @@ from keras_mtl.trainers.task_names import all_task_names
 from keras_mtl.trainers.tell_of_not_finite import all_finite
 from keras_mtl.trainers.tell_of_not_finite import tell_of_not_finite
 from keras_mtl.types import Tensor
+from keras_mtl.utils.keras_internals import OpenModel
 from keras_mtl.utils.stock_docs import like_keras
 
 
-class Trainer(backend.Restored, keras.Model):
+class Trainer(backend.Restored, OpenModel):
     """The part of `MultiTaskModel` that trains, as Keras has its `Trainer`.
 
     It adds to Keras' methods what they take and log of tasks, and puts the
@@ -130,21 +131,19 @@ class Trainer(backend.Restored, keras.Model):
             )
             return super().test_on_batch(*args, **kwargs)
 
-    def _symbolic_build(
-        self, iterator: Any = None, data_batch: Any = None
-    ) -> None:
+    def _build_for(self, iterator: Any, data_batch: Any) -> None:
         optimizer: Any = self.optimizer
         if awaits_tasks(self):
             # The optimizer must wait: it also trains what a weighting makes,
             # and that is made once Keras has built the losses.
             self.optimizer = None
             try:
-                super()._symbolic_build(iterator, data_batch)
+                super()._build_for(iterator, data_batch)
             finally:
                 self.optimizer = optimizer
             check_tasks(self, self.task_losses)
             build_methods(self, all_task_names(self))
-        super()._symbolic_build(iterator, data_batch)
+        super()._build_for(iterator, data_batch)
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
@@ -171,10 +170,10 @@ class Trainer(backend.Restored, keras.Model):
         logs, state = found
         return self._drop_training_logs(logs), state
 
-    def _aggregate_additional_loss(self, loss: Tensor) -> Tensor:
+    def _loss_of_layers(self, loss: Tensor) -> Tensor:
         # A half-precision one of an activity regulariser is added to losses in
         # float32, which TensorFlow refuses.
-        loss = super()._aggregate_additional_loss(loss)
+        loss = super()._loss_of_layers(loss)
         return keras.ops.cast(loss, keras.backend.floatx())
 
     def _drop_training_logs(self, logs: dict[str, Any]) -> dict[str, Any]:
@@ -182,11 +181,11 @@ class Trainer(backend.Restored, keras.Model):
         hidden = {metric.name for metric in self._settings.training_metrics}
         return {k: v for k, v in logs.items() if k not in hidden}
 
-    def _get_metrics_result_or_logs(self, logs: Any) -> Any:
+    def _final_logs(self, logs: Any) -> Any:
         # Keras compares the keys of the logs with those of all metrics.
         results = self.get_metrics_result()
         if isinstance(logs, dict):
             dropped = self._drop_training_logs(results)
             if logs.keys() == dropped.keys():
                 return dropped
-        return super()._get_metrics_result_or_logs(logs)
+        return super()._final_logs(logs)

@@ -1,11 +1,17 @@
-"""The private names of Keras that the training step leans on, in one place.
+"""The private names of Keras that this package leans on, in one place.
 
 Keras offers no public way to the losses of single outputs, nor to a functional
-model's class. `tests/test_contract.py` notices when one of these changes.
+model's class. `tests/test_contract.py` notices when one of these changes, and
+`tests/utils/test_keras_internals.py` when another file uses one.
+
+First come functions, then classes that open Keras' own: what Keras calls by a
+private name can be overridden there by one that says what it is for.
 """
 
+import contextlib
 import functools
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -19,17 +25,22 @@ from keras.src.losses.loss import unscale_loss_for_distribution
 from keras.src.losses.losses import LossFunctionWrapper
 from keras.src.models.functional import Functional
 from keras.src.models.functional import functional_like_constructor
-from keras.src.trainers.compile_utils import CompileLoss
-from keras.src.trainers.compile_utils import CompileMetrics
+from keras.src.trainers import compile_utils
 from keras.src.tree.tree_api import flatten_with_path
 from keras.src.utils.tracking import DotNotTrackScope
 
 __all__ = [
-    "CompileLoss",
-    "CompileMetrics",
     "DotNotTrackScope",
     "Functional",
     "LossFunctionWrapper",
+    "OpenBackup",
+    "OpenLosses",
+    "OpenMetrics",
+    "OpenModel",
+    "OpenOptimizer",
+    "OpenState",
+    "OpenSteps",
+    "OpenVariable",
     "additional_loss",
     "call_for_training",
     "compute_loss",
@@ -37,13 +48,21 @@ __all__ = [
     "flatten_with_path",
     "functional_like_constructor",
     "get_keras_mask",
+    "has_value",
     "history_of",
     "hold_losses",
+    "holding_losses",
     "in_legacy_saving",
     "in_symbolic_scope",
     "layers_within",
+    "losses_of",
     "made_to_train",
+    "metrics_of",
+    "note_values_are_back",
     "output_structure",
+    "replace_losses",
+    "replace_metrics",
+    "replace_tracker",
     "set_keras_mask",
     "squeeze_or_expand_to_same_rank",
     "track_loss",
@@ -81,6 +100,16 @@ def hold_losses(model: keras.Model, losses: list[Any]) -> None:
     model._losses_override = list(losses)
 
 
+@contextlib.contextmanager
+def holding_losses(model: keras.Model) -> Iterator[None]:
+    """Makes `model.losses` those of the forward pass before, for a while."""
+    hold_losses(model, model.losses)
+    try:
+        yield
+    finally:
+        hold_losses(model, [])
+
+
 def output_structure(model: keras.Model) -> Any:
     """The symbolic outputs of a functional model; `None` of any other."""
     return getattr(model, "_outputs_struct", None)
@@ -91,6 +120,39 @@ def track_loss(model: keras.Model, loss: Any, batch_size: Any) -> None:
     model._loss_tracker.update_state(
         unscale_loss_for_distribution(loss), sample_weight=batch_size
     )
+
+
+def losses_of(model: keras.Model) -> Any:
+    """What computes the losses that `compile` was given; `None` of none."""
+    return model._compile_loss
+
+
+def replace_losses(model: keras.Model, losses: Any) -> None:
+    model._compile_loss = losses
+
+
+def metrics_of(model: keras.Model) -> Any:
+    """What computes the metrics that `compile` was given; `None` of none."""
+    return model._compile_metrics
+
+
+def replace_metrics(model: keras.Model, metrics: Any) -> None:
+    model._compile_metrics = metrics
+
+
+def replace_tracker(model: keras.Model, tracker: keras.metrics.Metric) -> None:
+    """Makes `tracker` what logs the loss."""
+    model._loss_tracker = tracker
+
+
+def has_value(variable: keras.Variable) -> bool:
+    """Whether a variable has its value, which JAX's steps take out of it."""
+    return variable._value is not None
+
+
+def note_values_are_back(model: keras.Model) -> None:
+    """Tells a model on JAX that its variables hold what steps took."""
+    model._jax_state_synced = True
 
 
 def in_legacy_saving() -> bool:
@@ -159,3 +221,241 @@ def warn_of_nothing_to_train() -> None:
         warnings.warn(
             "The model does not have any trainable weights.", stacklevel=3
         )
+
+
+# -- open classes --------------------------------------------------------------
+
+
+class OpenModel(keras.Model):
+    """A `keras.Model` that says what there is to override in its inside."""
+
+    def _build_for(self, iterator: Any, data_batch: Any) -> None:
+        """Builds the model, its losses and its metrics by a batch."""
+        super()._symbolic_build(iterator, data_batch)
+
+    def _symbolic_build(
+        self, iterator: Any = None, data_batch: Any = None
+    ) -> None:
+        self._build_for(iterator, data_batch)
+
+    def _loss_of_layers(self, loss: Any) -> Any:
+        """A loss of a layer or regulariser, as the total is to count it."""
+        return super()._aggregate_additional_loss(loss)
+
+    def _aggregate_additional_loss(self, loss: Any) -> Any:
+        return self._loss_of_layers(loss)
+
+    def _final_logs(self, logs: Any) -> Any:
+        """The logs of an epoch, out of those of its last step."""
+        return super()._get_metrics_result_or_logs(logs)
+
+    def _get_metrics_result_or_logs(self, logs: Any) -> Any:
+        return self._final_logs(logs)
+
+    def _layers_below(self, *args: Any, **kwargs: Any) -> list[Any]:
+        """What `layers`, `summary` and their like show."""
+        return super()._flatten_layers(*args, **kwargs)
+
+    def _flatten_layers(self, *args: Any, **kwargs: Any) -> list[Any]:
+        return self._layers_below(*args, **kwargs)
+
+    def _run_graph(self, *args: Any, **kwargs: Any) -> Any:
+        """Computes or clones a functional model; others have none."""
+        return super()._run_through_graph(*args, **kwargs)
+
+    def _run_through_graph(self, *args: Any, **kwargs: Any) -> Any:
+        return self._run_graph(*args, **kwargs)
+
+
+class OpenSteps:
+    """A part of a `keras.Model` on JAX that can wrap how steps are run."""
+
+    def _make_steps(self, step: Any, *args: Any, **kwargs: Any) -> Any:
+        """What runs the steps of one execution, each of them `step`."""
+        return super()._make_function(step, *args, **kwargs)
+
+    def _make_function(self, step: Any, *args: Any, **kwargs: Any) -> Any:
+        return self._make_steps(step, *args, **kwargs)
+
+
+class OpenVariable(keras.Variable):
+    """A variable that can take a value in a way of its own."""
+
+    def take(self, value: Any) -> None:
+        """Takes a tensor of its shape and type."""
+        super()._direct_assign(value)
+
+    def _direct_assign(self, value: Any) -> None:
+        self.take(value)
+
+    def rebind(self, value: Any) -> None:
+        """Makes a tensor its value, instead of writing into the one it has."""
+        self._value = value
+
+
+class OpenLosses(compile_utils.CompileLoss):
+    """What `keras.Model.compile` makes of its `loss`.
+
+    Attributes:
+        entries: A named tuple for each loss, once it is built: `path`, `name`,
+            `loss`, `loss_weights`.
+        trackers: What logs each loss; empty where there is one.
+    """
+
+    @property
+    def entries(self) -> list[Any]:
+        return self._flat_losses
+
+    @entries.setter
+    def entries(self, entries: list[Any]) -> None:
+        self._flat_losses = entries
+
+    @property
+    def trackers(self) -> list[keras.metrics.Mean]:
+        return self._metrics
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The arguments of `compile`, as they were."""
+        return {
+            "loss": self._user_loss,
+            "loss_weights": self._user_loss_weights,
+        }
+
+
+class OpenMetrics(compile_utils.CompileMetrics):
+    """What `keras.Model.compile` makes of its `metrics`.
+
+    Attributes:
+        entries: A group of metrics for each output, or `None`, once built.
+        weighted_entries: The same of those that take sample weights.
+    """
+
+    @property
+    def entries(self) -> list[Any]:
+        return self._flat_metrics
+
+    @property
+    def weighted_entries(self) -> list[Any]:
+        return self._flat_weighted_metrics
+
+    @property
+    def names(self) -> list[str] | None:
+        """Names of the outputs, once built; `None` where there are none."""
+        return self._resolved_output_names
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The arguments of `compile`, as they were."""
+        return {
+            "metrics": self._user_metrics,
+            "weighted_metrics": self._user_weighted_metrics,
+        }
+
+    def flat(self, y: Any) -> list[Any]:
+        """What there is by output, in the order of the outputs."""
+        return super()._flatten_y(y)
+
+    def _flatten_y(self, y: Any) -> list[Any]:
+        return self.flat(y)
+
+
+class OpenState(keras.layers.Layer):
+    """A layer that says itself what it holds, and under which names."""
+
+    def _hold_variable(
+        self, variable: keras.Variable, key: str, *old_keys: str
+    ) -> None:
+        """Has `tf.train.Checkpoint` store a variable under `key`.
+
+        Args:
+            variable: The variable.
+            key: Its name in checkpoints.
+            *old_keys: Names that it has in older ones.
+        """
+        if not hasattr(self, "_track_trackable"):
+            # There are such files on TensorFlow alone.
+            return
+        self._track_trackable(variable, key, overwrite=True)
+        for old_key in old_keys:
+            self._handle_deferred_dependencies(old_key, variable)
+
+    def _let_go(self, keys: Any) -> None:
+        """Ends what `_hold_variable` began."""
+        # To quantize a model locks its layers, and TensorFlow keeps what it
+        # tracks in a dict that is then locked, too.
+        self._tracker.unlock()
+        if hasattr(self, "_delete_tracking"):
+            for key in keys:
+                self._delete_tracking(key)
+
+    def _key_of(self, name: str) -> str:
+        """The key of what a checkpoint calls `name`."""
+        return name
+
+    def _lookup_dependency(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        # TensorFlow asks for what a checkpoint names, also as it is made.
+        return super()._lookup_dependency(self._key_of(name), *args, **kwargs)
+
+
+class OpenOptimizer(keras.optimizers.Optimizer):
+    """An optimizer that can have state of its own and knows its variables."""
+
+    @property
+    def own_variables(self) -> list[keras.Variable]:
+        """Its state, without that of an optimizer in it."""
+        return self._variables
+
+    def own(self, variables: Any) -> None:
+        """Counts variables among its state."""
+        # Not by an attribute: a LossScaleOptimizer builds with the tracking of
+        # attributes switched off.
+        for variable in variables:
+            self._track_variable(variable)
+
+    def check_known(self, variables: Any) -> None:
+        """Raises for variables that it was not built with."""
+        self._check_variables_are_known(variables)
+
+    def index_of(self, variable: keras.Variable) -> int:
+        """Place of a variable among those that it was built with."""
+        return self._get_variable_index(variable)
+
+    def is_overwritten(self, variable: keras.Variable) -> bool:
+        """Whether a gradient takes the place of the variable's value."""
+        return self._overwrite_variable_with_gradient(variable)
+
+    def decays(self, variable: keras.Variable) -> bool:
+        """Whether weight decay is for this variable, too."""
+        return self._use_weight_decay(variable)
+
+
+class OpenBackup(keras.callbacks.BackupAndRestore):
+    """A backup of which each part can be another one."""
+
+    def restore(self) -> None:
+        super()._load_model()
+
+    def _load_model(self) -> None:
+        self.restore()
+
+    def back_up(self) -> None:
+        super()._save_model()
+
+    def _save_model(self) -> None:
+        self.back_up()
+
+    def is_due(self, batch: int) -> bool:
+        """Whether a backup is to be made after a batch."""
+        return super()._should_save_on_batch(batch)
+
+    def _should_save_on_batch(self, batch: int) -> bool:
+        return self.is_due(batch)
+
+    def where(self) -> tuple[int, int]:
+        """The epoch and the batch in it that training has come to."""
+        return self._current_epoch, self._last_batch_seen
+
+    def start_at(self, epoch: int) -> None:
+        """Has `fit` begin with an epoch."""
+        self.model._initial_epoch = epoch

@@ -52,7 +52,8 @@ def make_passes(nudges):
     outputs, pushforward, _ = jax.linearize(
         forward, VARIABLES, nudges, has_aux=True
     )
-    return LinearPasses(outputs, pushforward, VARIABLES, nudges)
+    program = jax.make_jaxpr(pushforward)(VARIABLES, nudges)
+    return LinearPasses(outputs, program, VARIABLES, nudges)
 
 
 @pytest.mark.parametrize("task", [0, 1])
@@ -108,7 +109,8 @@ def test_a_task_is_traced_without_the_others():
         return Scalars(tasks, [], []), None
 
     scalars, pushforward, _ = jax.linearize(forward, kernels, [], has_aux=True)
-    passes = LinearPasses(scalars, pushforward, kernels, [])
+    program = jax.make_jaxpr(pushforward)(kernels, [])
+    passes = LinearPasses(scalars, program, kernels, [])
 
     def products(indices):
         program = jax.make_jaxpr(lambda: [passes.task(t) for t in indices])()

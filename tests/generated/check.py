@@ -240,7 +240,7 @@ def _train_on_batches(case: Case, model: keras.Model) -> list[dict]:
 
 def _task_logs(model: keras.Model, logs: dict) -> list[float]:
     """Losses of the tasks in their order."""
-    trackers = model._compile_loss.metrics
+    trackers = model.task_losses.metrics
     return [logs[tracker.name] for tracker in trackers]
 
 

@@ -96,7 +96,7 @@ def test_beside_other_outputs():
         labels = {"age": Y[:, :1], "labels": Y}
         if listed:
             outputs, labels = list(outputs.values()), list(labels.values())
-        losses = TaskLosses(losses._user_loss, None, ["age", "labels"])
+        losses = TaskLosses(losses.given["loss"], None, ["age", "labels"])
         total = losses(labels, outputs)
         squares = np.mean((Y - P) ** 2, axis=0)
         assert losses.task_names == ["age", *NAMES]

@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_mtl import MultiTaskModel
 from keras_mtl.trainers.task_losses import TaskLosses
-from keras_mtl.utils.keras_internals import CompileLoss
+from keras_mtl.utils.keras_internals import OpenLosses
 
 pytestmark = pytest.mark.backend
 
@@ -116,7 +116,7 @@ def test_as_stock_it_logs_what_keras_does(
     if isinstance(loss, list) and not any(map(keras.tree.is_nested, loss)):
         weights = [0.5 + i for i in range(len(loss))]
     arguments = (loss, weights)
-    stock = CompileLoss(*arguments, output_names=output_names)
+    stock = OpenLosses(*arguments, output_names=output_names)
     ours = TaskLosses(*arguments, output_names, as_stock=True)
     labels = keras.tree.map_structure(lambda v: 2 * v + 1, outputs)
     assert float(ours(labels, outputs)) == float(stock(labels, outputs))

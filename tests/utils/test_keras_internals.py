@@ -3,11 +3,16 @@
 `test_contract.py` tests that they work; this tells which one is gone.
 """
 
+import ast
+import importlib
 import inspect
+import pkgutil
+from pathlib import Path
 
 import keras
 import pytest
 
+import keras_mtl
 from keras_mtl.utils import keras_internals
 
 pytestmark = pytest.mark.backend
@@ -21,7 +26,7 @@ def test_functional_is_the_class_of_functional_models():
 
 
 def test_flat_losses_have_the_fields_that_task_losses_replace():
-    assert keras_internals.CompileLoss.Loss._fields == (
+    assert keras_internals.OpenLosses.Loss._fields == (
         "path",
         "loss",
         "loss_weights",
@@ -41,6 +46,92 @@ def test_flat_losses_have_the_fields_that_task_losses_replace():
 )
 def test_methods_of_a_model(name):
     assert inspect.isfunction(getattr(keras.Model, name))
+
+
+def is_private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__")
+
+
+def made_in(tree: ast.AST) -> set[str]:
+    """Private names that a file gives to something of its own."""
+    made = set()
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            made.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            made.add(node.id)
+        elif isinstance(node, ast.Attribute) and isinstance(
+            node.ctx, ast.Store
+        ):
+            if ast.unparse(node.value) == "self":
+                made.add(node.attr)
+    return made
+
+
+def is_of_keras(cls: type, name: str) -> bool:
+    return any(
+        base.__module__.startswith("keras.") and name in vars(base)
+        for base in cls.__mro__
+    )
+
+
+def opened() -> set[str]:
+    """Private names that the open classes have for what Keras calls else."""
+    return {
+        name
+        for cls in vars(keras_internals).values()
+        if inspect.isclass(cls) and cls.__module__ == keras_internals.__name__
+        for name in vars(cls)
+        if not is_of_keras(cls, name)
+    }
+
+
+# Of named tuples: they are public, and cannot be called otherwise.
+OF_NAMED_TUPLES = {"_fields", "_replace"}
+# What Matplotlib has for notebooks.
+OF_OTHERS = {"_repr_png_"}
+
+
+def test_no_other_file_uses_private_names_of_something_else():
+    root = Path(keras_mtl.__file__).parent
+    trees = {
+        path: ast.parse(path.read_text())
+        for path in root.rglob("*.py")
+        if path != Path(keras_internals.__file__)
+    }
+    ours = opened().union(*map(made_in, trees.values()))
+    strange = [
+        f"{path.relative_to(root)}:{node.lineno} {node.attr}"
+        for path, tree in trees.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and is_private(node.attr)
+        and node.attr not in ours | OF_NAMED_TUPLES | OF_OTHERS
+    ]
+    assert not strange
+
+
+def classes() -> list[type]:
+    found = set()
+    for module in pkgutil.walk_packages(keras_mtl.__path__, "keras_mtl."):
+        # One a backend, which imports that backend.
+        if not module.name.startswith("keras_mtl.backend."):
+            for value in vars(importlib.import_module(module.name)).values():
+                if inspect.isclass(value):
+                    found.add(value)
+    return [c for c in found if c.__module__.startswith("keras_mtl.")]
+
+
+def test_no_other_file_overrides_private_names_of_keras():
+    strange = [
+        f"{cls.__module__}: {cls.__name__}.{name}"
+        for cls in classes()
+        if cls.__module__ != keras_internals.__name__
+        for name, value in vars(cls).items()
+        if is_private(name) and inspect.isfunction(value)
+        if is_of_keras(cls, name)
+    ]
+    assert not strange
 
 
 def test_a_forward_pass_is_not_symbolic():
