@@ -19,6 +19,7 @@ from keras_mtl.solvers.matrices import to_gram
 from keras_mtl.solvers.random_numbers import random_orders
 from keras_mtl.types import Tensor
 from keras_mtl.utils.argument_validation import number_to_one
+from keras_mtl.utils.loops import fori_loop
 
 # Cosines this close to 1 are rounding, and no vector reaches 1 by adding.
 LARGEST_TARGET = 1 - 1e-6
@@ -170,7 +171,7 @@ def raise_cosines(
     zeros = ops.zeros_like(gram)
     start = (zeros + ops.eye(size, dtype=gram.dtype), cosines, zeros)
     if size > 1:
-        start = ops.fori_loop(
+        start = fori_loop(
             0, visits.shape[0], lambda turn, state: visit(turn, *state), start
         )
     mix, _, surprise = start

@@ -16,6 +16,7 @@ from keras_mtl.solvers.random_numbers import random_orders
 from keras_mtl.solvers.random_numbers import random_uniforms
 from keras_mtl.types import Tensor
 from keras_mtl.utils.argument_validation import boolean
+from keras_mtl.utils.loops import fori_loop
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
@@ -138,5 +139,5 @@ def project_conflicts(gram: Tensor, orders: Tensor) -> Tensor:
 
     mix = ops.zeros_like(gram) + ops.eye(size, dtype=gram.dtype)
     if size > 1:
-        mix = ops.fori_loop(0, visits.shape[0], visit, mix)
+        mix = fori_loop(0, visits.shape[0], visit, mix)
     return ops.sum(mix, axis=-2)

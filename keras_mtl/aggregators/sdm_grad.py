@@ -14,6 +14,7 @@ from keras_mtl.types import Tensor
 from keras_mtl.utils.argument_validation import integer_from
 from keras_mtl.utils.argument_validation import number_from_zero
 from keras_mtl.utils.argument_validation import number_to_one
+from keras_mtl.utils.loops import fori_loop
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
@@ -120,7 +121,7 @@ class SDMGrad(PreferenceAggregator, DoubleSampling):
             return simplex_projection(weights, total, learning), velocity
 
         state = (part, ops.zeros_like(part))
-        moved, _ = ops.fori_loop(0, self.num_iterations, move, state)
+        moved, _ = fori_loop(0, self.num_iterations, move, state)
         return ops.where(learning, moved, held)
 
     def _mean_norm(self, norms: Tensor, learning: Tensor) -> Tensor:

@@ -10,6 +10,8 @@ from keras_mtl.solvers.matrices import divisor
 from keras_mtl.solvers.matrices import epsilon_of
 from keras_mtl.solvers.matrices import normalize
 from keras_mtl.types import Tensor
+from keras_mtl.utils.loops import cond
+from keras_mtl.utils.loops import while_loop
 
 MAX_TURNS = 100
 # Of v. At a large alpha a task that gains much anyway has next to no weight.
@@ -85,7 +87,7 @@ def _retry(
     gains = times(matrix, tilt * values)
     gained = ops.logical_and(gains > 0, ops.isfinite(gains))
     failed = ops.logical_not(ops.all(gained, axis=-1, keepdims=True))
-    return ops.cond(
+    return cond(
         ops.any(failed),
         lambda: ops.where(failed, _minimize(wider, tilt, power), values),
         lambda: values,
@@ -132,7 +134,7 @@ def _minimize(matrix: Tensor, tilt: Tensor, power: float) -> Tensor:
         moves = ops.any(ops.abs(moved - values) > tolerance * values)
         return moves, moved
 
-    return ops.while_loop(
+    return while_loop(
         lambda moves, _: moves,
         turn,
         (True, ops.ones_like(tilt)),

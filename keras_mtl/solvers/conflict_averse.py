@@ -17,6 +17,8 @@ from keras_mtl.solvers.matrices import epsilon_of
 from keras_mtl.solvers.matrices import normalize
 from keras_mtl.solvers.pivoted_cholesky import pivoted_cholesky
 from keras_mtl.types import Tensor
+from keras_mtl.utils.loops import cond
+from keras_mtl.utils.loops import while_loop
 
 
 def conflict_averse_weights(gram: Tensor, c: float) -> Tensor:
@@ -76,7 +78,7 @@ def conflict_averse_weights(gram: Tensor, c: float) -> Tensor:
         found = _pushes_of_vectors(matrix, vectors, *problem)
         return ops.where(failed, found, pushes)
 
-    pushes = ops.cond(ops.any(failed), retry, lambda: pushes)
+    pushes = cond(ops.any(failed), retry, lambda: pushes)
     return 1 / size + pushes / lengths
 
 
@@ -119,7 +121,7 @@ def _pushes(
 
     zeros = ops.zeros_like(means)
     basis = grow(matrix, ops.zeros_like(matrix), first, tolerance)
-    _, basis, *_, best = ops.while_loop(
+    _, basis, *_, best = while_loop(
         lambda moves, *_: moves,
         turn,
         (True, basis, first, zeros, zeros),
@@ -161,7 +163,7 @@ def _pushes_of_vectors(
 
     zeros = ops.zeros_like(means)
     start = least_squares.grow(least_squares.nobody(vectors), vectors, first)
-    return ops.while_loop(
+    return while_loop(
         lambda moves, *_: moves,
         turn,
         (True, start, zeros, zeros),

@@ -3,6 +3,7 @@
 from keras import ops
 
 from keras_mtl.types import Tensor
+from keras_mtl.utils.loops import fori_loop
 
 
 def eliminate(matrix: Tensor, right: Tensor) -> Tensor:
@@ -31,4 +32,4 @@ def eliminate(matrix: Tensor, right: Tensor) -> Tensor:
         return (table - column * row) * (1 - own) + own * row
 
     table = ops.concatenate([matrix, right], axis=-1)
-    return ops.fori_loop(0, size, turn, table)[..., size:]
+    return fori_loop(0, size, turn, table)[..., size:]

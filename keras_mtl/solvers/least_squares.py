@@ -14,6 +14,7 @@ from keras_mtl.solvers.active_set import times
 from keras_mtl.solvers.active_set import unit
 from keras_mtl.solvers.matrices import epsilon_of
 from keras_mtl.types import Tensor
+from keras_mtl.utils.loops import while_loop
 
 
 class Active(NamedTuple):
@@ -65,7 +66,7 @@ def nonnegative_least_squares(vectors: Tensor, target: Tensor) -> Tensor:
         return moves, active, point
 
     start = nobody(vectors)
-    return ops.while_loop(
+    return while_loop(
         lambda moves, *_: moves,
         turn,
         (True, start, start.members),

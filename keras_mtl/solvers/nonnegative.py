@@ -10,6 +10,8 @@ from keras_mtl.solvers.least_squares import nonnegative_least_squares
 from keras_mtl.solvers.matrices import epsilon_of
 from keras_mtl.solvers.pivoted_cholesky import pivoted_cholesky
 from keras_mtl.types import Tensor
+from keras_mtl.utils.loops import cond
+from keras_mtl.utils.loops import while_loop
 
 
 def nonnegative_quadratic(matrix: Tensor, vector: Tensor) -> Tensor:
@@ -37,7 +39,7 @@ def nonnegative_quadratic(matrix: Tensor, vector: Tensor) -> Tensor:
     - Lawson and Hanson, Solving least squares problems, 1974
     """
     found, failed = quadratic_on_matrix(matrix, vector)
-    return ops.cond(
+    return cond(
         ops.any(failed),
         lambda: ops.where(failed, _on_factor(matrix, vector), found),
         lambda: found,
@@ -76,7 +78,7 @@ def quadratic_on_matrix(
     # As many as there are vectors, which may share a matrix.
     basis = ops.zeros_like(matrix) + zeros[..., None]
     start = (True, basis, zeros, zeros)
-    _, basis, active, point = ops.while_loop(
+    _, basis, active, point = while_loop(
         lambda moves, *_: moves, turn, start, maximum_iterations=3 * size + 5
     )
     gap = vector - times(matrix, point)

@@ -6,6 +6,7 @@ from keras_mtl.solvers.active_set import times
 from keras_mtl.solvers.matrices import diagonal
 from keras_mtl.solvers.matrices import divisor
 from keras_mtl.types import Tensor
+from keras_mtl.utils.loops import fori_loop
 
 
 def pivoted_cholesky(matrix: Tensor, floor: float) -> Tensor:
@@ -42,4 +43,4 @@ def pivoted_cholesky(matrix: Tensor, floor: float) -> Tensor:
 
     squares = diagonal(matrix)
     start = (ops.zeros_like(matrix), squares, ops.ones_like(squares))
-    return ops.fori_loop(0, size, turn, start)[0]
+    return fori_loop(0, size, turn, start)[0]

@@ -13,6 +13,7 @@ from keras_mtl.solvers.matrices import epsilon_of
 from keras_mtl.solvers.nonnegative import quadratic_on_matrix
 from keras_mtl.solvers.pivoted_cholesky import pivoted_cholesky
 from keras_mtl.types import Tensor
+from keras_mtl.utils.loops import cond
 
 
 def priority_weights(gram: Tensor, tau: float) -> tuple[Tensor, Tensor]:
@@ -42,7 +43,7 @@ def priority_weights(gram: Tensor, tau: float) -> tuple[Tensor, Tensor]:
             ops.where(unsure, other_square, square),
         )
 
-    return ops.cond(ops.any(unsure), retry, lambda: (weights, square))
+    return cond(ops.any(unsure), retry, lambda: (weights, square))
 
 
 def _by_products(

@@ -11,6 +11,7 @@ from keras_mtl.solvers.symmetric_eigen import compose
 from keras_mtl.solvers.symmetric_eigen import symmetric_eigen
 from keras_mtl.solvers.symmetric_eigen import tolerance_of
 from keras_mtl.types import Tensor
+from keras_mtl.utils.loops import cond
 
 
 def pseudo_solve(cosines: Tensor, vector: Tensor) -> tuple[Tensor, Tensor]:
@@ -49,4 +50,4 @@ def pseudo_solve(cosines: Tensor, vector: Tensor) -> tuple[Tensor, Tensor]:
             vectors, parts
         )
 
-    return ops.cond(regular, solve, solve_any)
+    return cond(regular, solve, solve_any)

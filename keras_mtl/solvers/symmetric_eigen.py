@@ -7,6 +7,8 @@ from keras_mtl.solvers.matrices import divisor
 from keras_mtl.solvers.matrices import epsilon_of
 from keras_mtl.solvers.pivoted_cholesky import pivoted_cholesky
 from keras_mtl.types import Tensor
+from keras_mtl.utils.loops import fori_loop
+from keras_mtl.utils.loops import while_loop
 
 MAX_SWEEPS = 20
 
@@ -103,10 +105,10 @@ def _orthogonal(rows: Tensor) -> Tensor:
 
     def sweep(upper, lower, gap):
         state = (upper, lower, ops.zeros_like(gap))
-        return ops.fori_loop(0, 2 * half - 1, turn, state)
+        return fori_loop(0, 2 * half - 1, turn, state)
 
     gap = ops.ones_like(columns[..., :1, :half])
-    upper, lower, _ = ops.while_loop(
+    upper, lower, _ = while_loop(
         lambda upper, lower, gap: ops.any(gap > enough),
         sweep,
         (columns[..., :half], columns[..., half:], gap),

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import keras
+import numpy as np
 import pytest
 
 from keras_mtl import backend
@@ -23,8 +24,14 @@ model = keras.models.load_model(path)
 x = np.linspace(-1, 1, 12).reshape(4, 3).astype("float32")
 np.save(path + ".npy", model.predict(x, verbose=0)["a"])
 gram = np.array([[4.0, -1.0], [-1.0, 1.0]])
-print("%.3f %.3f" % tuple(keras_mtl.aggregators.MGDA().weights(gram)))
-losses = model.evaluate(x, {"a": x[:, :1], "b": x[:, 1:2]}, verbose=0)
+for rule in (keras_mtl.aggregators.MGDA(), keras_mtl.aggregators.NashMTL()):
+    print("%.3f %.3f" % tuple(keras.ops.convert_to_numpy(rule.weights(gram))))
+gram = np.array([[2.0, 1.0, 0.5], [1.0, 3.0, -1.0], [0.5, -1.0, 4.0]])
+aligned = keras_mtl.aggregators.AlignedMTL().weights(gram)
+np.save(path + "_aligned.npy", keras.ops.convert_to_numpy(aligned))
+losses = 0.0
+if keras.backend.backend() != "openvino":  # There Keras takes one output.
+    losses = model.evaluate(x, {"a": x[:, :1], "b": x[:, 1:2]}, verbose=0)
 print(len(np.atleast_1d(losses)))
 try:
     model.fit(x, {"a": x[:, :1], "b": x[:, 1:2]}, verbose=0)
@@ -49,30 +56,48 @@ def make_model():
     return model
 
 
-def test_a_model_serves_on_numpy_and_refuses_to_train(tmp_path):
-    import numpy as np
+def aligned_weights():
+    """K's smallest eigenvalue, and all directions of it alike: sqrt(K)^-1."""
+    gram = np.array([[2.0, 1.0, 0.5], [1.0, 3.0, -1.0], [0.5, -1.0, 4.0]])
+    values, vectors = np.linalg.eigh(gram)
+    scaled = vectors * np.sqrt(values[0] / values) @ vectors.T
+    return scaled.sum(axis=0)
 
-    pytest.importorskip("jax", reason="Keras' backend of NumPy needs it")
+
+@pytest.mark.parametrize(
+    ("name", "needs"), [("numpy", "jax"), ("openvino", "openvino")]
+)
+def test_a_model_serves_and_refuses_to_train(name, needs, tmp_path):
+    pytest.importorskip(needs, reason=f"Keras' backend {name} needs it")
     model = make_model()
     path = str(tmp_path / "model.keras")
     model.save(path)
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, path],
         cwd=ROOT,
-        env={**os.environ, "KERAS_BACKEND": "numpy"},
+        env={**os.environ, "KERAS_BACKEND": name},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    weights, measured, refusal = done.stdout.strip().split("\n")[-3:]
-    assert weights == "0.286 0.714"
+    lines = done.stdout.strip().split("\n")[-4:]
+    min_norm, bargained, measured, refusal = lines
+    assert min_norm == "0.286 0.714"
+    # w (K w) is the same for each task.
+    one, other = map(float, bargained.split())
+    gains = one * (4 * one - other), other * (other - one)
+    assert gains[0] == pytest.approx(gains[1], abs=5e-3) != 0
     assert int(measured) >= 1
     assert "TensorFlow, JAX and PyTorch" in refusal
-    assert "'numpy'" in refusal
+    assert f"'{name}'" in refusal
     x = np.linspace(-1, 1, 12).reshape(4, 3).astype("float32")
     expected = keras.ops.convert_to_numpy(model(x)["a"])
-    np.testing.assert_allclose(np.load(path + ".npy"), expected, atol=1e-5)
+    # OpenVINO serves in bfloat16 where the processor has it.
+    atol = 1e-2 if name == "openvino" else 1e-5
+    np.testing.assert_allclose(np.load(path + ".npy"), expected, atol=atol)
+    aligned = np.load(path + "_aligned.npy")
+    np.testing.assert_allclose(aligned, aligned_weights(), rtol=1e-4)
 
 
 def test_what_takes_gradients_names_the_backends_that_do():
