@@ -144,6 +144,15 @@ def fresh_keras() -> Iterator[None]:
     keras.utils.clear_session(free_memory=False)
 
 
+@pytest.fixture
+def no_garbage_collection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests that quantize: Keras collects garbage after every layer.
+
+    Where other tests have run before, each time takes a second or more.
+    """
+    monkeypatch.setattr(gc, "collect", lambda *generation: 0)
+
+
 @pytest.fixture(scope="session")
 def tfds_data_dir() -> str:
     """A tensorflow-datasets directory with prepared real data, or a skip."""

@@ -13,6 +13,7 @@ from keras import layers
 
 from keras_mtl import MultiTaskModel
 from keras_mtl import aggregators
+from tests.tiers import slow_except
 
 pytestmark = pytest.mark.backend
 
@@ -154,11 +155,15 @@ def test_another_backend_agrees(rule, compiled, elsewhere):
     assert_agree(compiled[rule], arrays)
 
 
-@pytest.mark.slow
-def test_the_rules_differ(start):
+@pytest.mark.parametrize(
+    "rules",
+    slow_except([("pcgrad", "projection"), RULES], ("pcgrad", "projection")),
+    ids=["two", "all"],
+)
+def test_the_rules_differ(rules, start):
     # Without XLA, which takes long to compile; on JAX nothing is fast without.
     jit_compile = HERE == "jax"
-    results = [train(start, rule, jit_compile=jit_compile)[0] for rule in RULES]
+    results = [train(start, rule, jit_compile=jit_compile)[0] for rule in rules]
     for i, one in enumerate(results):
         for other in results[:i]:
             assert np.abs(one - other).max() > 10 * TOLERANCE

@@ -3,10 +3,6 @@
 That it is stock Keras otherwise stands in `test_contract.py`.
 """
 
-import os
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -14,6 +10,7 @@ from keras import layers
 
 from keras_mtl import MultiTaskModel
 from keras_mtl import aggregators
+from tests import two_replicas
 from tests.two_tasks import ON_TENSORFLOW
 from tests.two_tasks import QUICK
 from tests.two_tasks import assert_close
@@ -104,16 +101,11 @@ class TestModelClasses:
 
 
 MIRRORED = """
-import os
-os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
-import numpy as np
-import tensorflow as tf
+from tests import two_replicas
 
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(
-    cpu, [tf.config.LogicalDeviceConfiguration()] * 2
-)
+two_replicas.split_processor()
 import keras
+import numpy as np
 from keras import layers
 from keras_mtl import MultiTaskModel, aggregators, weightings
 
@@ -164,35 +156,14 @@ def train(rule):
     values = [np.array(v) for v in model.variables]
     return values, logs
 
-strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-assert strategy.num_replicas_in_sync == 2
-for name, rule in RULES.items():
-    one, one_logs = train(rule)
-    with strategy.scope():
-        two, two_logs = train(rule)
-    gap = max(np.abs(a - b).max() for a, b in zip(one, two))
-    assert one_logs.keys() == two_logs.keys(), (one_logs, two_logs)
-    log_gap = max(
-        np.abs(np.subtract(one_logs[k], two_logs[k])).max() for k in one_logs
-    )
-    print(name, "gap", gap, "logs", log_gap, one_logs, two_logs)
-    assert gap < 1e-5 and log_gap < 1e-5, (name, gap, log_gap)
+two_replicas.compare(train, RULES)
 """
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not ON_TENSORFLOW, reason="tf.distribute is TensorFlow's")
 def test_two_replicas_equal_one_device():
-    # One strategy a process is all that TensorFlow can do.
-    done = subprocess.run(
-        [sys.executable, "-c", MIRRORED],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-    print(done.stdout)
-    assert done.returncode == 0, done.stderr[-3000:]
+    two_replicas.run(MIRRORED)
 
 
 if __name__ == "__main__":

@@ -413,6 +413,7 @@ class TestFrozen:
         assert frozen_in(keras.models.clone_model(model)) == frozen
 
 
+@pytest.mark.usefixtures("no_garbage_collection")
 class TestQuantized:
     @pytest.mark.parametrize("mode", ["int8", "int4", "float8"])
     # The optimizer has no state before the first step.

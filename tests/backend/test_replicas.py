@@ -1,15 +1,12 @@
 """Counting replicas, and what they add up where labels are missing."""
 
-import os
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
 
 from keras_mtl.backend import num_replicas
 from keras_mtl.backend import sum_over_replicas
+from tests import two_replicas
 
 pytestmark = pytest.mark.backend
 
@@ -22,18 +19,16 @@ def test_without_a_strategy_there_is_one():
 
 
 MISSING = r"""
+from tests import two_replicas
+
+two_replicas.split_processor()
 import keras
 import numpy as np
-import tensorflow as tf
 from keras import layers
 
 from keras_mtl import MultiTaskModel
 from keras_mtl import add_self_auxiliaries
 
-cpus = tf.config.list_physical_devices("CPU")
-tf.config.set_logical_device_configuration(
-    cpus[0], [tf.config.LogicalDeviceConfiguration()] * 2
-)
 rng = np.random.default_rng(0)
 X = rng.normal(size=(15, 4)).astype("float32")
 Y = {
@@ -67,7 +62,10 @@ RULES = {
 }
 
 
-def train(loss=None, weights=None, heads=False, **rule):
+def train(rule):
+    rule = dict(rule)
+    loss, weights = rule.pop("loss", None), rule.pop("weights", None)
+    heads = rule.pop("heads", False)
     keras.utils.set_random_seed(0)
     inputs = keras.Input((4,))
     shared = layers.Dense(6, "tanh", name="shared")(inputs)
@@ -95,35 +93,14 @@ def train(loss=None, weights=None, heads=False, **rule):
     return [np.array(v) for v in model.variables], logs
 
 
-strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-assert strategy.num_replicas_in_sync == 2
-for name, rule in RULES.items():
-    one, one_logs = train(**rule)
-    with strategy.scope():
-        two, two_logs = train(**rule)
-    gap = max(np.abs(a - b).max() for a, b in zip(one, two))
-    assert one_logs.keys() == two_logs.keys(), (one_logs, two_logs)
-    log_gap = max(
-        np.abs(np.subtract(one_logs[k], two_logs[k])).max() for k in one_logs
-    )
-    print(name, "gap", gap, "logs", log_gap, one_logs, two_logs)
-    assert gap < 1e-5 and log_gap < 1e-5, (name, gap, log_gap)
+two_replicas.compare(train, RULES)
 """
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not ON_TENSORFLOW, reason="tf.distribute is TensorFlow's")
 def test_two_replicas_with_missing_labels_equal_one_device():
-    # One strategy a process is all that TensorFlow can do.
-    done = subprocess.run(
-        [sys.executable, "-c", MISSING],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-    print(done.stdout)
-    assert done.returncode == 0, done.stderr[-3000:]
+    two_replicas.run(MISSING)
 
 
 if __name__ == "__main__":

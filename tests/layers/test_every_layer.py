@@ -193,6 +193,7 @@ def trained_places(model: keras.Model) -> list[int]:
     return [i for i, v in enumerate(weights) if id(v) in trained]
 
 
+@pytest.mark.usefixtures("no_garbage_collection")
 @pytest.mark.parametrize("name", slow_except(CASES, "cross_stitch"))
 def test_what_is_quantized_comes_back_from_a_file(name, tmp_path):
     model = make_model(name)

@@ -348,6 +348,7 @@ class TestModel:
         plain = keras.Model(inputs, plain(inputs))
         assert len(ours._flatten_layers()) == len(plain._flatten_layers())
 
+    @pytest.mark.usefixtures("no_garbage_collection")
     @pytest.mark.slow
     @pytest.mark.parametrize("within", [False, True])
     def test_a_quantized_model_is_compiled_and_trained_on(self, within):

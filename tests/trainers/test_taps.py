@@ -33,6 +33,7 @@ def test_records_and_leaves_no_trace():
     np.testing.assert_allclose(model(X), result)
 
 
+@pytest.mark.usefixtures("no_garbage_collection")
 @pytest.mark.parametrize(
     "mode", slow_except(["int8", "int4", "float8"], "int4")
 )
@@ -61,6 +62,7 @@ def quantized(cls, mode, **methods):
     return model
 
 
+@pytest.mark.usefixtures("no_garbage_collection")
 @pytest.mark.parametrize("mode", slow_except(["int8", "float8"], "float8"))
 def test_a_quantized_representation_trains_as_in_stock_keras(mode):
     methods = {"aggregator": "sum", "representation": "hidden"}

@@ -159,6 +159,7 @@ def kinds(model):
     )
 
 
+@pytest.mark.usefixtures("no_garbage_collection")
 @pytest.mark.parametrize("change", slow_except(CHANGES, "int8", "low rank"))
 class TestChangedDenseLayers:
     @pytest.mark.slow
