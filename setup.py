@@ -39,8 +39,13 @@ SCIKIT_LEARN = "scikit-learn>=1.6"
 # do not see that a lock file was removed while they waited for it.
 FILELOCK = "filelock>=3.24.3"
 
-# Optima that the solvers are tested against; the statistics of an example.
-SCIPY = "scipy>=1.14"
+# Optima that the solvers are tested against; intervals and tests of
+# `keras_mtl.pareto`, whose resampling takes `rng` from 1.15 on.
+SCIPY = "scipy>=1.15"
+
+# Hypervolumes and other indicators of fronts. Its licence is the LGPL, and
+# nothing of it is copied here: who asks for this extra installs it beside.
+MOOCORE = "moocore>=0.3"
 
 # Figures.
 MATPLOTLIB = "matplotlib>=3.9"
@@ -59,6 +64,9 @@ EXTRAS = {
         TENSORBOARD,
         # The search for mixing ratios is tested.
         SCIKIT_LEARN,
+        # Fronts of `keras_mtl.pareto` are tested, and that it reads a study.
+        MOOCORE,
+        "optuna>=4.0",
         # Exporting to ONNX is tested, on TensorFlow.
         "onnx>=1.19",
         "tf2onnx>=1.16",
@@ -72,7 +80,10 @@ EXTRAS = {
     ],
     # `examples/` save their results as figures; some measure areas under ROC
     # curves, or test what is chance. Several processes may share the runs.
-    "examples": [MATPLOTLIB, SCIKIT_LEARN, SCIPY, FILELOCK],
+    "examples": [MATPLOTLIB, SCIKIT_LEARN, SCIPY, FILELOCK, MOOCORE],
+    # For fronts: their hypervolumes, the statistics of seeds, and pictures.
+    # An Optuna study is read as it is.
+    "pareto": [MOOCORE, SCIPY, MATPLOTLIB],
     # For searching the ratios in which to mix tasks, and for a bandit that is
     # to go on where it was killed.
     "selection": [SCIKIT_LEARN, FILELOCK],

@@ -6,6 +6,7 @@ from keras_mtl import datasets
 from keras_mtl import layers
 from keras_mtl import losses
 from keras_mtl import optimizers
+from keras_mtl import pareto
 from keras_mtl import regularizers
 from keras_mtl import selection
 from keras_mtl import testing
@@ -28,6 +29,7 @@ __all__ = [
     "layers",
     "losses",
     "optimizers",
+    "pareto",
     "regularizers",
     "selection",
     "strip_auxiliaries",

@@ -10,8 +10,8 @@ import keras_mtl
 PACKAGE = Path(keras_mtl.__file__).parent
 # Each imports from those before it alone.
 ORDER = (
-    "types utils backend losses labels transfer solvers gradients methods "
-    "aggregators weightings trainers saving model layers/parts layers "
+    "types utils backend losses labels transfer pareto solvers gradients "
+    "methods aggregators weightings trainers saving model layers/parts layers "
     "auxiliaries callbacks datasets optimizers regularizers selection testing"
 ).split()
 # What may use still less than stands before it.
@@ -19,6 +19,7 @@ ONLY = {
     "layers/parts": {"types", "utils"},
     "layers": {"types", "utils", "layers/parts"},
     "losses": {"types", "utils"},
+    "pareto": {"types", "utils"},
     "solvers": {"types", "utils"},
     "gradients": {"types", "utils", "backend", "solvers"},
     "backend": {"types", "utils"},

@@ -30,6 +30,9 @@ import sys, keras, tensorflow
 optional = {{
     "filelock",
     "matplotlib",
+    "moocore",
+    "optuna",
+    "scipy",
     "sklearn",
     "tensorboard",
     "tensorflow_datasets",
@@ -209,6 +212,7 @@ class TestDistribution:
             ("test", {"filelock"}),
             ("examples", {"matplotlib", "scikit-learn", "filelock"}),
             ("selection", {"scikit-learn", "filelock"}),
+            ("pareto", {"moocore", "scipy", "matplotlib"}),
             ("tensorboard", {"tensorboard"}),
             ("benchmarks", {"torch", "torchjd"}),
             ("jax", {"jax"}),

@@ -116,7 +116,7 @@ def _import_figure() -> type:
     # The class and not pyplot, so that no display and no state is touched.
     try:
         importlib.import_module("matplotlib.figure")
-        from keras_mtl.callbacks.notebook_figure import NotebookFigure
+        from keras_mtl.utils.notebook_figure import NotebookFigure
     except ImportError as error:
         raise ImportError(
             "`plot_gradients` draws with matplotlib, which is not installed. "

@@ -171,7 +171,7 @@ def _import_figures() -> Any:
     # Figures without pyplot, so that no display and no state is touched.
     try:
         importlib.import_module("matplotlib.figure")
-        from keras_mtl.callbacks import notebook_figure
+        from keras_mtl.utils import notebook_figure
     except ImportError as error:
         raise ImportError(
             "`plot_sharing` draws with matplotlib, which is not installed. "

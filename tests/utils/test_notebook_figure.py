@@ -5,8 +5,8 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
-from keras_mtl.callbacks.notebook_figure import NotebookFigure
-from keras_mtl.callbacks.notebook_figure import NotebookFigures
+from keras_mtl.utils.notebook_figure import NotebookFigure
+from keras_mtl.utils.notebook_figure import NotebookFigures
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
