@@ -81,6 +81,6 @@ def numbers_by_task(
 
 
 def _scalar(value: Any) -> Any:
-    """A number, also of an array without axes."""
-    has_item = hasattr(value, "item") and np.ndim(value) == 0
-    return value.item() if has_item else value
+    """A number, also of an array or tensor without axes."""
+    is_array = hasattr(value, "__array__") and np.ndim(value) == 0
+    return np.asarray(value).item() if is_array else value

@@ -158,10 +158,23 @@ def tidy(axes: Any) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def draw_legend(target: Any, handles: list[Any], **where: Any) -> None:
-    """A legend of what has a name, if anything has."""
+def draw_legend(
+    target: Any, handles: list[Any], beside: bool = False, **where: Any
+) -> None:
+    """A legend of what has a name, if anything has.
+
+    Args:
+        target: Axes, or the figure.
+        handles: See `handles_of`.
+        beside: Whether it stands right of the axes, where it hides nothing;
+            beside axes of a user's there may be others.
+        **where: Further arguments of Matplotlib's `legend`.
+    """
+    if beside:
+        where = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
     if handles:
-        target.legend(handles=handles, frameon=False, fontsize=9, **where)
+        # Over lines, the names are legible in a frame alone.
+        target.legend(handles=handles, frameon=not beside, fontsize=9, **where)
 
 
 def handles_of(labels: dict[Any, Style], baselines: bool = False) -> list[Any]:
@@ -181,5 +194,7 @@ def handles_of(labels: dict[Any, Style], baselines: bool = False) -> list[Any]:
         if label != ""
     ]
     if baselines:
-        found.append(lines.Line2D([], [], label="baselines", **BASELINE))
+        found.append(
+            lines.Line2D([], [], label="single-task baselines", **BASELINE)
+        )
     return found

@@ -70,7 +70,10 @@ def hypervolume(
 
 
 def hypervolume_contributions(
-    points: Any, reference: Any, maximize: Any = None
+    points: Any,
+    reference: Any,
+    maximize: Any = None,
+    ignore_beyond: bool = False,
 ) -> np.ndarray:
     """What each point alone adds to the hypervolume.
 
@@ -81,6 +84,7 @@ def hypervolume_contributions(
         points: See `non_dominated`.
         reference: See `hypervolume`.
         maximize: See `non_dominated`.
+        ignore_beyond: See `hypervolume`.
 
     Returns:
         float array `[N]`, from 0 up.
@@ -96,7 +100,8 @@ def hypervolume_contributions(
     """
     points = as_points(points, maximize)
     corner = reference_costs(points, reference)
-    refuse_inside(points, corner)
+    if not boolean("ignore_beyond", ignore_beyond):
+        refuse_inside(points, corner)
     return _import_moocore().hv_contributions(points.costs, corner)
 
 
@@ -159,14 +164,15 @@ def refuse_inside(points: Points, corner: np.ndarray) -> None:
         return
     place, column = beyond[0]
     larger = points.maximize[column]
-    value = -corner[column] if larger else corner[column]
+    has = float(points.values[place, column])
+    value = float(-corner[column] if larger else corner[column])
     raise ValueError(
         "`reference` must be at least as bad as the front in every task, and "
         f"is inside it: of {task_name(points.tasks, column)}, where "
         f"{'larger' if larger else 'smaller'} values are better, point "
-        f"{place} has {points.values[place, column]:g}. Take a worse one, as "
+        f"{place} has {has}. Take a worse one, as "
         "`reference_point` finds, or `ignore_beyond=True` if such points are "
-        f"to add nothing. Received: reference {value:g}"
+        f"to add nothing. Received: reference {value}"
     )
 
 

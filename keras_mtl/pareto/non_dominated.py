@@ -43,6 +43,19 @@ def of_costs(costs: np.ndarray) -> np.ndarray:
     """As `non_dominated`, of values `[N, T]` of which smaller are better."""
     # In lexicographic order, so that none is dominated by a later one.
     distinct, places = np.unique(costs, axis=0, return_inverse=True)
+    kept = _of_two if costs.shape[1] == 2 else _of_several
+    return kept(distinct)[places.reshape(-1)]
+
+
+def _of_two(distinct: np.ndarray) -> np.ndarray:
+    """One sweep: each is to be better in the second task than all before."""
+    second = distinct[:, 1]
+    kept = np.ones(len(distinct), bool)
+    kept[1:] = second[1:] < np.minimum.accumulate(second)[:-1]
+    return kept
+
+
+def _of_several(distinct: np.ndarray) -> np.ndarray:
     kept = np.zeros(len(distinct), bool)
     left = np.arange(len(distinct))
     while left.size:
@@ -50,7 +63,7 @@ def of_costs(costs: np.ndarray) -> np.ndarray:
         # They are distinct: what is nowhere better is dominated.
         better = distinct[left] < distinct[left[0]]
         left = left[better.any(axis=1)]
-    return kept[places.reshape(-1)]
+    return kept
 
 
 def front_of(costs: np.ndarray) -> np.ndarray:

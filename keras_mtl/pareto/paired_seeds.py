@@ -110,6 +110,19 @@ def permutation_test(
 
     >>> permutation_test([3.0, 4.0, 5.0], [1.0, 3.0, 2.0])
     PermutationTest(difference=2.0, p_value=0.25, smallest_p_value=0.25)
+
+    Of hypervolumes, seed by seed, of what `read_results` has read:
+
+    ```python
+    volumes = {
+        method: {
+            seed: keras_mtl.pareto.hypervolume(points, reference)
+            for seed, points in runs.by("config.seed").items()
+        }
+        for method, runs in results.by("config.method").items()
+    }
+    keras_mtl.pareto.permutation_test(volumes["pcgrad"], volumes["sum"])
+    ```
     """
     one_of("alternative", alternative, ALTERNATIVES)
     num_resamples = integer_from(1, "num_resamples", num_resamples)

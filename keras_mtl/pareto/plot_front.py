@@ -19,6 +19,7 @@ from keras_mtl.pareto.drawing import tidy
 from keras_mtl.pareto.hypervolume import reference_costs
 from keras_mtl.pareto.hypervolume import refuse_inside
 from keras_mtl.pareto.points import as_fronts
+from keras_mtl.utils.argument_validation import boolean
 
 BOTH = (0, 1)
 
@@ -28,6 +29,7 @@ def plot_front(
     maximize: Any = None,
     reference: Any = None,
     baselines: Any = None,
+    ignore_beyond: bool = False,
     axes: Any = None,
     path: str | os.PathLike | None = None,
 ) -> Any:
@@ -45,6 +47,8 @@ def plot_front(
             the area that is the hypervolume is tinted.
         baselines: What single-task training reaches, drawn as lines, or
             `None`: a dict by name of task, or a sequence.
+        ignore_beyond: See `hypervolume`. The line of a front then ends at the
+            reference.
         axes: Matplotlib `Axes` to draw into. By default those of a new figure.
         path: Where to write the figure; the ending says the format. Its
             folder is made when it is missing. `None` writes nothing.
@@ -81,9 +85,11 @@ def plot_front(
     corner = None
     if reference is not None:
         corner = reference_costs(first, reference)
+    if corner is not None and not boolean("ignore_beyond", ignore_beyond):
         for points in fronts.values():
             refuse_inside(points, corner)
-    if axes is None:
+    is_ours = axes is None
+    if is_ours:
         axes = new_figure((7.2, 5.0)).add_subplot()
     looks = dict(zip(fronts, styles(), strict=False))
     for label, points in fronts.items():
@@ -97,7 +103,7 @@ def plot_front(
     axes.set_xlabel(task_label(first, 0))
     axes.set_ylabel(task_label(first, 1))
     tidy(axes)
-    draw_legend(axes, handles, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    draw_legend(axes, handles, beside=is_ours)
     save(axes.figure, path)
     return axes.figure
 

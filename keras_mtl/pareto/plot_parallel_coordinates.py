@@ -19,8 +19,8 @@ from keras_mtl.pareto.non_dominated import of_costs
 from keras_mtl.pareto.points import Points
 from keras_mtl.pareto.points import as_fronts
 
-# More names than that are written upright.
-MAX_LEVEL = 7
+# Inches of a letter in the name of a task.
+LETTER = 0.09
 
 
 def plot_parallel_coordinates(
@@ -66,7 +66,8 @@ def plot_parallel_coordinates(
     refuse_one_task(first)
     num_tasks = first.values.shape[1]
     baselines = by_column(baselines, first)
-    if axes is None:
+    is_ours = axes is None
+    if is_ours:
         width = float(np.clip(1.3 * num_tasks + 1.5, 5.5, 16.0))
         axes = new_figure((width, 4.6)).add_subplot()
     looks = dict(zip(fronts, styles(), strict=False))
@@ -77,7 +78,7 @@ def plot_parallel_coordinates(
         axes.plot(scale.of(baselines), zorder=4, **BASELINE)
     _draw_axes(axes, first, scale)
     handles = handles_of(looks, baselines is not None)
-    draw_legend(axes, handles, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    draw_legend(axes, handles, beside=is_ours)
     save(axes.figure, path)
     return axes.figure
 
@@ -138,7 +139,8 @@ def _draw_axes(axes: Any, points: Points, scale: _Scale) -> None:
                 color="#555555",
             )
     names = points.tasks or [f"task {place}" for place in range(count)]
-    upright = count > MAX_LEVEL and max(map(len, names)) > 6
+    room = axes.bbox.width / axes.figure.dpi / count
+    upright = LETTER * max(map(len, names)) > room
     axes.set_xticks(range(count), names, rotation=90 if upright else 0)
     axes.tick_params(length=0, pad=14)
     axes.set_yticks([0, 1], ["worst", "best"])

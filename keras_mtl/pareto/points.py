@@ -33,6 +33,15 @@ class Points:
     maximize: np.ndarray | None = None
     rows: Sequence[Mapping[str, Any]] = ()
 
+    def __repr__(self) -> str:
+        """In brief: rows may be long."""
+        better = self.maximize
+        return (
+            f"Points of {len(self)} x {self.values.shape[1]} values, "
+            f"tasks={self.tasks}, "
+            f"maximize={better if better is None else better.tolist()}"
+        )
+
     def __len__(self) -> int:
         return len(self.values)
 

@@ -1,5 +1,6 @@
 """What is given for each task, by name, in order or once."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -18,7 +19,10 @@ def test_in_the_order_of_the_columns(given):
     assert found.tolist() == [1, 2] and found.dtype == "float64"
 
 
-@pytest.mark.parametrize("given", [3, 3.0, np.float32(3), np.array(3)])
+@pytest.mark.parametrize(
+    "given",
+    [3, 3.0, np.float32(3), np.array(3), keras.ops.convert_to_tensor(3.0)],
+)
 def test_one_for_all(given):
     assert numbers_by_task("reference", given, None, 2).tolist() == [3, 3]
 

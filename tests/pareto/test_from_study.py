@@ -100,7 +100,7 @@ def test_leaves_out_what_is_not_complete():
 
 
 def test_leaves_out_what_is_not_feasible():
-    study = make_study(VALUES[1:])
+    study = make_study(VALUES[1:], system_attrs={"constraints": [0.0, -1.0]})
     study.add_trial(
         optuna.trial.create_trial(
             values=VALUES[0], system_attrs={"constraints": [-1.0, 0.5]}

@@ -166,6 +166,14 @@ def test_contributions_where_larger_is_better():
         hypervolume_contributions(points, [0.75, 0], maximize=True)
 
 
+def test_contributions_of_points_beyond_the_reference():
+    points = [[0.9, 0.7], [0.8, 0.8], [0.95, 0.6]]
+    found = hypervolume_contributions(
+        points, [0.85, 0.5], True, ignore_beyond=True
+    )
+    np.testing.assert_allclose(found, [0.05 * 0.1, 0, 0.05 * 0.1])
+
+
 class TestReferencePoint:
     def test_is_worse_than_all_fronts(self):
         fronts = {"sum": [[1, 30], [3, 10]], "pcgrad": [[2, 20], [1, 50]]}

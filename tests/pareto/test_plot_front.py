@@ -46,13 +46,23 @@ def test_several_fronts_with_reference_and_baselines(tmp_path):
         path=path,
     )
     (axes,) = figure.axes
-    assert legend(axes) == ["sum", "MGDA", "baselines", "reference"]
+    assert legend(axes) == ["sum", "MGDA", "single-task baselines", "reference"]
     np.testing.assert_array_equal(scatters(axes)[3], [[0.95, 0.4]])
     np.testing.assert_array_equal(scatters(axes)[-1], [[0.5, 0.25]])
     upright, level = axes.lines[-2:]
     assert upright.get_xdata() == [0.85, 0.85]
     assert level.get_ydata() == [0.65, 0.65]
     assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_reference_that_some_points_are_beyond():
+    figure = plot_front(
+        POINTS, maximize=True, reference=[0.85, 0.25], ignore_beyond=True
+    )
+    (line,) = figure.axes[0].lines
+    # Of the two on the front, one is worse than the reference.
+    assert line.get_xdata().tolist() == [0.9, 0.9, 0.85]
+    assert line.get_ydata().tolist() == [0.25, 0.5, 0.5]
 
 
 def test_draws_into_axes_that_are_given():

@@ -44,7 +44,7 @@ def test_baselines_belong_to_the_range(tmp_path):
     assert lines(axes)[-1].get_ydata().tolist() == [1, 1, 0]
     np.testing.assert_allclose(lines(axes)[0].get_ydata(), [0, 2 / 3, 1])
     legend = [text.get_text() for text in axes.get_legend().get_texts()]
-    assert legend == ["sum", "baselines"]
+    assert legend == ["sum", "single-task baselines"]
     assert path.read_bytes().startswith(b"\x89PNG")
 
 

@@ -2,6 +2,7 @@
 
 import types
 
+import keras
 import numpy as np
 import pytest
 
@@ -38,6 +39,10 @@ class TestAsPoints:
         assert points.tasks == ["left", "right"]
         assert points.maximize.tolist() == [False, True]
         np.testing.assert_array_equal(points.costs, [[1, -4], [2, -3], [0, -9]])
+
+    def test_tensors(self):
+        points = as_points(keras.ops.convert_to_tensor(VALUES))
+        np.testing.assert_array_equal(points.values, VALUES)
 
     def test_a_table_of_pandas(self):
         pandas = pytest.importorskip("pandas")
@@ -144,6 +149,11 @@ class TestPoints:
         np.testing.assert_array_equal(some, [VALUES[0], VALUES[2]])
         assert some.rows == [ROWS[0], ROWS[2]]
         assert len(self.points[1]) == 1 and len(self.points[1:]) == 2
+
+    def test_is_shown_in_brief(self):
+        assert repr(self.points) == (
+            "Points of 3 x 2 values, tasks=['left', 'right'], maximize=None"
+        )
 
     def test_as_an_array(self):
         array = np.asarray(self.points)
