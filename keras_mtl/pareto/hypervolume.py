@@ -51,9 +51,9 @@ def hypervolume(
 
     >>> hypervolume([[1, 3], [2, 2], [3, 1]], reference=[4, 4])
     6.0
-    >>> hypervolume({"left": [0.9, 0.8], "right": [0.7, 0.8]},
-    ...             {"left": 0.5, "right": 0.5}, maximize=True)
-    0.11
+    >>> hypervolume({"left": [0.75, 0.5], "right": [0.5, 0.75]},
+    ...             {"left": 0.25, "right": 0.25}, maximize=True)
+    0.1875
 
     References:
 

@@ -1,5 +1,6 @@
 """How far a hypervolume may be off, for all that the seeds tell."""
 
+from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
@@ -94,18 +95,10 @@ def hypervolume_interval(
     corner = reference_costs(sets[0], reference)
     if average == POINTS:
         sets = _matched(sets, match)
-        costs = np.stack([points.costs for points in sets])
-        tested = [_mean(sets)]
-        statistic = _Cached(
-            lambda places: volume(costs[places].mean(0), corner)
-        )
-    else:
-        tested = sets
-        volumes = np.array([volume(points.costs, corner) for points in sets])
-        statistic = _Cached(lambda places: volumes[places].mean())
     if not boolean("ignore_beyond", ignore_beyond):
-        for points in tested:
+        for points in [_mean(sets)] if average == POINTS else sets:
             refuse_inside(points, corner)
+    statistic = _statistic(sets, corner, average)
     low, high = _bootstrap(
         statistic,
         len(sets),
@@ -115,6 +108,17 @@ def hypervolume_interval(
         rng=np.random.default_rng(integer_from(0, "seed", seed)),
     )
     return Interval(statistic(np.arange(len(sets))), low, high, level)
+
+
+def _statistic(
+    sets: list[Points], corner: np.ndarray, average: str
+) -> Callable[[np.ndarray], float]:
+    """The hypervolume of the seeds at some places."""
+    if average == POINTS:
+        costs = np.stack([points.costs for points in sets])
+        return _Cached(lambda places: volume(costs[places].mean(0), corner))
+    volumes = np.array([volume(points.costs, corner) for points in sets])
+    return _Cached(lambda places: volumes[places].mean())
 
 
 class _Cached:

@@ -23,7 +23,7 @@ class Points:
         values: float64 array `[N, T]`: N points, a column for each task.
         tasks: Names of the T tasks, or `None` of an array.
         maximize: bool array `[T]`, whether larger values are better; or
-            `None`, if nobody said yet.
+            `None`, if nobody said yet. May be given as in `non_dominated`.
         rows: N dicts with all that the source tells of each point, such as
             its configuration; or empty dicts.
     """
@@ -32,6 +32,27 @@ class Points:
     tasks: list[str] | None = None
     maximize: np.ndarray | None = None
     rows: Sequence[Mapping[str, Any]] = ()
+
+    def __post_init__(self) -> None:
+        values = numbers(self.values, "values")
+        if values.size and values.ndim != 2:
+            raise ValueError(
+                "`values` must be of shape [points, tasks]. Received: values "
+                f"of shape {values.shape}"
+            )
+        object.__setattr__(self, "values", values)
+        for name, there, wanted in (
+            ("tasks", self.tasks, values.shape[-1]),
+            ("rows", self.rows or None, len(values)),
+        ):
+            if there is not None and len(there) != wanted:
+                raise ValueError(
+                    f"`{name}` must be {wanted}, as `values` of shape "
+                    f"{values.shape} are. Received: {len(there)}"
+                )
+        if self.maximize is not None:
+            better = directions(self.maximize, self.tasks, values.shape[-1])
+            object.__setattr__(self, "maximize", better)
 
     def __repr__(self) -> str:
         """In brief: rows may be long."""

@@ -45,7 +45,8 @@ def read_results(
             into an object of JSON, `"history.-1.loss"` into the last of a
             list.
         maximize: Whether larger values are better; see `non_dominated`. What
-            is given here holds for all that is done with the points.
+            is given here holds for all that is done with the points. By
+            default it is asked for then.
         where: Function from the dict of a run to whether to take it, for
             files that hold others as well, or runs that failed.
 
@@ -71,7 +72,8 @@ def read_results(
     """
     path = optional_path("path", path)
     columns = _columns(tasks)
-    maximize = directions(maximize, list(columns), len(columns))
+    if maximize is not None:
+        maximize = directions(maximize, list(columns), len(columns))
     found = [(name, row) for name, row in _rows(path) if _is_run(name, row)]
     if where is not None:
         found = [(name, row) for name, row in found if where(row)]

@@ -150,6 +150,25 @@ class TestPoints:
         assert some.rows == [ROWS[0], ROWS[2]]
         assert len(self.points[1]) == 1 and len(self.points[1:]) == 2
 
+    def test_may_be_made_by_hand(self):
+        points = Points([[1, 2]], ["a", "b"], {"b": True, "a": False})
+        assert points.values.dtype == "float64"
+        assert points.maximize.tolist() == [False, True]
+
+    @pytest.mark.parametrize(
+        "arguments, message",
+        [
+            (([1, 2],), r"`values` must be of shape \[points, tasks\]"),
+            (([["a", "b"]],), "`values` must hold numbers"),
+            (([[1, 2]], ["a"]), r"`tasks` must be 2.*\(1, 2\).*1"),
+            (([[1, 2]], None, None, [{}, {}]), "`rows` must be 1.*2"),
+            (([[1, 2]], None, [True]), "`maximize` must be"),
+        ],
+    )
+    def test_what_does_not_fit(self, arguments, message):
+        with pytest.raises(ValueError, match=message):
+            Points(*arguments)
+
     def test_is_shown_in_brief(self):
         assert repr(self.points) == (
             "Points of 3 x 2 values, tasks=['left', 'right'], maximize=None"

@@ -79,6 +79,13 @@ def test_directions_hold_from_then_on(tmp_path):
         non_dominated(points, maximize=True)
 
 
+def test_directions_may_be_given_later(tmp_path):
+    points = read_results(write_lines(tmp_path / "runs.jsonl"), TASKS)
+    assert points.maximize is None
+    assert non_dominated(points, maximize=True).all()
+    assert non_dominated(points).all()
+
+
 def test_columns_inside_and_other_names(tmp_path):
     rows = [{"history": [{"loss": 9.0}, {"loss": r["left"]}]} for r in RUNS]
     path = write_lines(tmp_path / "runs.jsonl", rows)
