@@ -30,7 +30,6 @@ CASES: dict[str, "Case"] = {}
 # What breaks most easily, and the ways to use Keras that differ most.
 QUICK = {
     "plain",
-    "loss_scale_optimizer",
     "mixed_float16",
     "subclassed",
     "list_outputs",

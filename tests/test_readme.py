@@ -40,6 +40,7 @@ def namespace(tmp_path, monkeypatch):
     }
 
 
+@pytest.mark.slow
 def test_before_and_after_train_and_all_else_follows(namespace):
     (diff,) = blocks("diff")
     exec(side(diff, "-"), namespace)

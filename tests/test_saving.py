@@ -188,6 +188,7 @@ class TestModelFile:
         assert loaded.task_names == ["a", "b", "c"]
         assert_goes_on(model, loaded)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "method",
         slow_except(["pcgrad", "projection", "uncertainty", "own"], "own"),

@@ -395,9 +395,10 @@ def has_state(method):
     return bool(later.variables)
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in METHODS if has_state(subject(name, 5))]
-)
+REMEMBERING = [name for name in METHODS if has_state(subject(name, 5))]
+
+
+@pytest.mark.parametrize("name", slow_except(REMEMBERING, *REMEMBERING[::4]))
 def test_resumed_training_is_uninterrupted(name, tmp_path):
     num_tasks = max(3, METHODS[name].fewest)
     rng = np.random.default_rng(0)

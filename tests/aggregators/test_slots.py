@@ -258,7 +258,7 @@ class TestInAModel:
         assert history.history["loss"][-1] < history.history["loss"][0]
         assert all(np.isfinite(v).all() for v in values(model.aggregator))
 
-    @pytest.mark.parametrize("name", slow_except(METHODS, "dbmtl"))
+    @pytest.mark.parametrize("name", slow_except(METHODS))
     def test_save_and_go_on(self, name, tmp_path):
         model = make_model(name)
         model.fit(*make_data(), batch_size=8, shuffle=False, verbose=0)

@@ -86,6 +86,7 @@ def test_heads_with_a_hidden_layer_are_those_of_keras():
         np.testing.assert_allclose(theirs, ours, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("peer", ["torchjd", "libmtl"])
 def test_runs_with_more_tasks(peer):
     for package in peers.REQUIRED[peer]:

@@ -443,6 +443,7 @@ class TestBackupByKeras:
             assert_goes_on(folder, plain, 2, model=make_model(dropout=0.0))
 
     # Keras builds the state of the optimizer later than it reads it.
+    @pytest.mark.slow
     @pytest.mark.filterwarnings(
         "ignore:Skipping variable loading for optimizer"
     )

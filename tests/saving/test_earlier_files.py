@@ -12,6 +12,8 @@ import keras
 import numpy as np
 import pytest
 
+from tests.tiers import slow_except
+
 pytestmark = pytest.mark.backend
 
 FILES = Path(__file__).with_name("files")
@@ -48,7 +50,7 @@ def part(archive, name):
     }
 
 
-@pytest.mark.parametrize("name", STATE)
+@pytest.mark.parametrize("name", slow_except(STATE, "mo_co", "pcd"))
 def test_they_load_and_go_on(name):
     archive = np.load(FILES / f"{name}.npz")
     with warnings.catch_warnings():

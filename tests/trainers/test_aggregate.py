@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_mtl import MultiTaskModel
 from keras_mtl import aggregators
+from tests.tiers import slow_except
 from tests.two_tasks import AGGREGATORS
 from tests.two_tasks import HEADS
 from tests.two_tasks import LOSS
@@ -133,7 +134,10 @@ class TestWhatIsAggregated:
 
 class TestLossScaling:
     @pytest.mark.parametrize(
-        "aggregator", ["pcgrad", "projection_of_a", "orthogonal", "mgda_loss+"]
+        "aggregator",
+        slow_except(
+            ["pcgrad", "projection_of_a", "orthogonal", "mgda_loss+"], "pcgrad"
+        ),
     )
     def test_an_overflow_leaves_no_trace(self, aggregator):
         x, y = make_data()

@@ -8,6 +8,7 @@ from keras_mtl import MultiTaskModel
 from keras_mtl.weightings import Observed
 from keras_mtl.weightings import Weighting
 from keras_mtl.weightings.observed import READABLE
+from tests.tiers import slow_except
 
 SHAPES = {"losses_after": (2,), "gradient_norms": (2,), "gradient_gram": (2, 2)}
 
@@ -27,7 +28,12 @@ class Probe(Weighting):
 
 
 @pytest.mark.parametrize(
-    "reads", [[], ["losses"], *([name] for name in SHAPES), list(SHAPES)]
+    "reads",
+    slow_except(
+        [[], ["losses"], *([name] for name in SHAPES), list(SHAPES)],
+        [],
+        list(SHAPES),
+    ),
 )
 def test_what_is_read_is_shown(reads):
     probe = Probe(reads)

@@ -42,6 +42,7 @@ def test_ends_with_gradient_descent(name, expected, tolerance):
     np.testing.assert_allclose(distance, expected, atol=tolerance)
 
 
+@pytest.mark.slow
 def test_projection_is_multi_task_until_the_tasks_conflict():
     multi, projected = (
         path(name, toy.DESCENT) for name in ("multi-task", "projection")

@@ -5,6 +5,7 @@ from absl import app
 
 
 class TestMain:
+    @pytest.mark.slow
     def test_trains_and_reports_real_images(
         self, run_example, tfds_data_dir, tmp_path, capsys
     ):
