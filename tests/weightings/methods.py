@@ -47,7 +47,11 @@ def _arxiv(number: str) -> str:
 
 # By what a user would write.
 WEIGHTINGS: dict[str, Entry] = {
-    "Uncertainty()": Entry(weightings.Uncertainty, paper=_arxiv("1705.07115")),
+    "Uncertainty()": Entry(
+        weightings.Uncertainty,
+        paper=_arxiv("1705.07115"),
+        published=("parameterization",),
+    ),
     "IMTLL()": Entry(
         weightings.IMTLL,
         paper="https://openreview.net/forum?id=IMPnRXEWpvr",

@@ -54,6 +54,7 @@ MAKE = {
     "svd_weights": lambda: SVDWeights({"a": 0.5}),
     "tchebycheff": lambda: Tchebycheff([1.0, 3.0]),
     "uncertainty": lambda: Uncertainty(learning_rate=0.01),
+    "uncertainty_sigma": lambda: Uncertainty(parameterization="log_sigma"),
 }
 # Of losses alone, with a memory, with variables to train, and of gradients.
 QUICK = ("stch", "dwa_epoch", "uncertainty", "grad_norm")
