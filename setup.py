@@ -54,7 +54,7 @@ EXTRAS = {
     "test": [
         "pytest>=8.0",
         # `.ci/run` shares the tests among processes.
-        "pytest-xdist>=3.6",
+        "pytest-xdist>=3.6.1",
         # Draws the models, losses and methods of tests/generated.
         "hypothesis>=6.170",
         SCIPY,
@@ -69,14 +69,14 @@ EXTRAS = {
         "optuna>=4.0",
         # Exporting to ONNX is tested, on TensorFlow.
         "onnx>=1.19",
-        "tf2onnx>=1.16",
+        "tf2onnx>=1.17",
         # Two processes on one file are tested.
         FILELOCK,
         # `.ci/run` checks style with it; another minor version may format
         # differently.
         "ruff~=0.17.0",
         # It also checks types, where pyproject.toml says.
-        "mypy>=1.18",
+        "mypy>=1.18.1",
     ],
     # `examples/` save their results as figures; some measure areas under ROC
     # curves, or test what is chance. Several processes may share the runs.
