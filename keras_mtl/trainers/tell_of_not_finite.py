@@ -27,7 +27,7 @@ def tell_of_not_finite(model: Any) -> None:
         not_finite.tell(model.missing_label)
 
 
-def all_finite(logs: Any) -> bool:
+def logs_are_finite(logs: Any) -> bool:
     """Whether all numbers are finite that `train_on_batch` returned."""
     values = keras.tree.flatten(logs)
     # A metric may have a value for each class.

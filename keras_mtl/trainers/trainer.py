@@ -18,7 +18,7 @@ from keras_mtl.trainers.settings import awaits_tasks
 from keras_mtl.trainers.settings import takes_task_gradients
 from keras_mtl.trainers.step import train_step
 from keras_mtl.trainers.task_names import all_task_names
-from keras_mtl.trainers.tell_of_not_finite import all_finite
+from keras_mtl.trainers.tell_of_not_finite import logs_are_finite
 from keras_mtl.trainers.tell_of_not_finite import tell_of_not_finite
 from keras_mtl.types import Tensor
 from keras_mtl.utils.keras_internals import OpenModel
@@ -115,7 +115,7 @@ class Trainer(backend.Restored, OpenModel):
                 self, "train_on_batch", args, kwargs
             )
             logs = super().train_on_batch(*args, **kwargs)
-            if not all_finite(logs):
+            if not logs_are_finite(logs):
                 tell_of_not_finite(self)
             return logs
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_mtl.trainers.tell_of_not_finite import all_finite
+from keras_mtl.trainers.tell_of_not_finite import logs_are_finite
 
 pytestmark = pytest.mark.backend
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.backend
     ],
 )
 def test_all_finite(logs, finite):
-    assert all_finite(logs) is finite
+    assert logs_are_finite(logs) is finite
 
 
 if __name__ == "__main__":
