@@ -20,6 +20,7 @@ from keras_mtl.weightings.stch import STCH
 from keras_mtl.weightings.svd_weights import SVDWeights
 from keras_mtl.weightings.tchebycheff import Tchebycheff
 from keras_mtl.weightings.uncertainty import Uncertainty
+from keras_mtl.weightings.uwso import UWSO
 from keras_mtl.weightings.weighting import Weighting
 
 # An import above is all that makes a weighting one of the package.

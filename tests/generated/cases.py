@@ -107,6 +107,7 @@ WEIGHTINGS = {
     "stch": lambda names: weightings.STCH(),
     "pbi": lambda names: weightings.PBI(),
     "cosmos": lambda names: weightings.COSMOS(),
+    "uwso": lambda names: weightings.UWSO(),
     "svd_weights": lambda names: weightings.SVDWeights({names[0]: 0.5}),
 }
 BY_NAME = ("uncertainty_own", "svd_weights")

@@ -52,6 +52,7 @@ WEIGHTINGS: dict[str, Entry] = {
         paper=_arxiv("1705.07115"),
         published=("parameterization",),
     ),
+    "UWSO()": Entry(weightings.UWSO, ONE, _arxiv("2408.07985")),
     "IMTLL()": Entry(
         weightings.IMTLL,
         paper="https://openreview.net/forum?id=IMPnRXEWpvr",

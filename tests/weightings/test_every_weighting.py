@@ -30,6 +30,7 @@ from keras_mtl.weightings.stch import STCH
 from keras_mtl.weightings.svd_weights import SVDWeights
 from keras_mtl.weightings.tchebycheff import Tchebycheff
 from keras_mtl.weightings.uncertainty import Uncertainty
+from keras_mtl.weightings.uwso import UWSO
 from tests.tiers import slow_except
 from tests.weightings import methods
 from tests.weightings.methods import WEIGHTINGS
@@ -55,11 +56,12 @@ MAKE = {
     "tchebycheff": lambda: Tchebycheff([1.0, 3.0]),
     "uncertainty": lambda: Uncertainty(learning_rate=0.01),
     "uncertainty_sigma": lambda: Uncertainty(parameterization="log_sigma"),
+    "uwso": lambda: UWSO(0.5),
 }
 # Of losses alone, with a memory, with variables to train, and of gradients.
 QUICK = ("stch", "dwa_epoch", "uncertainty", "grad_norm")
 STATELESS = {"cosmos", "geometric_mean", "pbi", "scale_invariant", "stch"}
-STATELESS |= {"svd_weights", "tchebycheff"}
+STATELESS |= {"svd_weights", "tchebycheff", "uwso"}
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(12, 3)).astype("float32")
 Y = {n: RNG.normal(size=(12, 1)).astype("float32") for n in "ab"}
