@@ -13,6 +13,7 @@ from keras_mtl import testing
 from keras_mtl import transfer
 from keras_mtl import weightings
 from keras_mtl.auxiliaries.auxiliary_branches import add_auxiliary_branches
+from keras_mtl.auxiliaries.auxiliary_towers import add_auxiliary_towers
 from keras_mtl.auxiliaries.self_auxiliaries import add_self_auxiliaries
 from keras_mtl.auxiliaries.self_auxiliaries import strip_auxiliaries
 from keras_mtl.model import MultiTaskModel
@@ -22,6 +23,7 @@ __all__ = [
     "MultiTaskModel",
     "__version__",
     "add_auxiliary_branches",
+    "add_auxiliary_towers",
     "add_self_auxiliaries",
     "aggregators",
     "callbacks",

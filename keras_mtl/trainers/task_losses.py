@@ -7,6 +7,7 @@ trackers; here each one is recorded as it passes.
 
 import contextlib
 import functools
+import operator
 import threading
 from collections.abc import Collection
 from collections.abc import Iterator
@@ -318,7 +319,8 @@ class TaskLosses(OpenLosses):
 
         Args:
             predictions: Output name to the prediction of its auxiliary head,
-                to be judged by the same loss on the same labels.
+                to be judged by the same loss on the same labels; to a list of
+                them where it has several, whose losses are added up.
         """
         record = self._thread.record = TaskRecord(predictions or {})
         try:
@@ -417,11 +419,19 @@ class _RecordedLoss:
     ) -> None:
         if self.output not in record.predictions:
             return
-        prediction = record.predictions[self.output]
+        predictions = record.predictions[self.output]
+        if not isinstance(predictions, (list, tuple)):
+            predictions = [predictions]
         if self.column is not None:
-            prediction = self.column.predictions(prediction)
-        value, count = self._evaluate(y_true, prediction, sample_weight)
-        record.auxiliary_losses[self.index] = self._scalar(value)
+            predictions = [self.column.predictions(p) for p in predictions]
+        found = [
+            self._evaluate(y_true, prediction, sample_weight)
+            for prediction in predictions
+        ]
+        record.auxiliary_losses[self.index] = functools.reduce(
+            operator.add, [self._scalar(value) for value, _ in found]
+        )
+        count = found[0][1]
         if count is not None:
             record.auxiliary_labelled[self.index] = count
 

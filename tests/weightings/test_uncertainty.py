@@ -8,6 +8,7 @@ from keras import ops
 from keras_mtl import weightings
 from keras_mtl.model import MultiTaskModel
 from keras_mtl.weightings import Uncertainty
+from tests.tiers import slow
 
 LOSSES = np.array([0.5, 8.0], "float32")
 
@@ -143,7 +144,7 @@ class TestTheAuthorsRule:
         ratio = (path[0] - start) / (expected[0] - start)
         np.testing.assert_allclose(ratio, 1.0, atol=1e-4)
 
-    @pytest.mark.parametrize("aggregator", [None, "sum"])
+    @pytest.mark.parametrize("aggregator", [None, slow("sum")])
     def test_steps_of_the_models_optimizer(self, parameterization, aggregator):
         """In a model whose losses rest, since its outputs do."""
         inputs = keras.Input((1,))
