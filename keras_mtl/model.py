@@ -283,13 +283,13 @@ class MultiTaskModel(Trainer):
         if self.optimizer is not None and self.built and not awaits_tasks(self):
             self.optimizer.build(self.trainable_variables)
 
-    def _layers_below(self, *args: Any, **kwargs: Any) -> list[Any]:
+    def _mtl_layers(self, *args: Any, **kwargs: Any) -> list[Any]:
         # What `layers`, `summary` and their like show: the state of a method
         # is no layer of the network, if Keras tracks it as one. That of a
         # model within this one is met here, too.
         return [
             layer
-            for layer in super()._layers_below(*args, **kwargs)
+            for layer in super()._mtl_layers(*args, **kwargs)
             if not isinstance(layer, MethodState)
         ]
 
@@ -321,11 +321,11 @@ class MultiTaskModel(Trainer):
         plain(self.input)
         return plain.export(*args, **kwargs)
 
-    def _run_graph(self, *args: Any, **kwargs: Any) -> Any:
+    def _mtl_run_graph(self, *args: Any, **kwargs: Any) -> Any:
         # Of functional models; so Keras computes them and clones them.
         if is_clone_function(kwargs.get("operation_fn")):
             check_is_cloned(self)
-        return super()._run_graph(*args, **kwargs)
+        return super()._mtl_run_graph(*args, **kwargs)
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
@@ -341,8 +341,8 @@ class FunctionalMultiTaskModel(MultiTaskModel, Functional):
         if auxiliaries is not None:
             self.auxiliaries = auxiliaries
 
-    def _run_graph(self, *args: Any, **kwargs: Any) -> Any:
-        outputs = super()._run_graph(*args, **kwargs)
+    def _mtl_run_graph(self, *args: Any, **kwargs: Any) -> Any:
+        outputs = super()._mtl_run_graph(*args, **kwargs)
         clone = kwargs.get("operation_fn")
         # A model that is being made has none yet.
         has_auxiliaries = getattr(self, "auxiliaries", None) is not None

@@ -150,7 +150,7 @@ def no_garbage_collection(monkeypatch: pytest.MonkeyPatch) -> None:
 
     Where other tests have run before, each time takes a second or more.
     """
-    monkeypatch.setattr(gc, "collect", lambda *generation: 0)
+    monkeypatch.setattr(gc, "collect", lambda generation=2: 0)
 
 
 @pytest.fixture(scope="session")

@@ -54,6 +54,6 @@ def compare(train: Callable[..., tuple], rules: dict[str, Any]) -> None:
         assert one_logs.keys() == two_logs.keys(), (one_logs, two_logs)
         pairs = list(zip(one, two, strict=True))
         pairs += [(one_logs[key], two_logs[key]) for key in one_logs]
-        gap = max(np.abs(np.subtract(a, b)).max() for a, b in pairs)
+        gap = np.max([np.abs(np.subtract(a, b)).max() for a, b in pairs])
         print(name, "gap", gap, one_logs, two_logs)
         assert gap < 1e-5, (name, gap)

@@ -105,7 +105,7 @@ def differentiate(
     return carried, LinearPasses(scalars, program, values, nudges, lookups)
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(eq=False)
 class LinearPasses(Passes):
     """Backward passes: transpositions of one linear map.
 

@@ -40,7 +40,7 @@ class Restored(OpenSteps):
     compile anew.
     """
 
-    def _make_steps(
+    def _mtl_make_steps(
         self, step: Callable, *args: Any, **kwargs: Any
     ) -> Callable:
         # Of the steps in one execution, the values after the last good one.
@@ -50,7 +50,7 @@ class Restored(OpenSteps):
             outputs, latest.state = step(state, data)
             return outputs, latest.state
 
-        function = super()._make_steps(noted, *args, **kwargs)
+        function = super()._mtl_make_steps(noted, *args, **kwargs)
 
         @functools.wraps(function)
         def execute(state: tuple, iterator: Any) -> tuple:

@@ -60,7 +60,7 @@ def differentiate(
     return carried, GraphPasses(scalars, leaves, values)
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(eq=False)
 class GraphPasses(Passes):
     """Backward passes through one graph."""
 

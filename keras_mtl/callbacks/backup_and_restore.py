@@ -26,6 +26,9 @@ from keras_mtl.utils.files import to_disk
 from keras_mtl.utils.files import write_whole
 from keras_mtl.utils.keras_internals import OpenBackup
 from keras_mtl.utils.keras_internals import layers_within
+from keras_mtl.utils.keras_internals import load_backup
+from keras_mtl.utils.keras_internals import place_of
+from keras_mtl.utils.keras_internals import start_at
 
 # Says which weights belong to which epoch, the last ones first. Not the name
 # that Keras' callback uses: it would take the epoch and find no weights.
@@ -118,7 +121,7 @@ class BackupAndRestore(OpenBackup):
 
     def on_train_begin(self, logs: Any = None) -> None:
         # Keras' copies one backup over the other where that cannot be read.
-        self.restore()
+        load_backup(self)
 
     def on_train_end(self, logs: Any = None) -> None:
         if not self.delete_checkpoint:
@@ -129,19 +132,19 @@ class BackupAndRestore(OpenBackup):
         with contextlib.suppress(OSError):  # who else has files there
             self._folder.rmdir()
 
-    def is_due(self, batch: int) -> bool:
+    def _mtl_is_due(self, batch: int) -> bool:
         # Of a number, which false is too, Keras' saves after every batch.
         if self.save_freq is False:
             return False
-        return super().is_due(batch)
+        return super()._mtl_is_due(batch)
 
-    def back_up(self) -> None:
+    def _mtl_save(self) -> None:
         states = self._read()[: 2 if self.double_checkpoint else 1]
         used = [state["weights"] for state in states]
         name = next(name for name in WEIGHTS if name not in used)
         make_folder(self._folder)
         self._write_weights(self._folder / name)
-        epoch, batch = self.where()
+        epoch, batch = place_of(self)
         new = {
             "epoch": epoch,
             "batch": batch,
@@ -177,7 +180,7 @@ class BackupAndRestore(OpenBackup):
             if name not in used:
                 (self._folder / name).unlink(missing_ok=True)
 
-    def restore(self) -> None:
+    def _mtl_load(self) -> None:
         """Restores the last backup that can be read."""
         self._check_is_built()
         states = self._read()
@@ -201,7 +204,7 @@ class BackupAndRestore(OpenBackup):
                 )
             else:
                 _restore_seeds(self.model, state)
-                self.start_at(state["epoch"])
+                start_at(self.model, state["epoch"])
                 return
 
     def _make_variables(self, task_names: list[str] | None) -> None:

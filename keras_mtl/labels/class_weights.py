@@ -18,6 +18,7 @@ from keras_mtl.utils.argument_validation import is_integer
 from keras_mtl.utils.by_output import WITH_LABELS
 from keras_mtl.utils.by_output import check_entries
 from keras_mtl.utils.keras_internals import compute_output_spec
+from keras_mtl.utils.keras_internals import setting_of
 
 # Losses that take class indices, and those that judge each column on its own.
 _OF_INDICES = (keras.losses.sparse_categorical_crossentropy,)
@@ -398,7 +399,7 @@ def _check_classes(name: str, weights: dict, judged: Judged) -> None:
 
 def _setting(loss: Any, name: str) -> Any:
     """An argument that a Keras loss was made with, `None` if it has none."""
-    value = getattr(loss, "_fn_kwargs", {}).get(name)
+    value = setting_of(loss, name)
     return value if is_integer(value) else None
 
 

@@ -20,7 +20,11 @@ from keras_mtl.types import Tensor
 from keras_mtl.utils.argument_validation import boolean
 from keras_mtl.utils.argument_validation import number_from_zero
 from keras_mtl.utils.did_you_mean import did_you_mean
-from keras_mtl.utils.keras_internals import OpenOptimizer
+from keras_mtl.utils.keras_internals import check_known
+from keras_mtl.utils.keras_internals import count_as_state
+from keras_mtl.utils.keras_internals import index_in_optimizer
+from keras_mtl.utils.keras_internals import is_overwritten
+from keras_mtl.utils.keras_internals import own_variables_of
 from keras_mtl.utils.keras_internals import variables_of_optimizer
 
 Vectors = list[Tensor | None]
@@ -34,7 +38,7 @@ RULES = {
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
-class CensoredUpdate(OpenOptimizer):
+class CensoredUpdate(keras.optimizers.Optimizer):
     """Adds to an optimizer's update a vector that is censored first.
 
     The gradient v that the optimizer is given is the main one. A second
@@ -145,11 +149,11 @@ class CensoredUpdate(OpenOptimizer):
         if self.rule is not None:
             shapes = tuple(v.shape for v in variables)
             self.rule.build(GradientSpec(len(TASKS), (), shapes, TASKS))
-            self.own(self.rule.variables)
+            count_as_state(self, self.rule.variables)
 
     @property
     def variables(self) -> list[keras.Variable]:
-        return [*self.own_variables, *self.inner_optimizer.variables]
+        return [*own_variables_of(self), *self.inner_optimizer.variables]
 
     def apply(
         self,
@@ -169,7 +173,7 @@ class CensoredUpdate(OpenOptimizer):
         variables = list(trainable_variables)
         self._check_replicas()
         self.build(variables)
-        self.check_known(variables)
+        check_known(self, variables)
         grads = list(grads)
         dense = [None if g is None else _dense(g) for g in grads]
         vectors = self._censored_vectors(dense, variables)
@@ -227,7 +231,7 @@ class CensoredUpdate(OpenOptimizer):
             for i, pair in enumerate(zip(gradients, vectors, strict=True))
             if pair[0] is not None
             and pair[1] is not None
-            and not self.is_overwritten(variables[i])
+            and not is_overwritten(self, variables[i])
         ]
         left: Vectors = [None] * len(variables)
         if not places:
@@ -255,7 +259,7 @@ class CensoredUpdate(OpenOptimizer):
         """The main gradient, or its moving average if the rule has one."""
         if not self.rule.transforms:
             return gradients
-        slots = [self.index_of(variable) for variable in variables]
+        slots = [index_in_optimizer(self, variable) for variable in variables]
         ordered: Vectors = [None] * len(variables_of_optimizer(self))
         for slot, gradient in zip(slots, gradients, strict=True):
             ordered[slot] = gradient

@@ -8,6 +8,7 @@ import keras
 from keras_mtl.aggregators.main_task_aggregator import MainTaskAggregator
 from keras_mtl.optimizers.censored_update import CensoredUpdate
 from keras_mtl.utils.argument_validation import number_from_zero
+from keras_mtl.utils.keras_internals import is_decayed
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
@@ -74,7 +75,7 @@ class CensoredWeightDecay(CensoredUpdate):
     def auxiliary_vectors(
         self, variables: Sequence[keras.Variable]
     ) -> list[Any]:
-        return [v if self.decays(v) else None for v in variables]
+        return [v if is_decayed(self, v) else None for v in variables]
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()

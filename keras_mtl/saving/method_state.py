@@ -54,7 +54,7 @@ class MethodState(OpenState):
 
     def hold(self, **methods: Any) -> None:
         """Takes over the variables of `role=method`, replacing all others."""
-        self._let_go(self._state.held)
+        self._mtl_let_go(self._state.held)
         self._state.held.clear()
         self._state.old_keys.clear()
         self._state.seeds.clear()
@@ -89,9 +89,9 @@ class MethodState(OpenState):
                 self._state.seeds.add(key)
             if id(variable) in slots:
                 self._state.slots.add(key)
-            self._hold_variable(variable, key, old_key)
+            self._mtl_hold(variable, key, old_key)
 
-    def _key_of(self, name: str) -> str:
+    def _mtl_key_of(self, name: str) -> str:
         # TensorFlow asks while the layer is made, too.
         state = vars(self).get("_state")
         return state.old_keys.get(name, name) if state else name

@@ -131,19 +131,19 @@ class Trainer(backend.Restored, OpenModel):
             )
             return super().test_on_batch(*args, **kwargs)
 
-    def _build_for(self, iterator: Any, data_batch: Any) -> None:
+    def _mtl_build(self, iterator: Any, data_batch: Any) -> None:
         optimizer: Any = self.optimizer
         if awaits_tasks(self):
             # The optimizer must wait: it also trains what a weighting makes,
             # and that is made once Keras has built the losses.
             self.optimizer = None
             try:
-                super()._build_for(iterator, data_batch)
+                super()._mtl_build(iterator, data_batch)
             finally:
                 self.optimizer = optimizer
             check_tasks(self, self.task_losses)
             build_methods(self, all_task_names(self))
-        super()._build_for(iterator, data_batch)
+        super()._mtl_build(iterator, data_batch)
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
@@ -170,10 +170,10 @@ class Trainer(backend.Restored, OpenModel):
         logs, state = found
         return self._drop_training_logs(logs), state
 
-    def _loss_of_layers(self, loss: Tensor) -> Tensor:
+    def _mtl_loss_of_layers(self, loss: Tensor) -> Tensor:
         # A half-precision one of an activity regulariser is added to losses in
         # float32, which TensorFlow refuses.
-        loss = super()._loss_of_layers(loss)
+        loss = super()._mtl_loss_of_layers(loss)
         return keras.ops.cast(loss, keras.backend.floatx())
 
     def _drop_training_logs(self, logs: dict[str, Any]) -> dict[str, Any]:
@@ -181,11 +181,11 @@ class Trainer(backend.Restored, OpenModel):
         hidden = {metric.name for metric in self._settings.training_metrics}
         return {k: v for k, v in logs.items() if k not in hidden}
 
-    def _final_logs(self, logs: Any) -> Any:
+    def _mtl_final_logs(self, logs: Any) -> Any:
         # Keras compares the keys of the logs with those of all metrics.
         results = self.get_metrics_result()
         if isinstance(logs, dict):
             dropped = self._drop_training_logs(results)
             if logs.keys() == dropped.keys():
                 return dropped
-        return super()._final_logs(logs)
+        return super()._mtl_final_logs(logs)

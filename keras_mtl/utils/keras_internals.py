@@ -5,12 +5,14 @@ model's class. `tests/test_contract.py` notices when one of these changes, and
 `tests/utils/test_keras_internals.py` when another file uses one.
 
 First come functions, then classes that open Keras' own: what Keras calls by a
-private name can be overridden there by one that says what it is for.
+private name can be overridden there by one that says what it is for. These
+begin with `_mtl_`, so that no attribute of a user's subclass is one of them.
 """
 
 import contextlib
 import functools
 import warnings
+from collections.abc import Iterable
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,6 +32,16 @@ from keras.src.tree.tree_api import flatten_with_path
 from keras.src.utils.tracking import DotNotTrackScope
 
 __all__ = [
+    "setting_of",
+    "start_at",
+    "place_of",
+    "own_variables_of",
+    "load_backup",
+    "is_overwritten",
+    "is_decayed",
+    "index_in_optimizer",
+    "count_as_state",
+    "check_known",
     "DotNotTrackScope",
     "Functional",
     "LossFunctionWrapper",
@@ -37,7 +49,6 @@ __all__ = [
     "OpenLosses",
     "OpenMetrics",
     "OpenModel",
-    "OpenOptimizer",
     "OpenState",
     "OpenSteps",
     "OpenVariable",
@@ -199,6 +210,54 @@ def variables_of_optimizer(optimizer: Any) -> list[Any]:
     return list(optimizer._trainable_variables)
 
 
+def own_variables_of(optimizer: Any) -> list[Any]:
+    """The state of an optimizer, without that of one in it."""
+    return optimizer._variables
+
+
+def count_as_state(optimizer: Any, variables: Iterable[Any]) -> None:
+    """Counts variables among the state of an optimizer."""
+    # Not by an attribute: a LossScaleOptimizer builds with the tracking of
+    # attributes switched off.
+    for variable in variables:
+        optimizer._track_variable(variable)
+
+
+def check_known(optimizer: Any, variables: Any) -> None:
+    """Raises for variables that an optimizer was not built with."""
+    optimizer._check_variables_are_known(variables)
+
+
+def index_in_optimizer(optimizer: Any, variable: Any) -> int:
+    """Place of a variable among those that an optimizer was built with."""
+    return optimizer._get_variable_index(variable)
+
+
+def is_overwritten(optimizer: Any, variable: Any) -> bool:
+    """Whether a gradient takes the place of the variable's value."""
+    return optimizer._overwrite_variable_with_gradient(variable)
+
+
+def is_decayed(optimizer: Any, variable: Any) -> bool:
+    """Whether an optimizer's weight decay is for this variable, too."""
+    return optimizer._use_weight_decay(variable)
+
+
+def load_backup(callback: Any) -> None:
+    """Has a `BackupAndRestore`, or a subclass of it, load what it saved."""
+    callback._load_model()
+
+
+def place_of(callback: Any) -> tuple[int, int]:
+    """The epoch and the batch in it, as a `BackupAndRestore` counts them."""
+    return callback._current_epoch, callback._last_batch_seen
+
+
+def start_at(model: keras.Model, epoch: int) -> None:
+    """Has `fit` begin with an epoch, in `on_train_begin` of a callback."""
+    model._initial_epoch = epoch
+
+
 def wrapped_function(loss_or_metric: Any) -> tuple[Any, dict[str, Any]]:
     """The function that a loss or a metric of Keras wraps, and its arguments.
 
@@ -215,6 +274,11 @@ def wrapped_function(loss_or_metric: Any) -> tuple[Any, dict[str, Any]]:
     return function, arguments
 
 
+def setting_of(loss: Any, name: str) -> Any:
+    """An argument that a loss of Keras was made with; `None` of others."""
+    return getattr(loss, "_fn_kwargs", {}).get(name)
+
+
 def warn_of_nothing_to_train() -> None:
     """Says what Keras' own training step says, where it says something."""
     if keras.backend.backend() != "jax":
@@ -229,53 +293,55 @@ def warn_of_nothing_to_train() -> None:
 class OpenModel(keras.Model):
     """A `keras.Model` that says what there is to override in its inside."""
 
-    def _build_for(self, iterator: Any, data_batch: Any) -> None:
+    def _mtl_build(self, iterator: Any, data_batch: Any) -> None:
         """Builds the model, its losses and its metrics by a batch."""
         super()._symbolic_build(iterator, data_batch)
 
     def _symbolic_build(
         self, iterator: Any = None, data_batch: Any = None
     ) -> None:
-        self._build_for(iterator, data_batch)
+        self._mtl_build(iterator, data_batch)
 
-    def _loss_of_layers(self, loss: Any) -> Any:
+    def _mtl_loss_of_layers(self, loss: Any) -> Any:
         """A loss of a layer or regulariser, as the total is to count it."""
         return super()._aggregate_additional_loss(loss)
 
     def _aggregate_additional_loss(self, loss: Any) -> Any:
-        return self._loss_of_layers(loss)
+        return self._mtl_loss_of_layers(loss)
 
-    def _final_logs(self, logs: Any) -> Any:
+    def _mtl_final_logs(self, logs: Any) -> Any:
         """The logs of an epoch, out of those of its last step."""
         return super()._get_metrics_result_or_logs(logs)
 
     def _get_metrics_result_or_logs(self, logs: Any) -> Any:
-        return self._final_logs(logs)
+        return self._mtl_final_logs(logs)
 
-    def _layers_below(self, *args: Any, **kwargs: Any) -> list[Any]:
+    def _mtl_layers(self, *args: Any, **kwargs: Any) -> list[Any]:
         """What `layers`, `summary` and their like show."""
         return super()._flatten_layers(*args, **kwargs)
 
     def _flatten_layers(self, *args: Any, **kwargs: Any) -> list[Any]:
-        return self._layers_below(*args, **kwargs)
+        return self._mtl_layers(*args, **kwargs)
 
-    def _run_graph(self, *args: Any, **kwargs: Any) -> Any:
+    def _mtl_run_graph(self, *args: Any, **kwargs: Any) -> Any:
         """Computes or clones a functional model; others have none."""
         return super()._run_through_graph(*args, **kwargs)
 
     def _run_through_graph(self, *args: Any, **kwargs: Any) -> Any:
-        return self._run_graph(*args, **kwargs)
+        return self._mtl_run_graph(*args, **kwargs)
 
 
 class OpenSteps:
     """A part of a `keras.Model` on JAX that can wrap how steps are run."""
 
-    def _make_steps(self, step: Any, *args: Any, **kwargs: Any) -> Any:
+    def _mtl_make_steps(self, step: Any, *args: Any, **kwargs: Any) -> Any:
         """What runs the steps of one execution, each of them `step`."""
         return super()._make_function(step, *args, **kwargs)
 
-    def _make_function(self, step: Any, *args: Any, **kwargs: Any) -> Any:
-        return self._make_steps(step, *args, **kwargs)
+    def _make_function(
+        self, step_function: Any, *args: Any, **kwargs: Any
+    ) -> Any:
+        return self._mtl_make_steps(step_function, *args, **kwargs)
 
 
 class OpenVariable(keras.Variable):
@@ -363,7 +429,7 @@ class OpenMetrics(compile_utils.CompileMetrics):
 class OpenState(keras.layers.Layer):
     """A layer that says itself what it holds, and under which names."""
 
-    def _hold_variable(
+    def _mtl_hold(
         self, variable: keras.Variable, key: str, *old_keys: str
     ) -> None:
         """Has `tf.train.Checkpoint` store a variable under `key`.
@@ -380,8 +446,8 @@ class OpenState(keras.layers.Layer):
         for old_key in old_keys:
             self._handle_deferred_dependencies(old_key, variable)
 
-    def _let_go(self, keys: Any) -> None:
-        """Ends what `_hold_variable` began."""
+    def _mtl_let_go(self, keys: Any) -> None:
+        """Ends what `_mtl_hold` began."""
         # To quantize a model locks its layers, and TensorFlow keeps what it
         # tracks in a dict that is then locked, too.
         self._tracker.unlock()
@@ -389,73 +455,35 @@ class OpenState(keras.layers.Layer):
             for key in keys:
                 self._delete_tracking(key)
 
-    def _key_of(self, name: str) -> str:
+    def _mtl_key_of(self, name: str) -> str:
         """The key of what a checkpoint calls `name`."""
         return name
 
     def _lookup_dependency(self, name: str, *args: Any, **kwargs: Any) -> Any:
         # TensorFlow asks for what a checkpoint names, also as it is made.
-        return super()._lookup_dependency(self._key_of(name), *args, **kwargs)
-
-
-class OpenOptimizer(keras.optimizers.Optimizer):
-    """An optimizer that can have state of its own and knows its variables."""
-
-    @property
-    def own_variables(self) -> list[keras.Variable]:
-        """Its state, without that of an optimizer in it."""
-        return self._variables
-
-    def own(self, variables: Any) -> None:
-        """Counts variables among its state."""
-        # Not by an attribute: a LossScaleOptimizer builds with the tracking of
-        # attributes switched off.
-        for variable in variables:
-            self._track_variable(variable)
-
-    def check_known(self, variables: Any) -> None:
-        """Raises for variables that it was not built with."""
-        self._check_variables_are_known(variables)
-
-    def index_of(self, variable: keras.Variable) -> int:
-        """Place of a variable among those that it was built with."""
-        return self._get_variable_index(variable)
-
-    def is_overwritten(self, variable: keras.Variable) -> bool:
-        """Whether a gradient takes the place of the variable's value."""
-        return self._overwrite_variable_with_gradient(variable)
-
-    def decays(self, variable: keras.Variable) -> bool:
-        """Whether weight decay is for this variable, too."""
-        return self._use_weight_decay(variable)
+        return super()._lookup_dependency(
+            self._mtl_key_of(name), *args, **kwargs
+        )
 
 
 class OpenBackup(keras.callbacks.BackupAndRestore):
     """A backup of which each part can be another one."""
 
-    def restore(self) -> None:
+    def _mtl_load(self) -> None:
         super()._load_model()
 
     def _load_model(self) -> None:
-        self.restore()
+        self._mtl_load()
 
-    def back_up(self) -> None:
+    def _mtl_save(self) -> None:
         super()._save_model()
 
     def _save_model(self) -> None:
-        self.back_up()
+        self._mtl_save()
 
-    def is_due(self, batch: int) -> bool:
+    def _mtl_is_due(self, batch: int) -> bool:
         """Whether a backup is to be made after a batch."""
         return super()._should_save_on_batch(batch)
 
     def _should_save_on_batch(self, batch: int) -> bool:
-        return self.is_due(batch)
-
-    def where(self) -> tuple[int, int]:
-        """The epoch and the batch in it that training has come to."""
-        return self._current_epoch, self._last_batch_seen
-
-    def start_at(self, epoch: int) -> None:
-        """Has `fit` begin with an epoch."""
-        self.model._initial_epoch = epoch
+        return self._mtl_is_due(batch)

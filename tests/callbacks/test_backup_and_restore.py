@@ -155,15 +155,15 @@ def kill_at_save(monkeypatch):
         saves = iter(range(1, EPOCHS + 1))
 
         class Dying(BackupAndRestore):
-            def back_up(self):
+            def _save_model(self):
                 if next(saves) != epoch:
-                    return super().back_up()
+                    return super()._save_model()
                 with monkeypatch.context() as patch:
                     if step == "weights":
                         patch.setattr(self.model, "save_weights", tear)
                     else:
                         patch.setattr(*step, die)
-                    super().back_up()
+                    super()._save_model()
 
         return Dying
 

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.backend
         ([], True),
     ],
 )
-def test_all_finite(logs, finite):
+def test_logs_are_finite(logs, finite):
     assert logs_are_finite(logs) is finite
 
 
