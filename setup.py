@@ -48,11 +48,11 @@ SCIPY = "scipy>=1.15"
 MOOCORE = "moocore>=0.3"
 
 # Figures.
-MATPLOTLIB = "matplotlib>=3.9"
+MATPLOTLIB = "matplotlib>=3.10"
 
 EXTRAS = {
     "test": [
-        "pytest>=8.0",
+        "pytest>=8.4",
         # `.ci/run` shares the tests among processes.
         "pytest-xdist>=3.6.1",
         # Draws the models, losses and methods of tests/generated.

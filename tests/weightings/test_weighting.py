@@ -128,7 +128,7 @@ def test_own_classes_survive_serialisation():
 
 def test_unknown_names_list_the_known():
     with pytest.raises(
-        ValueError, match=r"Known names: \['cosmos', .*'uncertainty'\]"
+        ValueError, match=r"Known names: \['cosmos', .*'uwso'\]"
     ):
         weightings.get("uncertanty")
 
