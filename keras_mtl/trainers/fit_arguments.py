@@ -54,6 +54,7 @@ def explaining(
         with _watching_labels(model, data):
             yield
     except Exception as error:
+        _forget_traces(model)
         labels = labels_given(data.get("x"), data.get("y"))
         names = getattr(model, "output_names", None) or ()
         try:
@@ -63,6 +64,17 @@ def explaining(
         except ValueError as explained:
             raise explained from error
         raise
+
+
+def _forget_traces(model: Any) -> None:
+    """Lets the next call trace its step anew.
+
+    TensorFlow goes on with what an error left of a trace, and refuses the
+    variables that a corrected call makes.
+    """
+    model.train_function = None
+    model.test_function = None
+    model.predict_function = None
 
 
 def spread_sample_weights(

@@ -1,10 +1,11 @@
-"""Sample weights by output, as `fit` takes them."""
+"""Arguments of `fit` and its like: by output, and once they are mended."""
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.tiers import slow_except
 from tests.two_tasks import LOSS
 from tests.two_tasks import QUICK
 from tests.two_tasks import ROWS
@@ -47,6 +48,31 @@ class TestSampleWeight:
             }
             for name, value in expected.items():
                 np.testing.assert_allclose(found[name], value, rtol=1e-5)
+
+
+MISTAKES = {
+    "a name misspelt": lambda x, y: (x, {"a": y["a"], "B": y["b"]}),
+    "no labels": lambda x, y: (x, None),
+    "one-hot": lambda x, y: (x, y | {"a": np.eye(7)[y["a"]]}),
+    "inputs too wide": lambda x, y: (np.concatenate([x, x], axis=1), y),
+}
+
+
+@pytest.mark.parametrize(
+    "mistake", slow_except(MISTAKES, "a name misspelt", "one-hot")
+)
+@pytest.mark.parametrize("method", slow_except(["fit", "evaluate"], "fit"))
+@pytest.mark.parametrize("aggregator", slow_except([None, "pcgrad"], "pcgrad"))
+def test_a_call_that_is_mended_goes_on(aggregator, method, mistake):
+    """On TensorFlow an error left a trace that refused new variables."""
+    x, y = make_data()
+    model = make_model()
+    model.compile("adam", loss=LOSS, aggregator=aggregator, jit_compile=False)
+    call = getattr(model, method)
+    with pytest.raises(Exception):
+        call(*MISTAKES[mistake](x, y), verbose=0)
+    call(x, y, verbose=0)
+    model.fit(x, y, verbose=0)
 
 
 if __name__ == "__main__":
