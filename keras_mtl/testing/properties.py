@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from keras_mtl.aggregators import get as find_aggregator
 from keras_mtl.aggregators.aggregator import Aggregator
 from keras_mtl.methods.gradient_spec import GradientSpec
 from keras_mtl.methods.step_info import StepInfo
@@ -170,7 +171,7 @@ UNIVERSAL: tuple[Property, ...] = (
 
 
 def check_aggregator(
-    aggregator: Aggregator,
+    aggregator: Aggregator | str,
     properties: Sequence[Property] = UNIVERSAL,
     matrices: dict[str, np.ndarray] | None = None,
 ) -> None:
@@ -181,7 +182,7 @@ def check_aggregator(
     NotImplementedError), has its updates checked and no weights.
 
     Args:
-        aggregator: The aggregator; built, if it needs to be.
+        aggregator: The aggregator, or its name; built, if it needs to be.
         properties: Assertions of this module, or functions like them. By
             default those that an aggregator should satisfy, unless its step
             has a scale of its own: of the library NashMTL, FairGrad and MoCo
@@ -192,7 +193,11 @@ def check_aggregator(
 
     Raises:
         AssertionError: Naming the property and the Jacobian that violates it.
+        ValueError: If `aggregator` is none.
     """
+    aggregator = find_aggregator(aggregator)
+    if aggregator is None:
+        raise ValueError("`aggregator` must be one. Received: aggregator=None")
     matrices = jacobians() if matrices is None else matrices
     for name, jacobian in matrices.items():
         for check in properties:

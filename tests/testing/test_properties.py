@@ -244,6 +244,14 @@ class TestCheckAggregator:
         testing.check_aggregator(Orthogonal(0), [note], SMALL)
         assert len(seen) == len(SMALL)
 
+    def test_a_name_will_do(self):
+        testing.check_aggregator("mgda", matrices=SMALL)
+
+    @pytest.mark.parametrize("wrong", [None, "mdga", Sum, 3])
+    def test_what_is_no_aggregator(self, wrong):
+        with pytest.raises(ValueError, match="ggregator"):
+            testing.check_aggregator(wrong, matrices=SMALL)
+
 
 if __name__ == "__main__":
     raise SystemExit(pytest.main([__file__]))
