@@ -63,7 +63,7 @@ def hypervolume_interval(
         method: `"percentile"`, from one quantile of what is drawn to another,
             or `"basic"`, where the distances of these from the estimate change
             sides.
-        num_resamples: int, from 1 up.
+        num_resamples: int, from 2 up.
         seed: int, of the draws.
         ignore_beyond: See `hypervolume`. In what is drawn, points beyond the
             reference add nothing in any case.
@@ -90,7 +90,7 @@ def hypervolume_interval(
     one_of("average", average, (HYPERVOLUMES, POINTS))
     one_of("method", method, METHODS)
     level = checked_level(level)
-    num_resamples = integer_from(1, "num_resamples", num_resamples)
+    num_resamples = integer_from(2, "num_resamples", num_resamples)
     sets = _sets(fronts, maximize)
     corner = reference_costs(sets[0], reference)
     if average == POINTS:
@@ -174,11 +174,13 @@ def _sets(fronts: Any, maximize: Any) -> list[Points]:
 def _matched(sets: list[Points], match: Any) -> list[Points]:
     """The points of each seed, in one order of the settings."""
     if match is None:
-        if any(points.rows for points in sets):
+        with_rows = [points for points in sets if points.rows]
+        if with_rows:
+            columns = list(with_rows[0].rows[0])
             raise ValueError(
                 "`match` must name the columns that tell settings apart, so "
                 "that points of one setting are averaged. Received: match=None "
-                f"and rows with {list(sets[0].rows[0])}"
+                f"and rows with {columns}"
             )
         sizes = [len(points) for points in sets]
         if len(set(sizes)) > 1:

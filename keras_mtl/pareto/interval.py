@@ -40,6 +40,19 @@ def checked_level(level: Any) -> float:
     return float(level)
 
 
+def _by_index(argument: str, values: Any) -> Any:
+    """A series of pandas as a dict: its order need not be another's."""
+    if not (hasattr(values, "index") and hasattr(values, "to_dict")):
+        return values
+    seeds = list(values.index)
+    if len(set(seeds)) < len(seeds):
+        raise ValueError(
+            f"`{argument}` must name each seed once in its index. Received: "
+            f"{seeds}"
+        )
+    return values.to_dict()
+
+
 def by_seed(argument: str, values: Any) -> np.ndarray:
     """One finite number a seed, `[S]` with at least two."""
     if isinstance(values, Mapping):
@@ -64,6 +77,8 @@ def pairs_by_seed(values: Any, others: Any) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         ValueError: If they are no pairs.
     """
+    values = _by_index("values", values)
+    others = _by_index("others", others)
     if isinstance(values, Mapping) != isinstance(others, Mapping):
         raise ValueError(
             "`values` and `others` must be two dicts by seed, or two sequences "

@@ -41,6 +41,8 @@ class Points:
                 f"of shape {values.shape}"
             )
         object.__setattr__(self, "values", values)
+        if self.tasks is not None:
+            object.__setattr__(self, "tasks", _names(self.tasks))
         for name, there, wanted in (
             ("tasks", self.tasks, values.shape[-1]),
             ("rows", self.rows or None, len(values)),
@@ -112,6 +114,16 @@ class Points:
     def costs(self) -> np.ndarray:
         """The values `[N, T]`, turned so that smaller is better of all."""
         return np.where(self.maximize, -self.values, self.values)
+
+
+def _names(tasks: Any) -> list[str]:
+    names = [str(task) for task in tasks]
+    if len(set(names)) < len(names):
+        raise ValueError(
+            "`tasks` must have different names, as text as well. Received: "
+            f"tasks={list(tasks)}"
+        )
+    return names
 
 
 def as_points(
@@ -200,7 +212,11 @@ def _directed(points: Points, maximize: Any, argument: str) -> Points:
 
 def is_study(given: Any) -> bool:
     """Whether it is an Optuna study, or the like."""
-    return hasattr(given, "trials") and hasattr(given, "directions")
+    # The type is asked first, for a study would copy all of its trials.
+    has_trials = hasattr(type(given), "trials") or "trials" in getattr(
+        given, "__dict__", ()
+    )
+    return has_trials and hasattr(given, "directions")
 
 
 def _are_fronts(given: Any) -> bool:
@@ -294,6 +310,7 @@ def _from_any(given: Any, argument: str) -> Points:
 
 
 def _from_columns(given: Mapping[str, Any], argument: str) -> Points:
+    _names(given)
     columns = {
         str(task): numbers(values, f"{argument}[{task!r}]")
         for task, values in given.items()

@@ -1,7 +1,9 @@
 """Points from files of results."""
 
+import codecs
 import csv
 import json
+import math
 import os
 import re
 import warnings
@@ -23,6 +25,7 @@ from keras_mtl.utils.argument_validation import optional_path
 Row = Mapping[str, Any]
 
 INTEGER = re.compile(r"-?(0|[1-9][0-9]*)")
+NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
 ENDINGS = (".jsonl", ".json", ".csv")
 # Of a line that is no JSON, what a message shows.
 SHOWN = 80
@@ -131,19 +134,20 @@ def _rows(path: Path | None) -> Iterator[tuple[str, Any]]:
 
 
 def _json_lines(path: Path) -> Iterator[tuple[str, Any]]:
-    lines = path.read_text(encoding="utf-8-sig").split("\n")
+    lines = path.read_bytes().removeprefix(codecs.BOM_UTF8).split(b"\n")
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         where = f"line {number} of '{path}'"
         try:
-            yield where, _parse(line, where)
+            yield where, _parse(_decoded(line, where), where)
         except ValueError:
             if number < len(lines):
                 raise
             # No end of line: its process was killed, or is just writing it.
             warnings.warn(
-                f"{where} is not whole and is left out: {line[:SHOWN]}",
+                f"{where} is not whole and is left out: "
+                f"{line.decode(errors='replace')[:SHOWN]}",
                 stacklevel=5,
             )
 
@@ -168,10 +172,20 @@ def _from_text(text: str) -> Any:
     known = {"": None, "true": True, "false": False}
     if text.lower() in known:
         return known[text.lower()]
-    try:
+    # Python's float takes more: "1_0" is a name, and 1e999 is too large.
+    if NUMBER.fullmatch(text) and math.isfinite(float(text)):
         return float(text)
-    except ValueError:
-        return text
+    return text
+
+
+def _decoded(line: bytes, where: str) -> str:
+    try:
+        return line.decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{where} must be text in UTF-8. Received: {line[:SHOWN]!r} "
+            f"({error})"
+        ) from error
 
 
 def _parse(text: str, where: str) -> Any:

@@ -110,7 +110,9 @@ def relative_change(metrics: Any, baselines: Any) -> RelativeChange:
     against = _baselines(points, baselines)
     changes = (points.values[0] - against) / np.abs(against)
     total = against.sum()
-    if total == 0:
+    # Of 0.1, 0.2 and -0.3 the sum is not 0, by the rounding of floats.
+    rounding = len(against) * np.finfo("float64").eps * np.abs(against).sum()
+    if abs(total) <= rounding:
         raise ValueError(
             "The mean of `baselines` must not be zero. Received: "
             f"baselines={baselines}"

@@ -6,6 +6,7 @@ import pytest
 from keras_mtl.pareto import from_study
 from keras_mtl.pareto import hypervolume
 from keras_mtl.pareto import non_dominated
+from keras_mtl.pareto.points import is_study
 
 optuna = pytest.importorskip("optuna")
 
@@ -124,6 +125,17 @@ def test_bad_names(tasks):
 def test_an_empty_study():
     with pytest.raises(ValueError, match="`study` must have a trial.*0 trials"):
         from_study(make_study([]))
+
+
+def test_asking_for_a_study_reads_no_trials():
+    class Study:
+        directions = ()
+
+        @property
+        def trials(self):
+            raise AssertionError("All trials were read.")
+
+    assert is_study(Study())
 
 
 if __name__ == "__main__":

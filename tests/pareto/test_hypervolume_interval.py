@@ -123,6 +123,7 @@ def test_a_reference_inside_a_front():
         (FRONTS, {"average": "mean"}, "`average`.*'mean'"),
         (FRONTS, {"method": "BCa"}, "`method`.*'BCa'"),
         (FRONTS, {"level": 95}, "`level`.*95"),
+        (FRONTS, {"num_resamples": 1}, "`num_resamples`.*1"),
         (FRONTS, {"num_resamples": 0}, "`num_resamples`.*0"),
         (FRONTS, {"seed": None}, "`seed`.*None"),
         (FRONTS, {"ignore_beyond": 1}, "`ignore_beyond`.*1"),
@@ -131,6 +132,15 @@ def test_a_reference_inside_a_front():
 def test_bad_input(fronts, kwargs, message):
     with pytest.raises(ValueError, match=message):
         hypervolume_interval(fronts, REFERENCE, **kwargs)
+
+
+def test_rows_of_one_seed_alone():
+    rows = Points(np.ones((1, 2)), ["a", "b"], rows=[{"weight": 1}])
+    bare = Points(np.ones((1, 2)), ["a", "b"])
+    with pytest.raises(ValueError, match="`match` must name.*'weight'"):
+        hypervolume_interval(
+            [bare, rows], [4, 4], maximize=False, average="points"
+        )
 
 
 if __name__ == "__main__":

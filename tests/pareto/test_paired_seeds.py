@@ -3,6 +3,7 @@
 from itertools import product
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -98,6 +99,46 @@ class TestPermutationTest:
     def test_bad_arguments(self, kwargs, message):
         with pytest.raises(ValueError, match=message):
             permutation_test([1, 2], [2, 1], **kwargs)
+
+
+def exact_p_value(steps):
+    """By integers: how many of all changes of sign sum to at least as much."""
+    signs = product([1, -1], repeat=len(steps))
+    sums = [sum(s * d for s, d in zip(sign, steps)) for sign in signs]
+    return sum(found >= sum(steps) for found in sums) / len(sums)
+
+
+def test_ties_are_counted_as_integers_do():
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        values, others = rng.integers(9350, 9400, (2, 6)).tolist()
+        steps = [a - b for a, b in zip(values, others)]
+        found = permutation_test(
+            [value / 10000 for value in values],
+            [other / 10000 for other in others],
+            alternative="greater",
+        )
+        assert found.p_value == exact_p_value(steps), steps
+
+
+def test_series_are_paired_by_their_index():
+    values = pd.Series([1.0, 2.0, 4.0], index=[0, 1, 2])
+    others = pd.Series([3.0, 1.5, 0.5], index=[2, 1, 0])
+    found = permutation_test(values, others)
+    assert found == permutation_test([1.0, 2.0, 4.0], [0.5, 1.5, 3.0])
+    assert found.p_value == 0.25
+    doubled = pd.Series([1.0, 2.0], index=[0, 0])
+    with pytest.raises(ValueError, match="`values`.*once.*0, 0"):
+        permutation_test(doubled, doubled)
+
+
+def test_a_tie_of_accuracies():
+    found = permutation_test(
+        [0.934, 0.9397, 0.9399, 0.9307, 0.9334, 0.9378],
+        [0.9338, 0.9393, 0.9395, 0.9309, 0.9331, 0.9376],
+        alternative="greater",
+    )
+    assert found.p_value == 0.0625
 
 
 if __name__ == "__main__":

@@ -212,5 +212,19 @@ def test_anything_with_trials_and_directions_is_a_study():
     assert as_points(study).maximize.all()
 
 
+def test_names_of_tasks_are_a_list_of_text():
+    values = np.ones((1, 2))
+    assert Points(values, ("a", 1)).tasks == ["a", "1"]
+    fronts = {"x": Points(values, ("a", "b")), "y": Points(values, ["a", "b"])}
+    assert list(as_fronts(fronts, maximize=True)) == ["x", "y"]
+
+
+def test_names_of_tasks_are_different():
+    with pytest.raises(ValueError, match="`tasks` must have different names"):
+        Points(np.ones((1, 2)), ["a", "a"])
+    with pytest.raises(ValueError, match="different names, as text"):
+        as_points({1: [1.0], "1": [2.0]}, maximize=True)
+
+
 if __name__ == "__main__":
     raise SystemExit(pytest.main([__file__]))

@@ -120,6 +120,18 @@ def test_a_line_that_was_torn_by_a_kill(tmp_path):
     assert path.read_bytes() == before
 
 
+def test_a_line_that_was_torn_inside_a_character(tmp_path):
+    path = write_lines(tmp_path / "runs.jsonl")
+    whole = path.read_bytes()
+    torn = '{"config": "é'.encode()[:-1]
+    path.write_bytes(whole + torn)
+    with pytest.warns(UserWarning, match="line 4.*is not whole.*left out"):
+        assert len(read_results(path, TASKS)) == 3
+    path.write_bytes(whole + torn + b"\n" + whole)
+    with pytest.raises(ValueError, match="line 4 of.*must be text in UTF-8"):
+        read_results(path, TASKS)
+
+
 @pytest.mark.parametrize(
     "name, text, message",
     [
@@ -135,7 +147,9 @@ def test_a_line_that_was_torn_by_a_kill(tmp_path):
         ("a.csv", "left,right\n1\n", "line 2.*as many entries"),
         ("a.csv", "left,right\n1,2,3\n", "line 2.*as many entries"),
         ("a.csv", "left,right\n1,\n", "'right'.*finite.*None in line 2"),
-        ("a.csv", "left,right\n1,nan\n", "'right'.*finite.*nan in line 2"),
+        ("a.csv", "left,right\n1,nan\n", "'right'.*finite.*'nan' in line 2"),
+        ("a.csv", "left,right\n1,1_0\n", "finite.*'1_0' in line 2"),
+        ("a.csv", "left,right\n1,1e999\n", "finite.*'1e999' in line 2"),
         ("a.csv", "left,right\n", "must hold a run"),
         ("a.txt", "", "must be a folder, or end in one of"),
     ],

@@ -18,12 +18,13 @@ AUC_ROWS = {
 }
 PRINTED_AUC = {"PTA-F": 0.351, "self-auxiliaries": 0.416}
 MEAN_OF_AUC_ROWS = {"PTA-F": 0.365, "self-auxiliaries": 0.422}
-# The baselines are not published. With these AUCs, all of them plausible, the
-# printed averages are the changes of the mean AUC: two equations for six.
+# The baselines are not published. These are chosen so that the printed averages
+# are the changes of the mean AUC (two equations for six unknowns): they show
+# that plausible baselines can explain the table, not which ones did.
 AUCS = (0.88696875, 0.71303125, 0.71303125, 0.71303125, 0.71303125, 0.87367546)
 
-# RMSE of two tasks, one about three times the other, with changes that print
-# as the rows do: -0.00 and -0.09, -0.08 and -0.18.
+# RMSE of two tasks, chosen likewise: one about three times the other, with
+# changes that print as the rows do: -0.00 and -0.09, -0.08 and -0.18.
 RMSES = (0.24, 0.76)
 RMSE_ROWS = {
     "PTA-F": (-0.002, -0.094),
@@ -59,12 +60,6 @@ def test_both_conventions_of_the_published_rmse(method):
     assert round(of_mean, 3) == PRINTED_RMSE[method]
 
 
-def test_the_mean_of_the_published_rows_is_not_the_printed_average():
-    """Whatever the baselines: so it is the mean that has changed."""
-    for method, rows in AUC_ROWS.items():
-        assert abs(np.mean(rows) - PRINTED_AUC[method]) > 0.005
-
-
 def test_relative_change_keeps_the_sign():
     found = relative_change({"a": 1.5, "b": 4.0}, {"a": 1.0, "b": 4.0})
     assert found.by_task == {"a": 0.5, "b": 0.0}
@@ -83,6 +78,11 @@ def test_equal_baselines_give_one_mean():
     [
         ({"auc": 1, "rmse": 2}, {"auc": 1, "rmse": 2}, "mixes directions"),
         ({"a": 1, "b": 2}, {"a": 1, "b": -1}, "The mean of `baselines`"),
+        (
+            {"a": 1, "b": 1, "c": 1},
+            {"a": 0.1, "b": 0.2, "c": -0.3},
+            "The mean of `baselines`",
+        ),
         ({"a": 1}, {"a": 0}, "must not be zero.*'a'"),
         ({"a": [1, 2]}, {"a": 1}, "one number for each task"),
         ([1, 2], {"a": 1}, "`metrics` must be a dict"),
