@@ -3,7 +3,6 @@
 from itertools import product
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy import stats
 
@@ -122,6 +121,7 @@ def test_ties_are_counted_as_integers_do():
 
 
 def test_series_are_paired_by_their_index():
+    pd = pytest.importorskip("pandas")
     values = pd.Series([1.0, 2.0, 4.0], index=[0, 1, 2])
     others = pd.Series([3.0, 1.5, 0.5], index=[2, 1, 0])
     found = permutation_test(values, others)
