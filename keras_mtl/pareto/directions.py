@@ -27,12 +27,14 @@ def directions(
 
     Args:
         maximize: A bool for all tasks, a dict of bools by name of task, or a
-            sequence of bools in the order of the columns. `None` is False.
+            sequence of bools in the order of the columns. `None` is False, as
+            of losses, where there are no names, or where all names say so.
         tasks: The names, or `None` where the columns have none.
         num_tasks: How many columns there are.
 
     Raises:
-        ValueError: If a task is left out, or if one bool is to be for all
+        ValueError: If a task is left out, if neither `maximize` nor the name
+            of a task says which way is better, or if one bool is to be for all
             and the name of a task says otherwise.
     """
     if isinstance(maximize, Mapping):
@@ -40,6 +42,8 @@ def directions(
     elif maximize is None or _is_bool(maximize):
         given = [bool(maximize)] * num_tasks
         _refuse_what_names_deny(given[0], tasks or ())
+        if maximize is None:
+            _refuse_what_nobody_says(tasks or ())
     elif np.ndim(maximize) == 1 and len(maximize) == num_tasks:
         given = list(maximize)
     else:
@@ -87,6 +91,18 @@ def refuse_mixed_names(argument: str, tasks: Sequence[str]) -> None:
 
 def _is_bool(value: Any) -> bool:
     return isinstance(value, (bool, np.bool_))
+
+
+def _refuse_what_nobody_says(tasks: Sequence[str]) -> None:
+    unclear = [task for task in tasks if larger_is_better_by_name(task) is None]
+    if unclear:
+        raise ValueError(
+            "`maximize` must say whether larger values are better, for the "
+            f"names of {unclear} do not: give `maximize=True` or "
+            "`maximize=False` for all tasks, or a dict such as maximize="
+            f"{dict.fromkeys(unclear, True)}. Received: maximize=None for the "
+            f"tasks {list(tasks)}"
+        )
 
 
 def _refuse_what_names_deny(maximize: bool, tasks: Sequence[str]) -> None:

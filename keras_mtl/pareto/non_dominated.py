@@ -20,9 +20,11 @@ def non_dominated(points: Any, maximize: Any = None) -> np.ndarray:
             values; what `read_results` returns; or an Optuna study.
         maximize: Whether larger values are better: a bool for all tasks, a
             dict of bools by name, or a sequence of them in the order of the
-            columns. By default as the points say (a study knows), else False,
-            as of losses. One bool for all is refused where the name of a task
-            says otherwise, as `accuracy` does of False.
+            columns. By default as the points say (a study knows). Where
+            neither they nor the name of a task says it, that is an error;
+            columns without names are taken as losses: False. One bool for
+            all is refused where the name of a task says otherwise,
+            as `accuracy` does of False.
 
     Returns:
         bool array `[N]`.

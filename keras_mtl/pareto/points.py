@@ -134,7 +134,8 @@ def as_points(
     Args:
         given: `Points`, an Optuna study, an array `[N, T]`, a dict from tasks
             to N values each, or a sequence of N dicts from tasks to values.
-        maximize: See `directions`. `None` is as the points say, else False.
+        maximize: See `directions`. `None` is as the points say, else
+            as the names do, else an error; False of arrays without names.
         argument: Name of the argument, for messages.
 
     Raises:

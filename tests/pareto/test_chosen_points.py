@@ -33,13 +33,13 @@ class TestMiddlePoint:
 
     def test_more_tasks_need_one_to_sort_by(self):
         points = {"a": [1, 2, 3], "b": [3, 1, 2], "c": [2, 3, 1]}
-        assert middle_point(points, along="a") == 1
-        assert middle_point(points, along="b") == 2
+        assert middle_point(points, False, along="a") == 1
+        assert middle_point(points, False, along="b") == 2
         assert middle_point(np.stack(list(points.values()), 1), along=2) == 0
         with pytest.raises(ValueError, match="`along`.*'a', 'b', 'c'.*None"):
-            middle_point(points)
+            middle_point(points, False)
         with pytest.raises(ValueError, match="`along`.*'d'"):
-            middle_point(points, along="d")
+            middle_point(points, False, along="d")
 
 
 class TestBestMean:

@@ -13,7 +13,6 @@ TASKS = ["left", "right"]
 @pytest.mark.parametrize(
     "maximize, expected",
     [
-        (None, [False, False]),
         (True, [True, True]),
         (np.bool_(True), [True, True]),
         ([True, False], [True, False]),
@@ -86,6 +85,12 @@ def test_a_mean_over_mixed_names():
     refuse_mixed_names("metrics", ["a_auc", "b_auc", "c"])
     with pytest.raises(ValueError, match="`metrics` mixes.*'auc'.*'rmse'"):
         refuse_mixed_names("metrics", ["auc", "rmse"])
+
+
+def test_what_nobody_says():
+    with pytest.raises(ValueError, match="names of .'left'.*maximize=True"):
+        directions(None, ["left", "loss"], 2)
+    assert not directions(None, ["left_loss", "right_mse"], 2).any()
 
 
 if __name__ == "__main__":

@@ -75,11 +75,11 @@ def test_labels_say_what_is_better():
 
 def test_one_task():
     with pytest.raises(ValueError, match="two tasks or more.*'a'"):
-        refuse_one_task(as_points({"a": [1.0]}))
+        refuse_one_task(as_points({"a": [1.0]}, False))
 
 
 def test_baselines():
-    points = as_points({"a": [1.0], "b": [1.0]})
+    points = as_points({"a": [1.0], "b": [1.0]}, False)
     assert by_column(None, points) is None
     assert by_column({"b": 2, "a": 1}, points).tolist() == [1, 2]
     with pytest.raises(ValueError, match="`baselines`.*without .'b'"):

@@ -133,9 +133,9 @@ def test_bad_references(reference, message):
 def test_a_reference_of_other_tasks():
     points = {"left": [1.0], "right": [2.0]}
     with pytest.raises(ValueError, match="'lef'.*Did you mean 'left'"):
-        hypervolume(points, {"lef": 3, "right": 3})
+        hypervolume(points, {"lef": 3, "right": 3}, False)
     with pytest.raises(ValueError, match="without .'right'"):
-        hypervolume(points, {"left": 3})
+        hypervolume(points, {"left": 3}, False)
 
 
 def test_what_does_not_fit_a_float():

@@ -71,7 +71,7 @@ def with_rows(order, settings="abc"):
     return Points(
         np.array([values[settings[place]] for place in order]),
         ["left", "right"],
-        None,
+        False,
         [{"config": {"weight": settings[place]}} for place in order],
     )
 
@@ -118,7 +118,11 @@ def test_a_reference_inside_a_front():
         ([[[1, 2]]], {}, "at least two seeds.*list of 1"),
         ({0: [[1, 2]]}, {}, "at least two seeds.*dict of 1"),
         (np.ones((2, 2)), {}, "at least two seeds"),
-        ({"a": [1, 2], "b": [2, 1]}, {}, "several points for each seed"),
+        (
+            {"a": [1, 2], "b": [2, 1]},
+            {"maximize": False},
+            "several points for each seed",
+        ),
         ([[[1, 2]], [[1, 2, 3]]], {}, r"must have the tasks of `fronts\[0\]`"),
         (FRONTS, {"average": "mean"}, "`average`.*'mean'"),
         (FRONTS, {"method": "BCa"}, "`method`.*'BCa'"),

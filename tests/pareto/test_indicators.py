@@ -78,7 +78,7 @@ def test_other_tasks():
 def test_a_factor_needs_what_is_above_zero():
     with pytest.raises(ValueError, match="`points`.*0 of task 'b'"):
         epsilon_multiplicative(
-            {"a": [1.0], "b": [0.0]}, {"a": [1.0], "b": [2.0]}
+            {"a": [1.0], "b": [0.0]}, {"a": [1.0], "b": [2.0]}, False
         )
     with pytest.raises(ValueError, match="`reference_front`.*-2 of column 1"):
         epsilon_multiplicative([[1.0, 2]], [[1.0, -2]])

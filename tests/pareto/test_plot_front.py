@@ -79,8 +79,16 @@ def test_draws_into_axes_that_are_given():
         ([[1]], {}, "of two tasks"),
         ([[1, np.nan]], {}, "`fronts` must be finite"),
         ({}, {}, "`fronts` must hold a point"),
-        (POINTS, {"reference": [0.85, 0.9]}, "inside.*task 'left'"),
-        (POINTS, {"baselines": {"left": 1}}, "`baselines`.*'right'"),
+        (
+            POINTS,
+            {"maximize": False, "reference": [0.85, 0.9]},
+            "inside.*task 'left'",
+        ),
+        (
+            POINTS,
+            {"maximize": False, "baselines": {"left": 1}},
+            "`baselines`.*'right'",
+        ),
         ({"a": POINTS, "b": [[1, 2]]}, {}, r"`fronts\['b'\]` must have"),
     ],
 )

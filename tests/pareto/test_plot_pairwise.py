@@ -15,7 +15,7 @@ def visible(figure):
 
 
 def test_a_panel_for_each_pair():
-    figure = plot_pairwise(POINTS, baselines=[1, 2, 3])
+    figure = plot_pairwise(POINTS, False, baselines=[1, 2, 3])
     panels = visible(figure)
     assert len(panels) == 3 and len(figure.axes) == 4
     labels = [(axes.get_xlabel(), axes.get_ylabel()) for axes in panels]
@@ -33,7 +33,7 @@ def test_a_panel_for_each_pair():
 
 
 def test_lines_are_the_front_of_the_pair():
-    _, a_c, _ = visible(plot_pairwise(POINTS))
+    _, a_c, _ = visible(plot_pairwise(POINTS, False))
     (line,) = a_c.lines
     # (1, 2) dominates all others in these two.
     assert line.get_xydata().tolist() == [[1, 2]]
@@ -41,7 +41,7 @@ def test_lines_are_the_front_of_the_pair():
 
 def test_labels_are_named_once(tmp_path):
     path = tmp_path / "pairs.pdf"
-    figure = plot_pairwise({"sum": POINTS, "MGDA": POINTS}, path=path)
+    figure = plot_pairwise({"sum": POINTS, "MGDA": POINTS}, False, path=path)
     (legend,) = figure.legends
     assert [t.get_text() for t in legend.get_texts()] == ["sum", "MGDA"]
     assert path.read_bytes().startswith(b"%PDF")
@@ -55,7 +55,7 @@ def test_two_tasks():
 
 def test_one_task():
     with pytest.raises(ValueError, match="two tasks or more.*'a'"):
-        plot_pairwise({"a": [1.0, 2.0]})
+        plot_pairwise({"a": [1.0, 2.0]}, False)
 
 
 if __name__ == "__main__":

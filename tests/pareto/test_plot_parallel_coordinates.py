@@ -57,7 +57,7 @@ def test_draws_into_axes_that_are_given():
 
 def test_many_long_names_stand_upright():
     points = {f"a long name {place}": [1.0] for place in range(9)}
-    (axes,) = plot_parallel_coordinates(points).axes
+    (axes,) = plot_parallel_coordinates(points, False).axes
     assert axes.get_xticklabels()[0].get_rotation() == 90
 
 

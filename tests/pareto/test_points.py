@@ -46,7 +46,7 @@ class TestAsPoints:
 
     def test_a_table_of_pandas(self):
         pandas = pytest.importorskip("pandas")
-        points = as_points(pandas.DataFrame(BY_TASK))
+        points = as_points(pandas.DataFrame(BY_TASK), False)
         np.testing.assert_array_equal(points.values, VALUES)
         assert points.tasks == ["left", "right"]
 
@@ -94,7 +94,7 @@ class TestAsPoints:
 class TestAsFronts:
     @pytest.mark.parametrize("given", [VALUES, BY_TASK, RECORDS])
     def test_points_alone_have_no_label(self, given):
-        (label,) = as_fronts(given)
+        (label,) = as_fronts(given, False)
         assert label == ""
 
     @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ class TestAsFronts:
 
     def test_columns_are_in_one_order(self):
         other = {"right": [4, 3, 9], "left": [1, 2, 0]}
-        first, second = as_fronts({"a": BY_TASK, "b": other}).values()
+        first, second = as_fronts({"a": BY_TASK, "b": other}, False).values()
         assert first.tasks == second.tasks
         np.testing.assert_array_equal(first.values, second.values)
 

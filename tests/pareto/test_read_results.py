@@ -82,8 +82,16 @@ def test_directions_hold_from_then_on(tmp_path):
 def test_directions_may_be_given_later(tmp_path):
     points = read_results(write_lines(tmp_path / "runs.jsonl"), TASKS)
     assert points.maximize is None
-    assert non_dominated(points, maximize=True).all()
-    assert non_dominated(points).all()
+    more = {"config": {}, "left": 0.7, "right": 0.4}
+    points = read_results(
+        write_lines(tmp_path / "m.jsonl", [*RUNS, more]), TASKS
+    )
+    found = non_dominated(points, maximize=True)
+    assert found.tolist() == [True, True, True, False]
+    found = non_dominated(points, maximize=False)
+    assert found.tolist() == [False, False, True, True]
+    with pytest.raises(ValueError, match="'left', 'right'.*maximize=True"):
+        non_dominated(points)
 
 
 def test_columns_inside_and_other_names(tmp_path):

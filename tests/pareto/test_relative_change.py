@@ -154,7 +154,8 @@ class TestDeltaM:
     )
     def test_bad_input(self, metrics, baselines, message):
         with pytest.raises(ValueError, match=message):
-            delta_m(metrics, baselines)
+            maximize = None if "auc" in metrics else True
+            delta_m(metrics, baselines, maximize)
 
 
 if __name__ == "__main__":
