@@ -102,6 +102,8 @@ def hypervolume_contributions(
     corner = reference_costs(points, reference)
     if not boolean("ignore_beyond", ignore_beyond):
         refuse_inside(points, corner)
+    # Of all: where this fits a float, so does what each adds.
+    volume(points.costs, corner)
     return _import_moocore().hv_contributions(points.costs, corner)
 
 

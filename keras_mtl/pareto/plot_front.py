@@ -41,7 +41,8 @@ def plot_front(
 
     Args:
         fronts: Points (see `non_dominated`) of two tasks; or a dict from
-            labels to points, which get a colour each.
+            labels to points, which get a colour each. A label with one point
+            is `{"sum": [[0.9, 0.8]]}`: `{"sum": [0.9, 0.8]}` is a task.
         maximize: See `non_dominated`.
         reference: The reference point of `hypervolume`, or `None`. With it,
             the area that is the hypervolume is tinted.

@@ -138,6 +138,11 @@ def test_a_reference_of_other_tasks():
         hypervolume(points, {"left": 3}, False)
 
 
+def test_contributions_that_do_not_fit_a_float():
+    with pytest.raises(ValueError, match="too large"):
+        hypervolume_contributions([[-1e200, -1e200]], [1e200, 1e200])
+
+
 def test_what_does_not_fit_a_float():
     with pytest.raises(ValueError, match="too large"):
         hypervolume([[-1e200, -1e200]], [1e200, 1e200])
