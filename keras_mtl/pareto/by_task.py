@@ -35,6 +35,8 @@ def entries_by_task(
             "Give them as a dict from names of tasks to values. Received: "
             f"{argument}={dict(given)}"
         )
+    # Names of tasks are text, also of those that were numbers.
+    given = {str(task): value for task, value in given.items()}
     check_entries(argument, given, tasks, "tasks of the points")
     missing = [task for task in tasks if task not in given]
     if missing:
@@ -62,11 +64,11 @@ def numbers_by_task(
     """
     if isinstance(given, Mapping):
         values = entries_by_task(argument, given, tasks)
-    elif np.ndim(given) == 0:
+    elif _ndim(given) == 0:
         values = [given] * num_tasks
     else:
-        values = list(given)
-        if np.ndim(given) != 1 or len(values) != num_tasks:
+        values = list(given) if _ndim(given) == 1 else []
+        if len(values) != num_tasks:
             raise ValueError(
                 f"`{argument}` must have a number for each of "
                 f"{said(tasks, num_tasks)}. Received: {argument}={given!r}"
@@ -78,6 +80,14 @@ def numbers_by_task(
                 f"for {task_name(tasks, column)}"
             )
     return np.array(values, "float64")
+
+
+def _ndim(given: Any) -> int | None:
+    """How many axes there are; `None` where rows are not equally long."""
+    try:
+        return np.ndim(given)
+    except ValueError:
+        return None
 
 
 def _scalar(value: Any) -> Any:

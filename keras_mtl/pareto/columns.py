@@ -26,6 +26,11 @@ def look_up(
     Raises:
         ValueError: If there is none.
     """
+    if not isinstance(column, (str, Sequence)):
+        raise ValueError(
+            "A column must be a string, or several a sequence of them. "
+            f"Received: {column!r}"
+        )
     if not isinstance(column, str):
         return tuple(look_up(row, name, where) for name in column)
     found = entry(row, column, where)

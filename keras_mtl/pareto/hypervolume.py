@@ -103,7 +103,14 @@ def hypervolume_contributions(
     if not boolean("ignore_beyond", ignore_beyond):
         refuse_inside(points, corner)
     # Of all: where this fits a float, so does what each adds.
-    volume(points.costs, corner)
+    whole = volume(points.costs, corner)
+    if points.values.shape[1] == 1:
+        # Which moocore refuses; the best one alone adds something.
+        best = np.flatnonzero(points.costs[:, 0] == points.costs.min())
+        second = np.append(np.delete(points.costs[:, 0], best[0]), corner).min()
+        found = np.zeros(len(points))
+        found[best[0]] = min(whole, max(0.0, second - points.costs.min()))
+        return found
     return _import_moocore().hv_contributions(points.costs, corner)
 
 
@@ -138,9 +145,16 @@ def reference_point(
     first = next(iter(fronts.values()))
     costs = np.concatenate([points.costs for points in fronts.values()])
     worst = costs.max(axis=0)
-    spread = worst - costs.min(axis=0)
+    with np.errstate(over="ignore"):
+        spread = worst - costs.min(axis=0)
     spread = np.where(spread == 0, np.abs(worst), spread)
-    corner = worst + margin * np.where(spread == 0, 1.0, spread)
+    with np.errstate(over="ignore"):
+        corner = worst + margin * np.where(spread == 0, 1.0, spread)
+    if not np.isfinite(corner).all():
+        raise ValueError(
+            "The reference point is too large for a float. Give values in "
+            f"another unit. Received: a range of {spread.tolist()}"
+        )
     values = np.where(first.maximize, -corner, corner).tolist()
     if first.tasks is None:
         return values

@@ -35,7 +35,7 @@ class Points:
 
     def __post_init__(self) -> None:
         values = numbers(self.values, "values")
-        if values.size and values.ndim != 2:
+        if values.ndim != 2:
             raise ValueError(
                 "`values` must be of shape [points, tasks]. Received: values "
                 f"of shape {values.shape}"
@@ -302,7 +302,9 @@ def _from_any(given: Any, argument: str) -> Points:
     ):
         return _from_records(given, argument)
     values = numbers(given, argument)
-    if values.size and values.ndim != 2:
+    if not values.size:
+        return Points(values.reshape(len(values), 0))
+    if values.ndim != 2:
         raise ValueError(
             f"`{argument}` must be of shape [points, tasks]. Received: "
             f"{argument} of shape {values.shape}"
@@ -351,6 +353,8 @@ def numbers(given: Any, argument: str) -> np.ndarray:
     """An array of float64, if it holds numbers."""
     try:
         values = np.asarray(given)
+        if np.ma.is_masked(given):
+            raise TypeError("masked values")
         if values.size and values.dtype.kind in "bcmMOSU":
             raise TypeError(f"values of type {values.dtype}")
         return values.astype("float64")

@@ -2,6 +2,7 @@
 
 import codecs
 import csv
+import io
 import json
 import math
 import os
@@ -28,6 +29,8 @@ INTEGER = re.compile(r"-?(0|[1-9][0-9]*)")
 NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
 ENDINGS = (".jsonl", ".json", ".csv")
 # Of a line that is no JSON, what a message shows.
+# What some programs begin text with.
+BOM = "\ufeff"
 SHOWN = 80
 
 
@@ -120,7 +123,8 @@ def _rows(path: Path | None) -> Iterator[tuple[str, Any]]:
     elif path.suffix == ".jsonl":
         yield from _json_lines(path)
     elif path.suffix == ".json":
-        found = _parse(path.read_text(encoding="utf-8-sig"), f"'{path}'")
+        text = _decoded(path.read_bytes(), f"'{path}'")
+        found = _parse(text.removeprefix(BOM), f"'{path}'")
         runs = found if isinstance(found, list) else [found]
         for place, row in enumerate(runs):
             yield f"run {place} of '{path}'", row
@@ -153,8 +157,15 @@ def _json_lines(path: Path) -> Iterator[tuple[str, Any]]:
 
 
 def _csv(path: Path) -> Iterator[tuple[str, Any]]:
-    with path.open(newline="", encoding="utf-8-sig") as file:
+    text = _decoded(path.read_bytes(), f"'{path}'").removeprefix(BOM)
+    with io.StringIO(text, newline="") as file:
         reader = csv.DictReader(file)
+        names = list(reader.fieldnames or ())
+        if len(set(names)) < len(names):
+            raise ValueError(
+                f"'{path}' must have different names of columns. Received: "
+                f"{names}"
+            )
         for row in reader:
             where = f"line {reader.line_num} of '{path}'"
             if None in row or None in row.values():

@@ -49,5 +49,15 @@ def test_a_dict_for_columns_without_names():
         entries_by_task("maximize", {"left": True}, None)
 
 
+def test_names_may_be_numbers_as_those_of_points_are_text():
+    found = numbers_by_task("reference", {1: 2.0, 0: 1.0}, ["0", "1"], 2)
+    np.testing.assert_array_equal(found, [1.0, 2.0])
+
+
+def test_rows_that_are_not_equally_long():
+    with pytest.raises(ValueError, match="`reference` must have a number for"):
+        numbers_by_task("reference", [[1.0], 2.0], None, 2)
+
+
 if __name__ == "__main__":
     raise SystemExit(pytest.main([__file__]))

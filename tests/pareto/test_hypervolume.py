@@ -200,5 +200,20 @@ class TestReferencePoint:
             reference_point([[1, 2]], margin=-1)
 
 
+def test_contributions_to_one_task():
+    # The better of two is all there is beyond the worse one.
+    found = hypervolume_contributions([[3.0], [1.0], [2.5]], [4.0])
+    np.testing.assert_allclose(found, [0, 1.5, 0])
+    found = hypervolume_contributions([[1.0], [1.0]], [4.0])
+    np.testing.assert_allclose(found, [0, 0])
+    found = hypervolume_contributions([[1.0]], [4.0])
+    np.testing.assert_allclose(found, [3])
+
+
+def test_a_reference_that_does_not_fit_a_float():
+    with pytest.raises(ValueError, match="too large for a float"):
+        reference_point([[1e308, 1.0], [-1e308, 2.0]])
+
+
 if __name__ == "__main__":
     raise SystemExit(pytest.main([__file__]))

@@ -226,5 +226,27 @@ def test_names_of_tasks_are_different():
         as_points({1: [1.0], "1": [2.0]}, maximize=True)
 
 
+@pytest.mark.parametrize("empty", [[], np.zeros(0), np.zeros((0, 0, 2))])
+def test_of_nothing_at_all(empty):
+    with pytest.raises(ValueError, match=r"of shape \[points, tasks\]"):
+        Points(empty)
+    with pytest.raises(ValueError, match="`points` must hold a point at least"):
+        as_points(empty)
+
+
+def test_masked_values_are_no_values():
+    hidden = np.ma.masked_less([[1.0, 2.0], [-9.0, 3.0]], 0)
+    with pytest.raises(ValueError, match="masked"):
+        as_points(hidden)
+    # A mask that hides nothing is none.
+    assert len(as_points(np.ma.masked_less([[1.0, 2.0]], 0))) == 1
+
+
+def test_a_column_that_is_no_name():
+    points = Points([[1.0, 2.0]], rows=[{"seed": 3}])
+    with pytest.raises(ValueError, match="A column must be a string.*3"):
+        points.by(3)
+
+
 if __name__ == "__main__":
     raise SystemExit(pytest.main([__file__]))

@@ -182,5 +182,20 @@ def test_bad_tasks(tmp_path, tasks):
         read_results(tmp_path / "none.jsonl", tasks)
 
 
+@pytest.mark.parametrize("ending", ["csv", "json"])
+def test_what_is_no_text_is_named(ending, tmp_path):
+    path = tmp_path / f"runs.{ending}"
+    path.write_bytes("a,b\n1,2\n".encode("utf-16"))
+    with pytest.raises(ValueError, match=f"runs.{ending}' must be text in UTF"):
+        read_results(path, ["a", "b"], False)
+
+
+def test_columns_of_one_name(tmp_path):
+    path = tmp_path / "runs.csv"
+    path.write_text("a,a,b\n1,9,2\n")
+    with pytest.raises(ValueError, match="different names of columns"):
+        read_results(path, ["a", "b"], False)
+
+
 if __name__ == "__main__":
     raise SystemExit(pytest.main([__file__]))
