@@ -11,19 +11,9 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_mtl.callbacks.gradient_history import GradientHistory
+from keras_mtl.utils.colors import COLORS
 
-# Okabe and Ito's colours, which colour-blind readers can tell apart, without
-# the yellow that is too pale for lines. Dashes when they start over.
-COLORS = (
-    "#0072B2",
-    "#D55E00",
-    "#009E73",
-    "#CC79A7",
-    "#000000",
-    "#E69F00",
-    "#56B4E9",
-    "#7F7F7F",
-)
+# The second when colours start over.
 DASHES = ("-", "--")
 # Nobody can tell more lines apart: then the panels show their range.
 MAX_LINES = len(COLORS) * len(DASHES)

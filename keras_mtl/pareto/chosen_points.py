@@ -43,8 +43,8 @@ def middle_point(
     column = _column(points, along)
     front = front_of(points.costs)
     # Of two tasks, equal in one are equal in both. Of more, others decide.
-    rest = np.lexsort((*front.T[::-1], front[:, column]))
-    middle = front[rest[(len(front) - 1) // 2]]
+    order = np.lexsort((*front.T[::-1], front[:, column]))
+    middle = front[order[(len(front) - 1) // 2]]
     return int(np.argmax((points.costs == middle).all(axis=1)))
 
 

@@ -43,7 +43,7 @@ def entry(row: Any, column: str, where: str) -> Any:
         if column in row:
             return row[column]
         # The longest first: keys may have points in them.
-        for end in _points(column):
+        for end in _dots(column):
             if column[:end] in row:
                 return entry(row[column[:end]], column[end + 1 :], where)
         raise ValueError(
@@ -61,5 +61,5 @@ def entry(row: Any, column: str, where: str) -> Any:
     return entry(found, rest, where) if rest else found
 
 
-def _points(column: str) -> list[int]:
+def _dots(column: str) -> list[int]:
     return [i for i in range(len(column) - 1, 0, -1) if column[i] == "."]

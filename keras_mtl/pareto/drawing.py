@@ -14,19 +14,9 @@ from keras_mtl.pareto.non_dominated import of_costs
 from keras_mtl.pareto.optional import import_optional
 from keras_mtl.pareto.points import Points
 from keras_mtl.utils.argument_validation import optional_file
+from keras_mtl.utils.colors import COLORS
 
-# Okabe and Ito's colours, which colour-blind readers can tell apart, each with
-# a marker of its own. Yellow is left out: it is too pale.
-COLORS = (
-    "#0072B2",
-    "#D55E00",
-    "#009E73",
-    "#CC79A7",
-    "#000000",
-    "#E69F00",
-    "#56B4E9",
-    "#7F7F7F",
-)
+# Of one colour each.
 MARKERS = "osD^vPX*"
 # Of what is not on a front.
 FAINT = 0.25

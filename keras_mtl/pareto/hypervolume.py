@@ -103,13 +103,13 @@ def hypervolume_contributions(
     if not boolean("ignore_beyond", ignore_beyond):
         refuse_inside(points, corner)
     # Of all: where this fits a float, so does what each adds.
-    whole = volume(points.costs, corner)
+    volume(points.costs, corner)
     if points.values.shape[1] == 1:
         # Which moocore refuses; the best one alone adds something.
         best = np.flatnonzero(points.costs[:, 0] == points.costs.min())
         second = np.append(np.delete(points.costs[:, 0], best[0]), corner).min()
         found = np.zeros(len(points))
-        found[best[0]] = min(whole, max(0.0, second - points.costs.min()))
+        found[best[0]] = max(0.0, second - points.costs.min())
         return found
     return _import_moocore().hv_contributions(points.costs, corner)
 

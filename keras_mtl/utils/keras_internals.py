@@ -32,16 +32,6 @@ from keras.src.tree.tree_api import flatten_with_path
 from keras.src.utils.tracking import DotNotTrackScope
 
 __all__ = [
-    "setting_of",
-    "start_at",
-    "place_of",
-    "own_variables_of",
-    "load_backup",
-    "is_overwritten",
-    "is_decayed",
-    "index_in_optimizer",
-    "count_as_state",
-    "check_known",
     "DotNotTrackScope",
     "Functional",
     "LossFunctionWrapper",
@@ -54,8 +44,10 @@ __all__ = [
     "OpenVariable",
     "additional_loss",
     "call_for_training",
+    "check_known",
     "compute_loss",
     "compute_output_spec",
+    "count_as_state",
     "flatten_with_path",
     "functional_like_constructor",
     "get_keras_mask",
@@ -65,17 +57,25 @@ __all__ = [
     "holding_losses",
     "in_legacy_saving",
     "in_symbolic_scope",
+    "index_in_optimizer",
+    "is_decayed",
+    "is_overwritten",
     "layers_within",
+    "load_backup",
     "losses_of",
     "made_to_train",
     "metrics_of",
     "note_values_are_back",
     "output_structure",
+    "own_variables_of",
+    "place_of",
     "replace_losses",
     "replace_metrics",
     "replace_tracker",
     "set_keras_mask",
+    "setting_of",
     "squeeze_or_expand_to_same_rank",
+    "start_at",
     "track_loss",
     "unscale_loss_for_distribution",
     "uses_of",
@@ -430,21 +430,20 @@ class OpenState(keras.layers.Layer):
     """A layer that says itself what it holds, and under which names."""
 
     def _mtl_hold(
-        self, variable: keras.Variable, key: str, *old_keys: str
+        self, variable: keras.Variable, key: str, old_key: str
     ) -> None:
         """Has `tf.train.Checkpoint` store a variable under `key`.
 
         Args:
             variable: The variable.
             key: Its name in checkpoints.
-            *old_keys: Names that it has in older ones.
+            old_key: Its name in older ones.
         """
         if not hasattr(self, "_track_trackable"):
             # There are such files on TensorFlow alone.
             return
         self._track_trackable(variable, key, overwrite=True)
-        for old_key in old_keys:
-            self._handle_deferred_dependencies(old_key, variable)
+        self._handle_deferred_dependencies(old_key, variable)
 
     def _mtl_let_go(self, keys: Any) -> None:
         """Ends what `_mtl_hold` began."""
