@@ -7,6 +7,9 @@ from keras_mtl.datasets.census_income import CensusIncome
 from keras_mtl.datasets.census_income import load_census_income
 from keras_mtl.datasets.conll2003 import Conll2003
 from keras_mtl.datasets.conll2003 import load_conll2003
+from keras_mtl.datasets.movielens import MovieLens
+from keras_mtl.datasets.movielens import load_movielens
+from keras_mtl.datasets.movielens import movielens_stand_in
 from keras_mtl.datasets.multi_mnist import multi_mnist
 from keras_mtl.datasets.synthetic import synthetic_sine
 from keras_mtl.datasets.text_tasks import TextTasks
@@ -17,13 +20,16 @@ __all__ = [
     "CelebA",
     "CensusIncome",
     "Conll2003",
+    "MovieLens",
     "TextTasks",
     "celeb_a_stand_in",
     "load_celeb_a",
     "load_census_income",
     "load_clinc",
     "load_conll2003",
+    "load_movielens",
     "load_trec",
+    "movielens_stand_in",
     "multi_mnist",
     "synthetic_sine",
 ]
