@@ -1,0 +1,105 @@
+"""The files of a comparison: one of JSON for each run."""
+
+import json
+from pathlib import Path
+from typing import Any
+from typing import NamedTuple
+
+from keras_mtl.utils.files import write_whole
+
+Record = dict[str, Any]
+
+
+class Planned(NamedTuple):
+    """A model to be judged on test data."""
+
+    method: str
+    seed: int
+    preference: dict[str, float] | None
+
+
+class Records:
+    """Names, reads and writes the files in a folder.
+
+    Args:
+        folder: Made if it is missing.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.setup = folder / "comparison.json"
+        folder.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def num_trials(self) -> int:
+        """How many trials each method is to have."""
+        return (read(self.setup) or {}).get("trials", 0)
+
+    def trial_path(self, method: str, number: int) -> Path:
+        return self.folder / "trials" / f"{method}-{number}.json"
+
+    def find_trial(self, method: str, number: int) -> Record | None:
+        return read(self.trial_path(method, number))
+
+    def write_trial(self, method: str, number: int, record: Record) -> None:
+        head = {"method": method, "trial": number}
+        write(self.trial_path(method, number), {**head, **record})
+
+    def test_path(self, number: int, test: Planned) -> Path:
+        """The file of a test whose settings are those of a trial."""
+        folder = "seeds" if test.preference is None else "fronts"
+        weights = (test.preference or {}).values()
+        along = "".join(f"-{weight:.4g}" for weight in weights)
+        name = f"{test.method}-trial{number}{along}-seed{test.seed}.json"
+        return self.folder / folder / name
+
+    def tests(self) -> list[Record]:
+        paths = [
+            path
+            for folder in ("seeds", "fronts")
+            for path in sorted((self.folder / folder).glob("*.json"))
+        ]
+        return [record for path in paths if (record := read(path)) is not None]
+
+    def check_setup(self, setup: Record, trials: int) -> None:
+        """Keeps what runs have in common, or compares it.
+
+        Args:
+            setup: What may not change.
+            trials: How many there are for each method, which may.
+
+        Raises:
+            ValueError: If the folder holds runs with something else.
+        """
+        before = read(self.setup) or {}
+        changed = {
+            key: (before[key], value)
+            for key, value in setup.items()
+            if before.get(key, value) != value
+        }
+        if changed:
+            raise ValueError(
+                f"`directory` holds runs of another comparison, which cannot "
+                "be compared with new ones. Choose another directory, or "
+                f"remove it. Received (there, now): {changed}"
+            )
+        write(self.setup, {**before, **setup, "trials": trials})
+
+
+def read(path: Path) -> Record | None:
+    """What a file holds, or `None` if there is none."""
+    if not path.exists():
+        return None
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(
+            f"'{path}' must hold a run as JSON. Remove it to run anew. "
+            f"Received: {error}"
+        ) from error
+    return found
+
+
+def write(path: Path, record: Record) -> None:
+    """Writes a file as a whole, or not at all when killed."""
+    write_whole(path, json.dumps(record, indent=1))

@@ -1,0 +1,17 @@
+"""Packages that not everybody has."""
+
+import sys
+
+import pytest
+
+from keras_mtl.comparison.optional import import_optuna
+
+
+def test_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(ImportError, match=r"keras_mtl\[comparison\]"):
+        import_optuna()
+
+
+if __name__ == "__main__":
+    raise SystemExit(pytest.main([__file__]))

@@ -1,0 +1,27 @@
+"""The runs of a comparison."""
+
+import pytest
+
+from keras_mtl.comparison.method_arguments import MethodArguments
+from keras_mtl.comparison.work import Work
+
+
+def test_tests_have_seeds_of_their_own():
+    equal, other = {"a": 0.5, "b": 0.5}, {"a": 1.0, "b": 0.0}
+    methods = {
+        "sum": MethodArguments("sum", dict, equal),
+        "pcgrad": MethodArguments("pcgrad", {}, equal),
+    }
+    work = Work(methods, None, None, 7)
+    assert work.tests(2, [other]) == [
+        ("sum", 8, None),
+        ("sum", 9, None),
+        ("sum", 8, other),
+        ("sum", 9, other),
+        ("pcgrad", 8, None),
+        ("pcgrad", 9, None),
+    ]
+
+
+if __name__ == "__main__":
+    raise SystemExit(pytest.main([__file__]))
