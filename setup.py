@@ -47,6 +47,9 @@ SCIPY = "scipy>=1.15"
 # nothing of it is copied here: who asks for this extra installs it beside.
 MOOCORE = "moocore>=0.3"
 
+# Suggests the settings that `keras_mtl.comparison` tries, and keeps its trials.
+OPTUNA = "optuna>=4.0"
+
 # Figures.
 MATPLOTLIB = "matplotlib>=3.10"
 
@@ -64,9 +67,10 @@ EXTRAS = {
         TENSORBOARD,
         # The search for mixing ratios is tested.
         SCIKIT_LEARN,
-        # Fronts of `keras_mtl.pareto` are tested, and that it reads a study.
+        # Fronts of `keras_mtl.pareto` are tested.
         MOOCORE,
-        "optuna>=4.0",
+        # Methods are compared, and what a study holds is read.
+        OPTUNA,
         # Exporting to ONNX is tested, on TensorFlow.
         "onnx>=1.19",
         "tf2onnx>=1.17",
@@ -79,11 +83,15 @@ EXTRAS = {
         "mypy>=1.18.1",
     ],
     # `examples/` save their results as figures; some measure areas under ROC
-    # curves, or test what is chance. Several processes may share the runs.
-    "examples": [MATPLOTLIB, SCIKIT_LEARN, SCIPY, FILELOCK, MOOCORE],
+    # curves, tune methods, or test what is chance. Several processes may share
+    # the runs.
+    "examples": [MATPLOTLIB, SCIKIT_LEARN, SCIPY, FILELOCK, MOOCORE, OPTUNA],
     # For fronts: their hypervolumes, the statistics of seeds, and pictures.
     # An Optuna study is read as it is.
     "pareto": [MOOCORE, SCIPY, MATPLOTLIB],
+    # For comparing methods on a model of one's own: trials that processes
+    # share, intervals of what they differ by, and a picture.
+    "comparison": [OPTUNA, FILELOCK, SCIPY, MATPLOTLIB],
     # For searching the ratios in which to mix tasks, and for a bandit that is
     # to go on where it was killed.
     "selection": [SCIKIT_LEARN, FILELOCK],

@@ -2,6 +2,7 @@
 
 from keras_mtl import aggregators
 from keras_mtl import callbacks
+from keras_mtl import comparison
 from keras_mtl import datasets
 from keras_mtl import layers
 from keras_mtl import losses
@@ -27,6 +28,7 @@ __all__ = [
     "add_self_auxiliaries",
     "aggregators",
     "callbacks",
+    "comparison",
     "datasets",
     "layers",
     "losses",

@@ -12,7 +12,8 @@ PACKAGE = Path(keras_mtl.__file__).parent
 ORDER = (
     "types utils backend losses labels transfer pareto solvers gradients "
     "methods aggregators weightings trainers saving model layers/parts layers "
-    "auxiliaries callbacks datasets optimizers regularizers selection testing"
+    "auxiliaries callbacks datasets optimizers regularizers selection "
+    "comparison testing"
 ).split()
 # What may use still less than stands before it.
 ONLY = {
@@ -20,6 +21,7 @@ ONLY = {
     "layers": {"types", "utils", "layers/parts"},
     "losses": {"types", "utils"},
     "pareto": {"types", "utils"},
+    "comparison": {"types", "utils", "methods", "pareto"},
     "solvers": {"types", "utils"},
     "gradients": {"types", "utils", "backend", "solvers"},
     "backend": {"types", "utils"},

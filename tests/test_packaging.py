@@ -213,6 +213,7 @@ class TestDistribution:
             ("examples", {"matplotlib", "scikit-learn", "filelock"}),
             ("selection", {"scikit-learn", "filelock"}),
             ("pareto", {"moocore", "scipy", "matplotlib"}),
+            ("comparison", {"optuna", "filelock", "scipy", "matplotlib"}),
             ("tensorboard", {"tensorboard"}),
             ("benchmarks", {"torch", "torchjd"}),
             ("jax", {"jax"}),

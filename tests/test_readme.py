@@ -51,9 +51,21 @@ def test_before_and_after_train_and_all_else_follows(namespace):
     history = namespace["model"].history.history
     assert set(history) == {*stock, "gradient_conflict"}
 
-    for block in blocks("python"):
-        exec(block, namespace)
     fit = {"digit": namespace["digits"], "angle": namespace["angles"]}
+    namespace |= dict.fromkeys(
+        ("train", "validation", "test"), (namespace["x"], fit)
+    )
+    namespace["metrics"] = {"digit": ["accuracy"], "angle": ["mae"]}
+    namespace["make_model"] = lambda: keras.models.clone_model(untrained)
+    untrained = namespace["model"]
+    for block in blocks("python"):
+        # Twenty trials of ten epochs are for users.
+        exec(
+            block.replace(
+                "trials=20, seeds=5, epochs=10", "trials=1, seeds=2, epochs=1"
+            ),
+            namespace,
+        )
     namespace["model"].fit(namespace["x"], fit, verbose=0)
     assert isinstance(namespace["model"].aggregator, namespace["EqualNorms"])
 

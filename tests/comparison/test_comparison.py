@@ -72,21 +72,20 @@ class TestRun:
         assert [row["seed"] for row in results.rows] == [1, 2, 3] * 2
         assert results.maximize.tolist() == [True, True]
 
-    def test_what_is_finished_stays_and_more_goes_on(self, compare, tmp_path):
-        url = f"sqlite:///{tmp_path}/study.db"
-        compare(storage=None).run(**DATA, trials=2, seeds=1, verbose=0)
-        before = ended(url)
+    def test_what_is_finished_stays_and_more_goes_on(self, compare, memory):
+        compare().run(**DATA, trials=2, seeds=1, verbose=0)
+        before = ended(memory)
         calls = []
 
         def counted(trial):
             calls.append((trial.method, trial.seed))
             return build(trial)
 
-        again = compare(build=counted, storage=None)
+        again = compare(build=counted)
         again.run(**DATA, trials=2, seeds=1, verbose=0)
         assert calls == []
         again.run(**DATA, trials=3, seeds=2, verbose=0)
-        after = ended(url)
+        after = ended(memory)
         assert {name: rates[:2] for name, rates in after.items()} == before
         assert calls[:2] == [("sum", 0), ("better", 0)]
         assert len(again.results()) == 4
@@ -162,6 +161,7 @@ class TestRun:
         comparison.plot_front(path)
         assert path.read_bytes().startswith(b"\x89PNG")
 
+    @pytest.mark.slow
     def test_a_model_of_keras(self, compare):
         rng = np.random.default_rng(0)
         x = rng.normal(size=(64, 4)).astype("float32")
