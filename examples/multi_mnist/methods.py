@@ -13,6 +13,11 @@ from examples import every_method
 from examples.multi_mnist.model import REPRESENTATION
 from examples.multi_mnist.model import TASKS
 from examples.multi_mnist.model import build_lenet
+from examples.multi_mnist.published import ARGUMENTS
+from examples.multi_mnist.published import SELF_AUXILIARY
+from examples.multi_mnist.published import SMALL_BOTTLENECK
+from examples.multi_mnist.published import TOWERS
+from examples.multi_mnist.published import task_weight
 
 SINGLE = {f"single_{task}": task for task in TASKS}
 # Those of the paper, and `projection`.
@@ -39,50 +44,11 @@ AGGREGATORS = _merge(
 )
 WEIGHTINGS = _merge(("uncertainty",), every_method.names(keras_mtl.weightings))
 # The order gives combinations their names, and so result files.
-PARTS = (*SINGLE, "sum", *WEIGHTINGS, *AGGREGATORS, "self_auxiliary")
-
-# Weight and temperature of the self-auxiliary heads, tuned by their authors.
-SELF_AUXILIARY = {
-    "mnist": {"weight": 2.0, "temperature": 20.0},
-    "fashion_mnist": {"weight": 3.0, "temperature": 30.0},
-}
-# In the small network the one-layer head would equal the main one.
-SMALL_BOTTLENECK = {"mnist": 8, "fashion_mnist": 9}
-
-# What methods cannot do without, or have as published.
-ARGUMENTS = {
-    # Half as much again for the left task as equal weights, half for the right.
-    "constant": {"weights": [1.5, 0.5]},
-    # The right task comes in over the first thousand steps.
-    "schedule": {
-        "schedules": {
-            "right": keras.optimizers.schedules.PolynomialDecay(
-                0.0, decay_steps=1000, end_learning_rate=1.0
-            )
-        }
-    },
-    # The start and the bounds of the authors' code, which has log(sigma) = 1
-    # between 0.01 and 10: log(variance) is twice that.
-    "uncertainty": {
-        "initial_log_variance": 2.0,
-        "min_log_variance": 0.02,
-        "max_log_variance": 20.0,
-    },
-}
+AUXILIARIES = ("self_auxiliary", *TOWERS)
+PARTS = (*SINGLE, "sum", *WEIGHTINGS, *AGGREGATORS, *AUXILIARIES)
 # These are computed from the data before training; so many examples suffice.
 FROM_DATA = "svdweights"
 NUM_EXAMPLES = 5000
-# What the weights of a method add up to, where that is not the 2 of the sum:
-# always, or where the tasks are equal.
-WEIGHT_SUMS = {
-    **dict.fromkeys(("mgda", "mgda_ub", "mean", "crmogm", "mo_co"), 1.0),
-    **dict.fromkeys(("mo_do", "sdmgrad", "imtlg", "excess_mtl"), 1.0),
-    **dict.fromkeys(("random", "cagrad", "dual_proj", "upgrad"), 1.0),
-    **dict.fromkeys(("famo", "random_loss_weighting", "cosmos"), 1.0),
-    "geometric_mean": 1.0,
-    "tchebycheff": 0.5,
-    "stch": 0.5,
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,7 +59,11 @@ class Method:
     tasks: tuple[str, ...]
     aggregator: str | None
     weighting: str | None
-    self_auxiliary: bool
+    auxiliary: str | None
+
+    @property
+    def parts(self) -> list[str]:
+        return self.name.split("+")
 
 
 def parse(name: str) -> Method:
@@ -101,8 +71,8 @@ def parse(name: str) -> Method:
 
     Args:
         name: At most one of `single_left`, `single_right`, `sum`, `mgda_ub`
-            and the aggregators, and optionally a weighting and
-            `self_auxiliary`.
+            and the aggregators, and optionally a weighting and one of
+            `AUXILIARIES`.
 
     Returns:
         The `Method`, its name in the order of `PARTS`.
@@ -114,13 +84,14 @@ def parse(name: str) -> Method:
             f"`method` must join different parts of {list(PARTS)} with '+'. "
             f"Received: method={name!r}"
         )
-    base = [p for p in parts if p not in (*WEIGHTINGS, "self_auxiliary")]
+    base = [p for p in parts if p not in (*WEIGHTINGS, *AUXILIARIES)]
     weightings = [p for p in parts if p in WEIGHTINGS]
-    for rivals in (base, weightings):
+    auxiliaries = [p for p in parts if p in AUXILIARIES]
+    for rivals in (base, weightings, auxiliaries):
         if len(rivals) > 1:
             raise ValueError(
-                f"`method` can hold only one of {rivals}: each says by itself "
-                f"how the tasks are combined. Received: method={name!r}"
+                f"`method` can hold only one of {rivals}: each does by itself "
+                f"what the others do. Received: method={name!r}"
             )
     single = bool(base) and base[0] in SINGLE
     if single and weightings:
@@ -137,7 +108,7 @@ def parse(name: str) -> Method:
         tasks=(SINGLE[base[0]],) if single else TASKS,
         aggregator=base[0] if base and base[0] in AGGREGATORS else None,
         weighting=weightings[0] if weightings else None,
-        self_auxiliary="self_auxiliary" in parts,
+        auxiliary=auxiliaries[0] if auxiliaries else None,
     )
 
 
@@ -196,31 +167,15 @@ def expand(names: Sequence[str]) -> list[str]:
     return methods
 
 
-def default_learning_rate(method: Method, source: str) -> float:
-    """The published learning rate, where there is one.
-
-    MGDA's weights add up to one and those of the sum to two, so its rate is
-    twice that of the sum: equally long steps where the tasks are balanced. So
-    it is for the others in `WEIGHT_SUMS`.
-    """
-    rate = 8e-4
-    if method.self_auxiliary:
-        rate = 6e-4 if source == "mnist" else 7e-4
-    elif method.weighting == "uncertainty":
-        rate = 1e-3
-    for part in (method.aggregator, method.weighting):
-        rate *= 2 / WEIGHT_SUMS.get(part, 2.0)
-    return rate
-
-
 def build_model(
     method: Method,
     *,
     size: str,
     source: str,
-    learning_rate: float,
+    learning_rate: Any,
     jit_compile: bool | str = "auto",
     examples: Any = None,
+    **heads: float,
 ) -> keras_mtl.MultiTaskModel:
     """Builds and compiles the network that a method trains.
 
@@ -228,28 +183,36 @@ def build_model(
         method: What `parse` returned.
         size: `"small"`, `"medium"` or `"large"`.
         source: `"mnist"` or `"fashion_mnist"`, for the published settings.
-        learning_rate: Of SGD with momentum 0.9.
+        learning_rate: Of SGD with momentum 0.9: a float or a schedule.
         jit_compile: As for `keras.Model.compile`.
         examples: Images and a dict of labels, for `svdweights`, which are
             computed from them.
+        **heads: `weight` and `temperature` of self-auxiliary heads, in place
+            of the published ones.
 
     Returns:
         A compiled `keras_mtl.MultiTaskModel`.
     """
     model = build_lenet(size, method.tasks, keras_mtl.MultiTaskModel)
-    if method.self_auxiliary:
+    if method.auxiliary == "self_auxiliary":
         model = keras_mtl.add_self_auxiliaries(
             model,
             REPRESENTATION,
             bottleneck=SMALL_BOTTLENECK[source] if size == "small" else None,
-            **SELF_AUXILIARY[source],
+            **{**SELF_AUXILIARY[source], **heads},
         )
+    elif method.auxiliary is not None:
+        model = keras_mtl.add_auxiliary_towers(
+            model, REPRESENTATION, **TOWERS[method.auxiliary]
+        )
+    weight = task_weight(method.parts, len(method.tasks))
     model.compile(
         optimizer=keras.optimizers.SGD(learning_rate, momentum=0.9),
         loss={
             task: keras.losses.SparseCategoricalCrossentropy(from_logits=True)
             for task in method.tasks
         },
+        loss_weights=dict.fromkeys(method.tasks, weight),
         metrics={task: ["accuracy"] for task in method.tasks},
         aggregator=_aggregator(method),
         weighting=_weighting(method, examples),

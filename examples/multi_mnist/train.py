@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from examples.multi_mnist import methods
+from examples.multi_mnist.published import default_learning_rate
 from examples.multi_mnist.results import summarize
 from examples.runs import Batches
 from examples.runs import alone
@@ -40,7 +41,7 @@ class Config:
         method = methods.parse(self.method)
         rate = self.learning_rate
         if rate is None:
-            rate = methods.default_learning_rate(method, self.source)
+            rate = default_learning_rate(method.parts, self.source)
         return dataclasses.replace(self, method=method.name, learning_rate=rate)
 
     @property

@@ -1,0 +1,139 @@
+"""MultiMNIST and MultiFashion: do small towers help, where, and for how long?
+
+Every method gets the same number of trials on the large network, and the one
+that is best on validation data is trained with more seeds, at other sizes and,
+for the sum and self-auxiliaries, four times as long.
+
+  python -m examples.small_towers.images
+  python -m examples.small_towers.images --report
+
+Several processes may share one --output_dir; each takes the next run that no
+other is at. A run that is killed is trained anew, finished ones stay.
+"""
+
+import pathlib
+import sys
+import time
+
+from absl import app
+from absl import flags
+
+from examples.runs import read_record
+from examples.small_towers.images import plan
+from examples.small_towers.images import report
+from examples.small_towers.images.train import Config
+from examples.small_towers.images.train import train
+from keras_mtl.datasets.multi_mnist import SOURCES
+from keras_mtl.utils.files import try_lock
+from keras_mtl.utils.files import unlock
+
+_SOURCE = flags.DEFINE_list("source", list(SOURCES), "Which images to pair.")
+_STAGE = flags.DEFINE_list(
+    "stage",
+    list(plan.STAGES),
+    "What to train, in this order: tune (all methods, large network), and at "
+    "the settings that validation chose seeds, sizes (small and medium), long.",
+)
+_EPOCHS = flags.DEFINE_integer(
+    "epochs", 10, "Passes over the training examples.", lower_bound=1
+)
+_LIMIT = flags.DEFINE_integer(
+    "limit",
+    24_000,
+    "Source images: 24,000 make 40,000 training examples.",
+    lower_bound=12,
+)
+_OUTPUT_DIR = flags.DEFINE_string(
+    "output_dir", "results/small_towers/images", "Where runs are kept."
+)
+_DATA_DIR = flags.DEFINE_string(
+    "data_dir", None, "Where tensorflow-datasets keeps its data."
+)
+_REPORT = flags.DEFINE_boolean(
+    "report", False, "Train nothing; report what --output_dir holds."
+)
+
+
+def main(argv: list[str]) -> None:
+    if len(argv) > 1:
+        raise app.UsageError(f"Unknown arguments: {argv[1:]}")
+    for name, values, known in (
+        ("source", _SOURCE.value, SOURCES),
+        ("stage", _STAGE.value, plan.STAGES),
+    ):
+        unknown = set(values) - set(known)
+        if unknown:
+            raise app.UsageError(
+                f"--{name}: must be of {list(known)}. Received: {values}"
+            )
+    folder = pathlib.Path(_OUTPUT_DIR.value)
+    if not _REPORT.value:
+        try:
+            run_stages(folder)
+        except FileNotFoundError as error:
+            # It says what to do; a traceback would hide it.
+            sys.exit(f"--data_dir: {error}")
+    print(report.write_report(folder, [base(s) for s in _SOURCE.value]))
+
+
+def base(source: str) -> Config:
+    """What all runs of a source have in common."""
+    return Config(
+        method="sum",
+        source=source,
+        size="large",
+        learning_rate=plan.LEARNING_RATES[0],
+        epochs=_EPOCHS.value,
+        limit=_LIMIT.value,
+    )
+
+
+def run_stages(folder: pathlib.Path) -> None:
+    """Trains what is not trained yet, and waits for what others train."""
+    for stage in _STAGE.value:
+        for source in _SOURCE.value:
+            configs = list(plan.stage(stage, base(source), finder(folder)))
+            run_all(configs, folder, f"{source}, {stage}")
+
+
+def finder(folder: pathlib.Path) -> plan.Find:
+    """Looks for finished runs in a folder."""
+
+    def find(config: Config) -> dict | None:
+        record = read_record(folder / f"{config.name}.json")
+        return record if record and "result" in record else None
+
+    return find
+
+
+def run_all(configs: list[Config], folder: pathlib.Path, title: str) -> None:
+    """Trains each run, or lets another process do it."""
+    find = finder(folder)
+    todo = [config for config in configs if find(config) is None]
+    waited = False
+    while todo:
+        for config in todo:
+            # Those that another process is at come last, and are waited for.
+            lock = try_lock(
+                folder / f"{config.name}.json", patience=-1 if waited else 0
+            )
+            if lock is None:
+                continue
+            try:
+                start = time.perf_counter()
+                record = train(config, folder, data_dir=_DATA_DIR.value)
+            finally:
+                unlock(lock)
+            done = sum(find(other) is not None for other in configs)
+            seconds = time.perf_counter() - start
+            print(
+                f"{title} {done}/{len(configs)}: {config.name} "
+                f"{record['result']['validation']} {seconds:.0f} s",
+                flush=True,
+            )
+        todo = [config for config in configs if find(config) is None]
+        waited = True
+
+
+if __name__ == "__main__":
+    app.run(main)
