@@ -22,9 +22,9 @@ METHODS = (
 )
 # These are compared at every size and length with more than one seed.
 COMPARED = ("sum", "self_auxiliary")
-LEARNING_RATES = (0.01, 0.02, 0.03, 0.05, 0.08, 0.12)
+LEARNING_RATES = (0.02, 0.03, 0.05, 0.08, 0.12, 0.2)
 # As many trials: three rates, with heads as most would start and as published.
-HEAD_RATES = (0.03, 0.05, 0.08)
+HEAD_RATES = (0.05, 0.08, 0.12)
 HEADS = {
     "mnist": ((1.0, 1.0), (2.0, 20.0)),
     "fashion_mnist": ((1.0, 1.0), (3.0, 30.0)),
