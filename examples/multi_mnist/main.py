@@ -33,9 +33,10 @@ _METHOD = flags.DEFINE_list(
     ["sum"],
     "Methods to train, one after the other: single_left and single_right (one "
     "task alone; 'single' means both), sum, mgda_ub (MGDA at the "
-    "representation), self_auxiliary, any aggregator or weighting of keras_mtl "
-    "by name (a main task is 'left'), or several joined by '+', as "
-    "self_auxiliary+pcgrad. 'all' means those of the paper and projection; "
+    "representation), self_auxiliary, pta_f2 to pta_f4 (so many frozen copies "
+    "of each tower), big_towers (a copy that is trained), any aggregator or "
+    "weighting of keras_mtl by name (a main task is 'left'), or several joined "
+    "by '+', as self_auxiliary+pcgrad. 'all' means those of the paper; "
     "'all_aggregators' and 'all_weightings' mean all that are defined for two "
     "tasks.",
 )
@@ -55,9 +56,8 @@ _LEARNING_RATE = flags.DEFINE_float(
     "learning_rate",
     None,
     "Of SGD with momentum 0.9. By default the published one of the method: "
-    "8e-4, with uncertainty 1e-3, with self_auxiliary 6e-4 (mnist) or 7e-4 "
-    "(fashion_mnist), and twice that with mgda_ub and others whose weights add "
-    "up to 1 in place of 2.",
+    "8e-4, with uncertainty 1e-3, with mgda_ub 3e-3 (mnist) or 7e-4 "
+    "(fashion_mnist), with self_auxiliary 6e-4 or 7e-4.",
 )
 _BATCH_SIZE = flags.DEFINE_integer(
     "batch_size", 256, "Examples in a training step.", lower_bound=1

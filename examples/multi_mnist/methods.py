@@ -20,7 +20,7 @@ from examples.multi_mnist.published import TOWERS
 from examples.multi_mnist.published import task_weight
 
 SINGLE = {f"single_{task}": task for task in TASKS}
-# Those of the paper, and `projection`.
+# Those of the paper, of its later version, and `projection`.
 PUBLISHED = (
     *SINGLE,
     "sum",
@@ -29,6 +29,7 @@ PUBLISHED = (
     "mgda_ub",
     "projection",
     "self_auxiliary",
+    "pta_f2",
 )
 
 

@@ -13,19 +13,15 @@ other is at. A run that is killed is trained anew, finished ones stay.
 
 import pathlib
 import sys
-import time
 
 from absl import app
 from absl import flags
 
-from examples.runs import read_record
 from examples.small_towers.images import plan
 from examples.small_towers.images import report
+from examples.small_towers.images import work
 from examples.small_towers.images.train import Config
-from examples.small_towers.images.train import train
 from keras_mtl.datasets.multi_mnist import SOURCES
-from keras_mtl.utils.files import try_lock
-from keras_mtl.utils.files import unlock
 
 _SOURCE = flags.DEFINE_list("source", list(SOURCES), "Which images to pair.")
 _STAGE = flags.DEFINE_list(
@@ -69,7 +65,8 @@ def main(argv: list[str]) -> None:
     folder = pathlib.Path(_OUTPUT_DIR.value)
     if not _REPORT.value:
         try:
-            run_stages(folder)
+            bases = [base(source) for source in _SOURCE.value]
+            work.run_stages(_STAGE.value, bases, folder, _DATA_DIR.value)
         except FileNotFoundError as error:
             # It says what to do; a traceback would hide it.
             sys.exit(f"--data_dir: {error}")
@@ -86,53 +83,6 @@ def base(source: str) -> Config:
         epochs=_EPOCHS.value,
         limit=_LIMIT.value,
     )
-
-
-def run_stages(folder: pathlib.Path) -> None:
-    """Trains what is not trained yet, and waits for what others train."""
-    for stage in _STAGE.value:
-        for source in _SOURCE.value:
-            configs = list(plan.stage(stage, base(source), finder(folder)))
-            run_all(configs, folder, f"{source}, {stage}")
-
-
-def finder(folder: pathlib.Path) -> plan.Find:
-    """Looks for finished runs in a folder."""
-
-    def find(config: Config) -> dict | None:
-        record = read_record(folder / f"{config.name}.json")
-        return record if record and "result" in record else None
-
-    return find
-
-
-def run_all(configs: list[Config], folder: pathlib.Path, title: str) -> None:
-    """Trains each run, or lets another process do it."""
-    find = finder(folder)
-    todo = [config for config in configs if find(config) is None]
-    waited = False
-    while todo:
-        for config in todo:
-            # Those that another process is at come last, and are waited for.
-            lock = try_lock(
-                folder / f"{config.name}.json", patience=-1 if waited else 0
-            )
-            if lock is None:
-                continue
-            try:
-                start = time.perf_counter()
-                record = train(config, folder, data_dir=_DATA_DIR.value)
-            finally:
-                unlock(lock)
-            done = sum(find(other) is not None for other in configs)
-            seconds = time.perf_counter() - start
-            print(
-                f"{title} {done}/{len(configs)}: {config.name} "
-                f"{record['result']['validation']} {seconds:.0f} s",
-                flush=True,
-            )
-        todo = [config for config in configs if find(config) is None]
-        waited = True
 
 
 if __name__ == "__main__":

@@ -44,6 +44,7 @@ class TestParse:
             "single_left+uncertainty",
             "single",
             "all_aggregators",
+            "self_auxiliary+pta_f2",
         ],
     )
     def test_names_what_is_wrong(self, name):
@@ -84,28 +85,6 @@ class TestExpand:
             methods.expand(["sum", "projection+self_auxiliary"])
 
 
-class TestDefaultLearningRate:
-    @pytest.mark.parametrize(
-        ("name", "mnist", "fashion"),
-        [
-            ("sum", 8e-4, 8e-4),
-            ("pcgrad", 8e-4, 8e-4),
-            ("uncertainty", 1e-3, 1e-3),
-            ("self_auxiliary", 6e-4, 7e-4),
-            ("mgda_ub", 16e-4, 16e-4),
-            ("mgda_ub+self_auxiliary", 12e-4, 14e-4),
-            ("mean", 16e-4, 16e-4),
-        ],
-    )
-    def test_as_published(self, name, mnist, fashion):
-        method = methods.parse(name)
-        rates = [
-            methods.default_learning_rate(method, source)
-            for source in ("mnist", "fashion_mnist")
-        ]
-        assert rates == pytest.approx([mnist, fashion])
-
-
 class TestBuildModel:
     def test_sum_is_stock(self):
         model = build("sum")
@@ -130,6 +109,29 @@ class TestBuildModel:
         assert isinstance(weighting, weightings.Uncertainty)
         # log(sigma) = 1 there.
         assert weighting.initial_log_variance == 2.0
+
+    def test_frozen_and_large_towers(self):
+        for name, copies, trainable in (
+            ("pta_f3", 3, False),
+            ("big_towers", 1, True),
+        ):
+            model = build(name)
+            for towers in model.auxiliaries.heads.values():
+                assert len(towers.towers) == copies
+                assert towers.trainable == trainable
+
+    def test_settings_of_heads(self):
+        model = methods.build_model(
+            methods.parse("self_auxiliary"),
+            size="large",
+            source="mnist",
+            learning_rate=0.1,
+            weight=0.5,
+            temperature=3.0,
+        )
+        assert model.auxiliaries.weight == 0.5
+        for head in model.auxiliaries.heads.values():
+            assert head.temperature == 3.0
 
     def test_methods_from_the_registry(self):
         built = build("unweighted_cosine")

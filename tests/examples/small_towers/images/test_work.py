@@ -1,0 +1,28 @@
+"""Runs done one after the other."""
+
+import pytest
+
+from examples.runs import write_json
+from examples.small_towers.images import work
+from examples.small_towers.images.train import Config
+
+
+def test_runs_what_is_missing(tmp_path, monkeypatch, capsys):
+    trained = []
+
+    def train(config, folder, data_dir):
+        trained.append(config.seed)
+        record = {"config": {}, "result": {"validation": {"left": 0.5}}}
+        write_json(folder / f"{config.name}.json", record)
+        return record
+
+    monkeypatch.setattr(work, "train", train)
+    configs = [Config("sum", "mnist", "large", 0.1, seed=s) for s in (0, 1)]
+    work.run_all(configs, tmp_path, "mnist, tune")
+    work.run_all(configs, tmp_path, "mnist, tune")
+    assert trained == [0, 1]
+    assert "mnist, tune 2/2: " in capsys.readouterr().out
+
+
+if __name__ == "__main__":
+    raise SystemExit(pytest.main([__file__]))
