@@ -126,6 +126,8 @@ class MultiTaskModel(Trainer):
         aggregator: Any = None,
         weighting: Any = None,
         representation: Any = None,
+        representation_reduction: str = "flatten",
+        scale_heads: bool = False,
         missing_label: Any = None,
     ) -> None:
         """Configures the model for training, as `keras.Model.compile`.
@@ -152,6 +154,20 @@ class MultiTaskModel(Trainer):
                 Then the aggregator sees gradients there and not those of the
                 shared variables, which saves all but one backward pass through
                 them.
+            representation_reduction: How the gradients `(batch_size, ...)` at
+                the `representation` become the vectors whose inner products
+                give task weights: `"flatten"` (default) keeps those of each
+                example; `"mean"` and `"sum"` take that over all examples of
+                the batch first, with and without labels. The weights then
+                apply to the gradients of each example. MGDA-UB is published
+                in all three ways.
+            scale_heads: Whether variables of one task alone take its gradient
+                times the weight of the aggregator, as if the weights had been
+                applied to the losses; so do published MGDA and MGDA-UB. By
+                default they take the gradient as it is. Heads of a task whose
+                weight is 0 do not learn, and below 0 they unlearn. Only for
+                aggregators that give one weight a task. Where nothing trains
+                that tasks share there are no weights, and nothing is scaled.
             missing_label: Value that stands for a missing label (`nan` or a
                 number), or a dict from output names to such values. An
                 example with no label gives its task no loss, no gradient and
@@ -190,7 +206,15 @@ class MultiTaskModel(Trainer):
         validate_stock(
             self, **stock, missing_label=missing_label, as_stock=as_stock
         )
-        validate_methods(self, loss, aggregator, weighting, representation)
+        validate_methods(
+            self,
+            loss,
+            aggregator,
+            weighting,
+            representation,
+            representation_reduction,
+            scale_heads,
+        )
         operation = None
         if representation is not None:
             operation = find_operation(self, representation)
@@ -206,6 +230,8 @@ class MultiTaskModel(Trainer):
             aggregator=aggregator,
             weighting=weighting,
             representation=operation,
+            representation_reduction=representation_reduction,
+            scale_heads=bool(scale_heads),
             missing_label=missing_label,
         )
         tell_tasks_apart(self, **stock, as_stock=as_stock)
@@ -266,6 +292,11 @@ class MultiTaskModel(Trainer):
             # Stock Keras, whose models must be able to read it: `clone_model`
             # makes one of a subclass that has a constructor of its own.
             return config
+        if settings.representation_reduction != "flatten":
+            reduction = settings.representation_reduction
+            own["representation_reduction"] = reduction
+        if settings.scale_heads:
+            own["scale_heads"] = True
         return {**config, **own}
 
     def compile_from_config(self, config: dict[str, Any]) -> None:

@@ -15,8 +15,12 @@ from keras_mtl.solvers.matrices import normalize
 from keras_mtl.solvers.matrices import to_gram
 from keras_mtl.solvers.min_norm import min_norm_weights
 from keras_mtl.types import Tensor
+from keras_mtl.utils.argument_validation import boolean
 
 NORMALIZATIONS = ("none", "l2", "loss", "loss+")
+# Those that published code leaves to the swapped weights.
+LEAST_SWAPPED = 0.001
+MOST_SWAPPED = 0.999
 
 
 @keras.saving.register_keras_serializable(package="keras_mtl")
@@ -40,6 +44,13 @@ class MGDA(Aggregator):
         granularity: `"model"` (default, as published), `"layer"` or
             `"variable"`.
         name: Name of the method.
+        swapped_weights: bool. For two tasks, and to reproduce published
+            numbers alone: gives each task the weight of the other, between
+            0.001 and 0.999. It is a mistake in the code of Wang et al. 2020,
+            so their "MGDA-UB" follows the task with the longer gradient: none
+            of what is said above holds, and losses may rise. Their batch
+            modes and scaled heads are `representation_reduction` and
+            `scale_heads` of `compile`.
 
     Example:
 
@@ -51,6 +62,8 @@ class MGDA(Aggregator):
     - Désidéri, Multiple-gradient descent algorithm, 2012
     - [Multi-Task Learning as Multi-Objective Optimization](
         https://arxiv.org/abs/1810.04650), Sener and Koltun 2018
+    - [Small Towers Make Big Differences](https://arxiv.org/abs/2008.05808),
+        Wang et al. 2020, for `swapped_weights`
     """
 
     scale_free = True
@@ -60,6 +73,8 @@ class MGDA(Aggregator):
         normalization: str = "none",
         granularity: str = "model",
         name: str | None = None,
+        *,
+        swapped_weights: bool = False,
     ):
         super().__init__(granularity=granularity, name=name)
         if normalization not in NORMALIZATIONS:
@@ -68,6 +83,11 @@ class MGDA(Aggregator):
                 f"Received: normalization={normalization!r}"
             )
         self.normalization = normalization
+        self.swapped_weights = boolean("swapped_weights", swapped_weights)
+
+    def check_tasks(self, task_names: tuple[str, ...]) -> None:
+        if self.swapped_weights:
+            _check_two(len(task_names), list(task_names))
 
     def weights(self, gram: Tensor, losses: Tensor | None = None) -> Tensor:
         """Task weights.
@@ -89,6 +109,8 @@ class MGDA(Aggregator):
         self, gram: Tensor, losses: Tensor | None, present: Tensor | None
     ) -> Tensor:
         gram = normalize(to_gram(gram))
+        if self.swapped_weights:
+            _check_two(gram.shape[-1], f"gram.shape={tuple(gram.shape)}")
         sizes = ops.ones_like(diagonal(gram))
         if self.normalization in ("loss", "loss+"):
             sizes = sizes * self._loss_sizes(losses, gram)
@@ -99,7 +121,8 @@ class MGDA(Aggregator):
             # Of lengths that are normalized already: a zero gradient would be
             # the shortest.
             gram = stand_aside(gram, present)
-        return min_norm_weights(gram)
+        weights = min_norm_weights(gram)
+        return _swapped(weights, present) if self.swapped_weights else weights
 
     def _loss_sizes(self, losses: Tensor | None, gram: Tensor) -> Tensor:
         """Sizes of the losses, relative to the largest.
@@ -117,4 +140,28 @@ class MGDA(Aggregator):
         return ops.maximum(sizes / divisor(largest), 1e-6)
 
     def get_config(self) -> dict[str, Any]:
-        return {"normalization": self.normalization, **super().get_config()}
+        return {
+            "normalization": self.normalization,
+            "swapped_weights": self.swapped_weights,
+            **super().get_config(),
+        }
+
+
+def _swapped(weights: Tensor, present: Tensor | None) -> Tensor:
+    """Of two tasks each with the weight of the other.
+
+    A task without labels has no gradient that the other could be weighed by.
+    """
+    swapped = ops.clip(ops.flip(weights, axis=-1), LEAST_SWAPPED, MOST_SWAPPED)
+    if present is None:
+        return swapped
+    return ops.where(ops.all(present), swapped, weights)
+
+
+def _check_two(num_tasks: int, received: Any) -> None:
+    if num_tasks != 2:
+        raise ValueError(
+            "MGDA with `swapped_weights=True` gives each of two tasks the "
+            "weight of the other. Leave it out for other numbers of tasks. "
+            f"Received: {num_tasks} task(s), {received}"
+        )

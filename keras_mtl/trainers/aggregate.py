@@ -12,6 +12,8 @@ from keras_mtl.gradients.gram import group_variables
 from keras_mtl.gradients.gram import tasks_of
 from keras_mtl.gradients.gram import total
 from keras_mtl.gradients.sparse import dense
+from keras_mtl.trainers.batch_reduction import FLATTEN
+from keras_mtl.trainers.batch_reduction import reduce_batch
 from keras_mtl.trainers.combine import Combined
 from keras_mtl.trainers.combine import combine
 from keras_mtl.trainers.cut import check_cut
@@ -19,6 +21,7 @@ from keras_mtl.trainers.nothing_shared import accept_frozen
 from keras_mtl.trainers.nothing_shared import positions_of
 from keras_mtl.trainers.nothing_shared import shared_places
 from keras_mtl.trainers.objectives import Objectives
+from keras_mtl.trainers.scaled_heads import scale_heads
 from keras_mtl.trainers.settings import arbitrated_variables
 from keras_mtl.trainers.settings import settings_of
 from keras_mtl.trainers.settings import takes_values
@@ -72,6 +75,10 @@ def _aggregate_at_cut(
     check_cut(model, heads, below)
     if _trains_below(model, below):
         _note_conflict(model, result)
+        if settings_of(model).scale_heads:
+            columns = [list(column) for column in zip(*heads, strict=True)]
+            columns = scale_heads(model, columns, result.weights)
+            heads = [list(row) for row in zip(*columns, strict=True)]
     else:
         # What the tasks want of frozen layers moves nothing.
         accept_frozen(model)
@@ -99,6 +106,11 @@ def _combine_variables(
         )
         _note_conflict(model, result)
         found = dict(zip(positions, result.gradients, strict=True))
+        if settings_of(model).scale_heads:
+            shared = shared_places(columns, positions)
+            found = {i: found[i] for i in shared}
+            columns = _without(columns, shared)
+            columns = scale_heads(model, columns, result.weights)
     else:
         accept_frozen(model)
     return [
@@ -106,6 +118,16 @@ def _combine_variables(
         for i, (variable, column) in enumerate(
             zip(variables, columns, strict=True)
         )
+    ]
+
+
+def _without(
+    columns: Sequence[list[Gradient]], places: Sequence[int]
+) -> list[list[Gradient]]:
+    """The gradients of each variable, with none at some places."""
+    return [
+        [None] * len(column) if i in places else column
+        for i, column in enumerate(columns)
     ]
 
 
@@ -132,9 +154,12 @@ def _combine_at_cut(
             "less than two tasks, so there is nothing to aggregate. Name "
             "the last layer that the tasks share."
         )
-    # Rows of a representation belong to examples: their Grams add up.
-    reduce_gram = None
-    if backend.num_replicas() > 1:
+    reduce_gram, measured = None, None
+    reduction = settings_of(model).representation_reduction
+    if reduction != FLATTEN:
+        measured = _sum_over_replicas(reduce_batch(columns, reduction))
+    elif backend.num_replicas() > 1:
+        # Rows of a representation belong to examples: their Grams add up.
         reduce_gram = backend.sum_over_replicas
     return combine(
         model.aggregator,
@@ -142,6 +167,7 @@ def _combine_at_cut(
         [0] * len(columns),
         objectives,
         reduce_gram,
+        measured,
     )
 
 

@@ -50,6 +50,7 @@ def combine(
     groups: Sequence[Any],
     objectives: Objectives,
     reduce_gram: Callable[[Tensor], Tensor] | None = None,
+    measured: Sequence[Column] | None = None,
 ) -> Combined:
     """Combines the task gradients of shared variables.
 
@@ -65,6 +66,8 @@ def combine(
             that loss scaling put on all gradients (the aggregator sees them
             without it, the result has it); which tasks take part.
         reduce_gram: Sums a tensor over replicas, when gradients are local.
+        measured: What inner products are taken of in place of `columns`, for
+            an aggregator that sees nothing else.
     """
     shared = _shared(aggregator, columns)
     num_tasks = len(columns[0])
@@ -79,7 +82,10 @@ def combine(
 
     shared_columns = [columns[v] for v in shared]
     shared_groups = [groups[v] for v in shared]
-    grams, units = scaled_gram(shared_columns, shared_groups, reduce_gram)
+    seen = shared_columns
+    if measured is not None:
+        seen = [measured[v] for v in shared]
+    grams, units = scaled_gram(seen, shared_groups, reduce_gram)
     places = group_indices(shared_groups)
     if aggregator.sees_all_groups:
         places = _places_of_all(groups, shared_groups)

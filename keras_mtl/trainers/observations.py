@@ -12,6 +12,7 @@ from keras_mtl.gradients.gram import scaled_gram
 from keras_mtl.gradients.gram import tasks_of
 from keras_mtl.gradients.sparse import dense
 from keras_mtl.solvers.matrices import in_units
+from keras_mtl.trainers.batch_reduction import reduce_batch
 from keras_mtl.trainers.evaluate import evaluate
 from keras_mtl.trainers.nothing_shared import accept_frozen
 from keras_mtl.trainers.nothing_shared import frozen_variables
@@ -45,10 +46,11 @@ def observe(
     if not observes_gradients(model):
         return {}
     at_cut = settings_of(model).representation is not None
-    rows = [
-        gradients.cut if at_cut else [dense(g) for g in gradients.variables]
-        for gradients in tasks
-    ]
+    if at_cut:
+        reduction = settings_of(model).representation_reduction
+        rows = reduce_batch([g.cut for g in tasks], reduction)
+    else:
+        rows = [[dense(g) for g in found.variables] for found in tasks]
     variables = [] if at_cut else model.trainable_variables
     found = {}
     if observes(model, "gradient_norms"):

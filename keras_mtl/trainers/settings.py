@@ -22,6 +22,7 @@ class CompiledSettings:
     Attributes:
         aggregator, weighting, missing_label: As `compile` received them.
         representation: The layer or operation that was named.
+        representation_reduction, scale_heads: As `compile` received them.
         whole_labels: Which labels are missing as a whole or not at all.
         class_weight: By output, as `fit` received it.
         labels_at_hand: Labels in arrays that `fit` received, by output.
@@ -35,6 +36,8 @@ class CompiledSettings:
     aggregator: Aggregator | None = None
     weighting: Weighting | None = None
     representation: Any = None
+    representation_reduction: str = "flatten"
+    scale_heads: bool = False
     missing_label: Any = None
     whole_labels: WholeLabels = dataclasses.field(default_factory=WholeLabels)
     class_weight: dict[str, dict[int, float]] | None = None

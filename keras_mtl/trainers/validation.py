@@ -8,8 +8,11 @@ import keras
 
 from keras_mtl import backend
 from keras_mtl.labels.missing_labels import validate_missing_label
+from keras_mtl.trainers.batch_reduction import FLATTEN
+from keras_mtl.trainers.batch_reduction import REDUCTIONS
 from keras_mtl.trainers.settings import is_stock
 from keras_mtl.trainers.task_entries import refuse_tasks
+from keras_mtl.utils.argument_validation import boolean
 from keras_mtl.utils.by_output import check_entries
 from keras_mtl.utils.by_output import check_nested_entries
 from keras_mtl.utils.by_output import names_in
@@ -49,13 +52,20 @@ def validate_stock(
 
 
 def validate_methods(
-    model: Any, loss: Any, aggregator: Any, weighting: Any, representation: Any
+    model: Any,
+    loss: Any,
+    aggregator: Any,
+    weighting: Any,
+    representation: Any,
+    representation_reduction: Any,
+    scale_heads: Any,
 ) -> None:
     """Raises unless these act on something, and on the same.
 
     Args:
         model: A `MultiTaskModel`.
-        loss, aggregator, weighting, representation: As for `compile`.
+        loss, aggregator, weighting, representation, representation_reduction,
+            scale_heads: As for `compile`.
     """
     acts_on_tasks = (aggregator, weighting, model.auxiliaries)
     if loss is None and any(part is not None for part in acts_on_tasks):
@@ -67,6 +77,9 @@ def validate_methods(
     _validate_weighting(weighting)
     if representation is not None:
         _validate_representation(aggregator, representation)
+    _validate_reduction(aggregator, representation, representation_reduction)
+    if boolean("scale_heads", scale_heads):
+        _validate_scale_heads(aggregator, representation)
 
 
 def _validate_weighting(weighting: Any) -> None:
@@ -102,6 +115,62 @@ def _validate_representation(aggregator: Any, representation: Any) -> None:
             "remembers gradients from step to step, but at a "
             "representation they belong to the examples of one batch. "
             f"{aggregator.forgetting_hint or 'Leave one of them out.'}"
+        )
+
+
+def _validate_reduction(
+    aggregator: Any, representation: Any, reduction: Any
+) -> None:
+    received = f"Received: representation_reduction={reduction!r}"
+    if not isinstance(reduction, str) or reduction not in REDUCTIONS:
+        raise ValueError(
+            "`representation_reduction` must be one of "
+            f"{list(REDUCTIONS)}. {received}"
+        )
+    if reduction == FLATTEN:
+        return
+    if representation is None:
+        raise ValueError(
+            "`representation_reduction` says how gradients at a "
+            "`representation` become one vector a task, but `representation` "
+            f"is None. Name a layer, or leave it out. {received}"
+        )
+    if aggregator.sees != "gram":
+        raise ValueError(
+            "`representation_reduction` reduces what task weights are made "
+            f"of, and {aggregator!r} makes none: it combines the gradients of "
+            "each example themselves. Leave it out, or choose an aggregator "
+            f"that gives weights, such as MGDA. {received}"
+        )
+
+
+def _validate_scale_heads(aggregator: Any, representation: Any) -> None:
+    advice = "Leave out `scale_heads`, or choose another aggregator"
+    if aggregator is None:
+        raise ValueError(
+            "`scale_heads` multiplies the gradients of heads by the task "
+            "weights of an aggregator, but `aggregator` is None. Give one, or "
+            "leave it out. Received: scale_heads=True"
+        )
+    if aggregator.scope == "all":
+        raise ValueError(
+            f"`scale_heads` and {aggregator!r} exclude each other: with "
+            '`scope="all"` it looks at heads, too. Leave one of them out. '
+            "Received: scale_heads=True"
+        )
+    if aggregator.sees != "gram" or aggregator.transforms:
+        raise ValueError(
+            "`scale_heads` multiplies the gradients of heads by task weights, "
+            f"and {aggregator!r} has none for the gradients of the step: it "
+            f"combines others, or their entries. {advice}, such as MGDA. "
+            "Received: scale_heads=True"
+        )
+    if aggregator.granularity != "model" and representation is None:
+        raise ValueError(
+            "`scale_heads` needs one weight a task, but with "
+            f"granularity={aggregator.granularity!r} there is one for each "
+            f'{aggregator.granularity}. {advice} or `granularity="model"`. '
+            "Received: scale_heads=True"
         )
 
 

@@ -18,6 +18,8 @@ COMPILE_ARGUMENTS = (
     "aggregator",
     "weighting",
     "representation",
+    "representation_reduction",
+    "scale_heads",
     "missing_label",
 )
 

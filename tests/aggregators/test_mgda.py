@@ -6,6 +6,7 @@ from keras import ops
 
 from keras_mtl import testing
 from keras_mtl.aggregators import MGDA
+from keras_mtl.methods.step_info import StepInfo
 from tests.tiers import slow_except
 
 # Checks compile an aggregator once, so they share it.
@@ -134,6 +135,46 @@ class TestNormalization:
     def test_unknown(self, normalization):
         with pytest.raises(ValueError, match="`normalization` must be one of"):
             MGDA(normalization=normalization)
+
+
+class TestSwappedWeights:
+    """The mistake of published code, to reproduce its numbers."""
+
+    def test_is_the_published_formula(self):
+        rows = np.random.default_rng(0).standard_normal((300, 2, 3))
+        rows[:50, 1] *= 30
+        rows[50:60, 1] = 2 * rows[50:60, 0]
+        # The longer gradient gets more, where MGDA gives it less.
+        rows[0] = [[1, 0, 0], [0, 2, 0]]
+        left, right = rows[:, 0], rows[:, 1]
+        apart = left - right
+        first = (apart * left).sum(-1) / (apart**2).sum(-1)
+        first = np.clip(first, 0.001, 0.999)
+        grams = (rows @ rows.transpose(0, 2, 1)).astype("float32")
+        weights = MGDA(swapped_weights=True).weights(grams)
+        expected = np.stack([first, 1 - first], axis=1)
+        weights = ops.convert_to_numpy(weights)
+        np.testing.assert_allclose(weights, expected, atol=2e-5)
+        np.testing.assert_allclose(weights[0], [0.2, 0.8], rtol=1e-5)
+
+    def test_a_task_without_labels_takes_no_part(self):
+        gram = np.diag(np.array([4.0, 0.0], "float32"))
+        step = StepInfo(present=np.array([True, False]))
+        weights = MGDA(swapped_weights=True).update(gram, step)
+        assert float(weights[0]) > 0.999
+
+    def test_two_tasks_only(self):
+        rule = MGDA(swapped_weights=True)
+        with pytest.raises(ValueError, match="3 task.*gram.shape=.3, 3"):
+            rule.weights(np.eye(3))
+        with pytest.raises(ValueError, match="1 task.*'a'"):
+            rule.build(["a"])
+        with pytest.raises(ValueError, match="`swapped_weights` .*'yes'"):
+            MGDA(swapped_weights="yes")
+
+    def test_config(self):
+        config = MGDA(swapped_weights=True).get_config()
+        assert MGDA.from_config(config).swapped_weights is True
 
 
 class TestProperties:

@@ -36,6 +36,28 @@ def make_model():
             {"representation": "shared", "aggregator": aggregators.MoCo()},
             "remembers gradients from step to step",
         ),
+        (
+            {"aggregator": "mgda", "representation_reduction": "max"},
+            "must be one of .*'mean'.*Received: .*'max'",
+        ),
+        ({"representation_reduction": "mean"}, "`representation` is None"),
+        (
+            {
+                "representation": "shared",
+                "aggregator": "grad_drop",
+                "representation_reduction": "sum",
+            },
+            "makes none",
+        ),
+        ({"scale_heads": True}, "`aggregator` is None"),
+        ({"aggregator": "mgda", "scale_heads": 1}, "must be True or False"),
+        ({"aggregator": "grad_drop", "scale_heads": True}, "has none for"),
+        ({"aggregator": "mo_co", "scale_heads": True}, "has none for"),
+        (
+            {"aggregator": aggregators.MGDA(granularity="layer")}
+            | {"scale_heads": True},
+            "one for each layer.*granularity=.model",
+        ),
         ({"loss_weights": {"a": 1.0}}, "an entry for each task"),
         (
             {"loss_weights": {"a": float("nan"), "b": 1.0}},
