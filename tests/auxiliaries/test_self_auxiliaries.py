@@ -12,6 +12,7 @@ from keras import layers
 
 from keras_mtl import MultiTaskModel
 from keras_mtl.aggregators import PCGrad
+from keras_mtl.auxiliaries.auxiliary_towers import add_auxiliary_towers
 from keras_mtl.auxiliaries.self_auxiliaries import SelfAuxiliaries
 from keras_mtl.auxiliaries.self_auxiliaries import add_self_auxiliaries
 from keras_mtl.auxiliaries.self_auxiliaries import strip_auxiliaries
@@ -24,6 +25,7 @@ from tests.auxiliary_models import fresh
 from tests.auxiliary_models import make_data
 from tests.auxiliary_models import make_model
 from tests.tiers import slow
+from tests.tiers import slow_except
 
 pytestmark = pytest.mark.backend
 
@@ -487,6 +489,101 @@ class Subclassed(keras.Model):
 def train_once(model: keras.Model, x, y, loss) -> dict:
     model.compile("sgd", loss, run_eagerly=EAGERLY)
     return model.train_on_batch(x, y, return_dict=True)
+
+
+def single_task_model(kind: str) -> keras.Model:
+    keras.utils.set_random_seed(0)
+    parts = [
+        layers.Dense(8, activation="tanh", name="shared"),
+        layers.Dense(6, activation="tanh", name="hidden"),
+        layers.Dense(1, name="out"),
+    ]
+    if kind == "sequential":
+        return keras.Sequential([keras.Input((12,)), *parts])
+    inputs = keras.Input((12,))
+    output = inputs
+    for part in parts:
+        output = part(output)
+    outputs = {"tensor": output, "list": [output], "dict": {"out": output}}
+    return keras.Model(inputs, outputs[kind])
+
+
+ADDERS = {
+    "head": lambda model: add_self_auxiliaries(model, "shared", weight=0.5),
+    "towers": lambda model: add_auxiliary_towers(
+        model, "shared", copies=2, weight=0.5
+    ),
+}
+
+
+class TestSingleTasks:
+    """Self-auxiliaries beside the only task of a model, its whole life."""
+
+    @pytest.mark.parametrize(
+        ("kind", "added"),
+        slow_except(
+            [
+                ("sequential", "head"),
+                ("dict", "head"),
+                ("tensor", "towers"),
+            ],
+            ("sequential", "head"),
+        ),
+    )
+    def test_trains_as_stock_keras_with_an_output_more(
+        self, kind, added, tmp_path
+    ):
+        x, y = make_data()
+        plain = single_task_model(kind)
+        model = ADDERS[added](plain)
+        loss = {"out": "mse"} if kind == "dict" else "mse"
+        labels = {"out": y["right"]} if kind == "dict" else y["right"]
+
+        # The same in stock Keras: the second predictions are outputs.
+        features = plain.get_layer("shared").output
+        heads = model.auxiliaries.heads["out"](features)
+        heads = heads if isinstance(heads, list) else [heads]
+        output = keras.tree.flatten(plain.outputs)[0]
+        stock = keras.models.clone_model(
+            keras.Model(plain.inputs, [output, *heads])
+        )
+        stock.set_weights(
+            keras.Model(plain.inputs, [output, *heads]).get_weights()
+        )
+        stock.compile(
+            keras.optimizers.SGD(0.1),
+            ["mse"] * (1 + len(heads)),
+            loss_weights=[1.0] + [0.5] * len(heads),
+            run_eagerly=EAGERLY,
+        )
+        stock.fit(x, [y["right"]] * (1 + len(heads)), verbose=0, shuffle=False)
+
+        model.compile(keras.optimizers.SGD(0.1), loss, run_eagerly=EAGERLY)
+        logs = model.fit(x, labels, verbose=0, shuffle=False).history
+        assert set(logs) >= {"loss", "out_aux_loss"}
+        for name in ("shared", "hidden", "out"):
+            for found, expected in zip(
+                model.get_layer(name).get_weights(),
+                stock.get_layer(name).get_weights(),
+                strict=True,
+            ):
+                np.testing.assert_allclose(found, expected, atol=1e-6)
+
+        predictions = keras.tree.flatten(model.predict(x, verbose=0))[0]
+        error = np.mean((predictions - y["right"]) ** 2)
+        found = model.evaluate(x, labels, verbose=0, return_dict=True)
+        np.testing.assert_allclose(found["loss"], error, rtol=1e-5)
+
+        model.save(tmp_path / "model.keras")
+        loaded = keras.saving.load_model(tmp_path / "model.keras")
+        before = model.train_on_batch(x, labels)
+        assert loaded.train_on_batch(x, labels) == pytest.approx(before)
+        stripped = strip_auxiliaries(loaded)
+        assert not isinstance(stripped, MultiTaskModel)
+        assert stripped.count_params() == plain.count_params()
+        served = keras.tree.flatten(stripped.predict(x, verbose=0))[0]
+        expected = keras.tree.flatten(plain.predict(x, verbose=0))[0]
+        np.testing.assert_allclose(served, expected, atol=1e-6)
 
 
 class TestModels:
