@@ -2,8 +2,6 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Iterator
-from collections.abc import Sequence
 from typing import Any
 
 from examples.figures import new_figure
@@ -15,6 +13,7 @@ from examples.small_towers.sines.train import DATA
 from examples.small_towers.sines.train import TASKS
 from examples.small_towers.sines.train import Config
 from examples.small_towers.sines.train import mean_errors
+from examples.small_towers.sines.train import noise_errors
 from keras_mtl import pareto
 from keras_mtl.utils.files import write_whole
 
@@ -22,6 +21,25 @@ from keras_mtl.utils.files import write_whole
 Fronts = dict[int, list[dict[str, float]]]
 BEST, LAST = "best", "last"
 NAMES = {False: "plain", True: "self-auxiliaries"}
+# What varies, as pairs of depth and width, and where in the pair it is.
+SHAPES = {
+    "depth": [(depth, 100) for depth in plan.DEPTHS],
+    "width": [(plan.WIDE_DEPTH, width) for width in plan.WIDTHS],
+}
+PLACES = {"depth": 0, "width": 1}
+FIGURES = {"depth": "figure-2", "width": "figure-9"}
+HYPERVOLUMES = [
+    *(f"hypervolume (%), {name}" for name in NAMES.values()),
+    "gain",
+    *(f"last epoch, {name}" for name in NAMES.values()),
+    "seeds",
+]
+ERRORS = [
+    "rate, plain",
+    "rate, weight of self-auxiliaries",
+    *(f"train, {name}" for name in NAMES.values()),
+    *(f"test, {name}" for name in NAMES.values()),
+]
 
 
 class Results:
@@ -109,69 +127,73 @@ def write_report(folder: pathlib.Path) -> str:
 def tables(results: Results) -> str:
     """What the runs on one kind of data gave."""
     errors = mean_errors(results.data)
-    mean = ", ".join(f"{errors[task]:.1f} ({task})" for task in TASKS)
     texts = [
         f"### Data: {results.data}",
-        f"Test error of the mean, the reference of hypervolumes: {mean}.",
+        "Test errors (y1 / y2) of the mean, the reference of hypervolumes: "
+        f"{_pair(errors)}. Of the functions without their noise: "
+        f"{_pair(noise_errors(results.data))}.",
     ]
     singles = results.singles()
-    if singles:
-        alone = ", ".join(f"{singles[task]:.1f} ({task})" for task in singles)
-        texts.append(f"Best single tasks: {alone}.")
-    by_depth = [(depth, 100) for depth in plan.DEPTHS]
-    by_width = [(plan.WIDE_DEPTH, width) for width in plan.WIDTHS]
-    texts += _tables(results, "depth", by_depth, errors)
-    texts += _tables(results, "width", by_width, errors)
+    if len(singles) == len(TASKS):
+        texts.append(f"Best single tasks: {_pair(singles)}.")
+    for column, shapes in SHAPES.items():
+        rows = [
+            _row(results, column, depth, width, errors)
+            for depth, width in shapes
+        ]
+        for part, head in enumerate((HYPERVOLUMES, ERRORS)):
+            lines = [row[part] for row in rows if row is not None]
+            if len(lines) > 1:
+                texts.append(_markdown([column, *head], lines))
     return "\n\n".join(texts)
 
 
-def _tables(
-    results: Results,
-    column: str,
-    shapes: Sequence[tuple[int, int]],
-    errors: dict[str, float],
-) -> Iterator[str]:
-    rows = []
-    for depth, width in shapes:
-        row = _row(results, depth, width, errors)
-        if row is not None:
-            rows.append([str(width if column == "width" else depth), *row])
-    if len(rows) < 2:
-        return
-    head = [
-        column,
-        *(f"hypervolume, {name}" for name in NAMES.values()),
-        "gain",
-        *(f"last epoch, {name}" for name in NAMES.values()),
-        *(f"y1 / y2, {name}" for name in NAMES.values()),
-        *(f"train y1 / y2, {name}" for name in NAMES.values()),
-        "seeds",
-    ]
+def _markdown(head: list[str], rows: list[list[str]]) -> str:
     lines = [head, ["---:"] * len(head), *rows]
-    yield "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def _row(
-    results: Results, depth: int, width: int, errors: dict[str, float]
-) -> list[str] | None:
-    """One depth and width: with and without self-auxiliaries."""
+    results: Results,
+    column: str,
+    depth: int,
+    width: int,
+    errors: dict[str, float],
+) -> tuple[list[str], list[str]] | None:
+    """The lines of one depth and width in both tables."""
     both = [results.fronts(depth, heads, width) for heads in NAMES]
-    last = [results.fronts(depth, h, width, which=LAST) for h in NAMES]
-    train = [results.fronts(depth, h, width, "train", LAST) for h in NAMES]
     seeds = sorted(set(both[0]) & set(both[1]))
     if not seeds:
         return None
+    last = [results.fronts(depth, h, width, which=LAST) for h in NAMES]
+    train = [results.fronts(depth, h, width, "train", LAST) for h in NAMES]
     volumes = [
         {seed: volume(fronts[seed], errors) for seed in seeds}
         for fronts in both
     ]
+    name = str(width if column == "width" else depth)
     return [
+        name,
         *(_interval(fronts, seeds, errors) for fronts in both),
         _gain(*reversed(volumes)),
         *(f"{_mean_volume(fronts, seeds, errors):.2f}" for fronts in last),
-        *(_middle(fronts, seeds) for fronts in (*both, *train)),
         str(len(seeds)),
+    ], [
+        name,
+        *(_setting(results, depth, heads) for heads in NAMES),
+        *(_middle(fronts, seeds) for fronts in (*train, *last)),
     ]
+
+
+def _setting(results: Results, depth: int, heads: bool) -> str:
+    """The learning rate that validation chose, and the weight of the heads."""
+    config = plan.chosen(results.data, depth, heads, results.find)
+    gamma = "" if config.gamma is None else f", {config.gamma:g}"
+    return f"{config.learning_rate:g}{gamma}"
+
+
+def _pair(errors: dict[str, float]) -> str:
+    return " / ".join(f"{errors[task]:.1f}" for task in TASKS)
 
 
 def volume(points: list[dict[str, float]], errors: dict[str, float]) -> float:
@@ -219,30 +241,71 @@ def _gain(heads: dict[int, float], plain: dict[int, float]) -> str:
 
 def _middle(fronts: Fronts, seeds: list[int]) -> str:
     """Mean errors where both losses weigh the same."""
-    points = [fronts[seed][plan.ALPHAS.index(0.5)] for seed in seeds]
-    return " / ".join(
-        f"{sum(point[task] for point in points) / len(points):.1f}"
-        for task in TASKS
-    )
+    front = mean_front({seed: fronts[seed] for seed in seeds})
+    return _pair(front[plan.ALPHAS.index(0.5)])
 
 
 def draw(results: Results, folder: pathlib.Path) -> None:
-    """The paper's figures 2 and 9, of what is finished."""
-    for number, column, shapes in (
-        ("2", "depth", [(depth, 100) for depth in plan.DEPTHS]),
-        ("9", "width", [(plan.WIDE_DEPTH, width) for width in plan.WIDTHS]),
-    ):
-        fronts = {
+    """The paper's figures 2 and 9, of what is finished, and hypervolumes."""
+    for column, shapes in SHAPES.items():
+        every = {
             (depth, width): [
-                mean_front(results.fronts(depth, heads, width))
-                for heads in NAMES
+                results.fronts(depth, heads, width) for heads in NAMES
             ]
             for depth, width in shapes
         }
-        fronts = {shape: both for shape, both in fronts.items() if all(both)}
+        fronts = {shape: both for shape, both in every.items() if all(both)}
         if len(fronts) > 1:
-            path = folder / f"figure-{number}-{results.data}.png"
-            draw_fronts(fronts, column, results.singles(), path)
+            name = f"{FIGURES[column]}-{results.data}.png"
+            draw_fronts(fronts, column, results.singles(), folder / name)
+            name = f"hypervolumes-by-{column}-{results.data}.png"
+            errors = mean_errors(results.data)
+            draw_volumes(fronts, column, errors, folder / name)
+
+
+def draw_volumes(
+    fronts: dict[tuple[int, int], list[Fronts]],
+    column: str,
+    errors: dict[str, float],
+    path: pathlib.Path,
+) -> None:
+    """Hypervolumes of each seed, and a line through their means.
+
+    Args:
+        fronts: As for `draw_fronts`.
+        column: As for `draw_fronts`.
+        errors: The reference.
+        path: Where to.
+    """
+    figure, (axis,) = new_figure(1, (5.4, 4))
+    names = [str(shape[PLACES[column]]) for shape in fronts]
+    for heads, (name, style) in enumerate(
+        zip(NAMES.values(), styles(3)[1:], strict=True)
+    ):
+        volumes = [
+            [volume(points, errors) for points in both[heads].values()]
+            for both in fronts.values()
+        ]
+        axis.plot(
+            names,
+            [sum(found) / len(found) for found in volumes],
+            label=name,
+            **style,
+        )
+        for place, found in zip(names, volumes, strict=True):
+            axis.plot(
+                [place] * len(found),
+                found,
+                linestyle="",
+                marker="_",
+                color=style["color"],
+            )
+    label = "hidden layers of a tower" if column == "depth" else "width"
+    axis.set(xlabel=label, ylabel="hypervolume (%)")
+    axis.grid(color="0.9")
+    axis.set_axisbelow(True)
+    axis.legend()
+    save_figure(figure, path)
 
 
 def mean_front(fronts: Fronts) -> list[dict[str, float]]:
@@ -257,7 +320,7 @@ def mean_front(fronts: Fronts) -> list[dict[str, float]]:
 
 
 def draw_fronts(
-    fronts: dict[tuple[int, int], list[list[dict[str, float]]]],
+    fronts: dict[tuple[int, int], list[Fronts]],
     column: str,
     singles: dict[str, float],
     path: pathlib.Path,
@@ -265,48 +328,35 @@ def draw_fronts(
     """Fronts without self-auxiliaries; then with them, small and large.
 
     Args:
-        fronts: From depth and width to the points without and with
-            self-auxiliaries.
+        fronts: From depth and width to the fronts without and with
+            self-auxiliaries; their means over the seeds are drawn.
         column: `"depth"` or `"width"`, which varies.
         singles: Errors of single tasks, drawn as lines.
         path: Where to.
     """
     figure, axes = new_figure(3, (13.5, 4.4))
     shapes = list(fronts)
-    place = 1 if column == "width" else 0
-    for shape, style in zip(shapes, styles(len(shapes)), strict=True):
-        _draw(axes[0], fronts[shape][0], f"{column} {shape[place]}", style)
-    axes[0].set_title(f"(a) Without self-auxiliaries, by {column}")
-    colors = styles(3)
-    panels = {"b": shapes[0], "c": shapes[-1]}
-    if column == "depth":
-        # The smallest that still has hidden layers, as far as there is one.
-        panels["b"] = shapes[min(1, len(shapes) - 1)]
-    for axis, (letter, shape) in zip(axes[1:], panels.items(), strict=True):
-        for points, name, style in zip(
-            fronts[shape], NAMES.values(), colors[1:], strict=True
-        ):
-            _draw(axis, points, name, style)
-        axis.set_title(f"({letter}) {column.capitalize()} {shape[place]}")
-    for axis in axes:
-        _draw_singles(axis, singles)
+    names = {shape: f"{column} {shape[PLACES[column]]}" for shape in shapes}
+    # The smallest with hidden layers, and the largest.
+    small, large = shapes[min(1, len(shapes) - 1)], shapes[-1]
+    panels = {
+        f"(a) Plain, by {column}": {
+            names[shape]: mean_front(both[0]) for shape, both in fronts.items()
+        },
+        **{
+            f"({letter}) {names[shape].capitalize()}": {
+                name: mean_front(front)
+                for name, front in zip(
+                    NAMES.values(), fronts[shape], strict=True
+                )
+            }
+            for letter, shape in (("b", small), ("c", large))
+        },
+    }
+    for axis, (title, points) in zip(axes, panels.items(), strict=True):
+        pareto.plot_front(
+            points, maximize=False, baselines=singles or None, axes=axis
+        )
+        axis.set_title(title)
         axis.set(xlabel="test error of y1", ylabel="test error of y2")
-        axis.grid(color="0.9")
-        axis.set_axisbelow(True)
-        axis.legend(fontsize=8)
     save_figure(figure, path)
-
-
-def _draw(
-    axis: Any, points: list[dict[str, float]], label: str, style: dict[str, str]
-) -> None:
-    x, y = ([point[task] for point in points] for task in TASKS)
-    axis.plot(x, y, label=label, linewidth=1.4, markersize=5, **style)
-
-
-def _draw_singles(axis: Any, singles: dict[str, float]) -> None:
-    line = {"color": "0.4", "linestyle": "--", "linewidth": 1}
-    if "y1" in singles:
-        axis.axvline(singles["y1"], label="best single task", **line)
-    if "y2" in singles:
-        axis.axhline(singles["y2"], **line)

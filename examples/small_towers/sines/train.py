@@ -16,6 +16,7 @@ from examples.runs import Batches
 from examples.runs import open_record
 from examples.runs import write_json
 from keras_mtl.datasets import synthetic_sine
+from keras_mtl.datasets.synthetic import FREQUENCIES
 
 TASKS = ("y1", "y2")
 PARTS = ("train", "validation", "test")
@@ -156,6 +157,27 @@ def mean_errors(name: str) -> dict[str, float]:
         )
         for task in TASKS
     }
+
+
+def noise_errors(name: str) -> dict[str, float]:
+    """Test errors of who knows the functions, and not the noise.
+
+    The phases are moved by `e`, normal with a deviation of 0.2, so that
+    `sum(sin(w * x + e))` is `sines * cos(e) + cosines * sin(e)`.
+    """
+    data = DATA[name]
+    total = load(name)["test"][0].sum(axis=1, dtype="float64")
+    variance = 0.2**2
+    of_sine = (1 - math.exp(-2 * variance)) / 2
+    of_cosine = (1 + math.exp(-2 * variance)) / 2 - math.exp(-variance)
+    errors = {}
+    for task, frequencies in FREQUENCIES.items():
+        angles = np.outer(total, data.frequency_scale * frequencies)
+        sines, cosines = np.sin(angles).sum(1), np.cos(angles).sum(1)
+        errors[task] = float(
+            np.mean(of_cosine * sines**2 + of_sine * cosines**2)
+        )
+    return errors
 
 
 class Judge(keras.callbacks.Callback):

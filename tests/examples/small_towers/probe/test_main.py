@@ -7,8 +7,12 @@ from absl import app
 class TestMain:
     @pytest.mark.slow
     def test_trains_and_reports(
-        self, run_example, tfds_data_dir, tmp_path, capsys
+        self, run_example, tfds_data_dir, tmp_path, capsys, monkeypatch
     ):
+        # One layer: the others take as long again.
+        monkeypatch.setattr(
+            "examples.small_towers.probe.probe.LAYERS", ("flatten",)
+        )
         arguments = [
             "--method=self_auxiliary",
             "--seeds=1",

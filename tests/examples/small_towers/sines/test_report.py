@@ -22,6 +22,7 @@ def write(folder, config, **errors):
 def folder(tmp_path, monkeypatch):
     """Two depths; of the deeper one all errors are half as large."""
     monkeypatch.setattr(report, "mean_errors", lambda data: ERRORS)
+    monkeypatch.setattr(report, "noise_errors", lambda data: ERRORS)
     for depth in (0, 1):
         for heads in (False, True):
             trials = plan.trials("easier", depth, heads)
@@ -39,29 +40,37 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-class TestWriteReport:
-    def test_has_hypervolumes_in_percent_of_the_mean(self, folder):
-        text = report.write_report(folder)
-        assert (folder / "results.md").read_text() == text
+class TestTables:
+    def test_have_hypervolumes_in_percent_of_the_mean(self, folder):
+        text = report.tables(report.Results(folder, "easier"))
         rows = [line.split(" | ") for line in text.splitlines()]
-        shallow, deep = (row for row in rows if row[0] in ("| 0", "| 1"))
+        shallow, deep = [row for row in rows if len(row) == 7][2:4]
         # (1 - 8 / 10) * (1 - 16 / 20), and so on.
-        assert shallow[1:4] == [
+        assert shallow == [
+            "| 0",
             "4.00 [4.00, 4.00]",
             "16.00 [16.00, 16.00]",
             "+12.00 [+12.00, +12.00]",
+            "4.00",
+            "16.00",
+            "2 |",
         ]
         assert deep[1:3] == ["36.00 [36.00, 36.00]", "49.00 [49.00, 49.00]"]
-        assert deep[6:8] == ["4.0 / 8.0", "3.0 / 6.0"]
-        assert deep[-1] == "2 |"
-        assert "Best single tasks: 3.0 (y1), 4.0 (y2)." in text
-        assert "10.0 (y1), 20.0 (y2)" in text
+        assert "| 1 | 0.0005 | 0.001, 1 | 4.0 / 8.0 | 3.0 / 6.0 |" in text
+        assert "Best single tasks: 3.0 / 4.0." in text
+        assert "10.0 / 20.0" in text
 
+
+class TestWriteReport:
     @pytest.mark.slow
     def test_draws_what_is_finished(self, folder):
-        report.write_report(folder)
+        text = report.write_report(folder)
+        assert (folder / "results.md").read_text() == text
         figures = [path.name for path in folder.glob("*.png")]
-        assert figures == ["figure-2-easier.png"]
+        assert sorted(figures) == [
+            "figure-2-easier.png",
+            "hypervolumes-by-depth-easier.png",
+        ]
 
 
 class TestResults:

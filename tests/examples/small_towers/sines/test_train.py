@@ -9,6 +9,7 @@ from examples.runs import Batches
 from examples.small_towers.sines import train as sines
 from examples.small_towers.sines.train import TASKS
 from examples.small_towers.sines.train import Config
+from keras_mtl.datasets.synthetic import FREQUENCIES
 
 
 @pytest.fixture
@@ -87,6 +88,20 @@ class TestMeanErrors:
             test, train = data["test"][1][task], data["train"][1][task]
             error = test.var() + (test.mean() - train.mean()) ** 2
             assert found[task] == pytest.approx(error, rel=1e-5)
+
+
+class TestNoiseErrors:
+    def test_is_the_error_of_the_expected_label(self, few, monkeypatch):
+        many = dataclasses.replace(few, num_held_out=5_000)
+        monkeypatch.setitem(sines.DATA, "easier", many)
+        sines.load.cache_clear()
+        found = sines.noise_errors("easier")
+        x, y = sines.load("easier")["test"]
+        total = x.sum(axis=1, dtype="float64")
+        for task, frequencies in FREQUENCIES.items():
+            known = np.sin(np.outer(total, 0.3 * frequencies)).sum(axis=1)
+            error = np.mean((y[task][:, 0] - known * np.exp(-0.02)) ** 2)
+            assert found[task] == pytest.approx(error, rel=0.1)
 
 
 if __name__ == "__main__":
