@@ -116,7 +116,7 @@ def probe(
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    features = keras.Model(network.inputs, network.get_layer(layer).output)
+    features = keras.Model(network.inputs, output_of(network, layer))
     x, x_judged = (
         features.predict(part[0], batch_size=1000, verbose=0)
         for part in (fitted, judged)
@@ -131,6 +131,14 @@ def probe(
         found = regression.predict(x_judged)
         accuracies[task] = float(np.mean(found == judged[1][task]))
     return accuracies
+
+
+def output_of(network: keras.Model, layer: str) -> keras.KerasTensor:
+    """What one of `LAYERS` gives."""
+    if layer == "flatten":
+        # Keras numbers these on from network to network.
+        return network.get_layer("shared_0").input
+    return network.get_layer(layer).output
 
 
 def accuracy(network: keras.Model, examples: Examples) -> dict[str, float]:

@@ -37,6 +37,7 @@ _STAGE = flags.DEFINE_multi_enum(
     list(plan.STAGES),
     list(plan.STAGES),
     "What to train, in this order: tune, then fronts by depth of the towers, "
+    "those without self-auxiliaries again at the rate that is best with them, "
     "single tasks, and fronts by width.",
 )
 _DEPTH = flags.DEFINE_multi_integer(

@@ -22,7 +22,7 @@ PLAIN = tuple((None, rate) for rate in (5e-4, *RATES, 1.6e-2))
 HEADS = (*((1.0, rate) for rate in RATES), (0.3, 2e-3), (0.3, 4e-3))
 # Tuned at each depth, or once for all where nothing is learnt anyway.
 TUNED_DEPTHS = {"easier": DEPTHS, "published": (3,)}
-STAGES = ("tune", "depth", "single", "width")
+STAGES = ("tune", "depth", "same_rate", "single", "width")
 
 
 def trials(data: str, depth: int, heads: bool) -> list[Config]:
@@ -66,6 +66,15 @@ def chosen(data: str, depth: int, heads: bool, find: Find) -> Config:
     return dataclasses.replace(configs[errors.index(min(errors))], depth=depth)
 
 
+def same_rate(data: str, depth: int, find: Find) -> Config:
+    """Without self-auxiliaries, at the rate that is best with them.
+
+    It tells what they do from what their rate does.
+    """
+    plain, heads = (chosen(data, depth, h, find) for h in (False, True))
+    return dataclasses.replace(plain, learning_rate=heads.learning_rate)
+
+
 def front(config: Config, seed: int) -> list[Config]:
     """A run for each weight of the losses."""
     return [
@@ -79,8 +88,8 @@ def stage(
     """The runs of a stage; but for `"tune"`, with the settings chosen.
 
     Args:
-        name: One of `STAGES`. `"depth"` and `"width"` are fronts, `"single"`
-            is each task alone, one seed a depth.
+        name: One of `STAGES`. `"depth"`, `"same_rate"` and `"width"` are
+            fronts, `"single"` is each task alone, one seed a depth.
         data: One of `DATA`.
         seeds: Of the fronts.
         depths: Of the towers.
@@ -90,6 +99,10 @@ def stage(
         for depth in depths:
             for heads in (False, True):
                 yield from trials(data, depth, heads)
+    elif name == "same_rate":
+        for seed in seeds:
+            for depth in depths:
+                yield from front(same_rate(data, depth, find), seed)
     elif name == "single":
         for depth in depths:
             for alpha in (1.0, 0.0):

@@ -31,6 +31,7 @@ FIGURES = {"depth": "figure-2", "width": "figure-9"}
 HYPERVOLUMES = [
     *(f"hypervolume (%), {name}" for name in NAMES.values()),
     "gain",
+    "plain, at the rate of self-auxiliaries",
     *(f"last epoch, {name}" for name in NAMES.values()),
     "seeds",
 ]
@@ -81,6 +82,16 @@ class Results:
         except LookupError:
             return {}
         config = dataclasses.replace(config, width=width)
+        return self.fronts_of(config, part, which)
+
+    def same_rate(self, depth: int) -> Fronts:
+        """Those without self-auxiliaries at the rate of those with them."""
+        return self.fronts_of(plan.same_rate(self.data, depth, self.find))
+
+    def fronts_of(
+        self, config: Config, part: str = "test", which: str = BEST
+    ) -> Fronts:
+        """The points of each seed whose front is complete."""
         fronts = {}
         for seed in self.seeds():
             found = [self.find(one) for one in plan.front(config, seed)]
@@ -176,6 +187,7 @@ def _row(
         name,
         *(_interval(fronts, seeds, errors) for fronts in both),
         _gain(*reversed(volumes)),
+        _same_rate(results, depth, errors) if column == "depth" else "",
         *(f"{_mean_volume(fronts, seeds, errors):.2f}" for fronts in last),
         str(len(seeds)),
     ], [
@@ -183,6 +195,11 @@ def _row(
         *(_setting(results, depth, heads) for heads in NAMES),
         *(_middle(fronts, seeds) for fronts in (*train, *last)),
     ]
+
+
+def _same_rate(results: Results, depth: int, errors: dict[str, float]) -> str:
+    fronts = results.same_rate(depth)
+    return _interval(fronts, sorted(fronts), errors) if fronts else ""
 
 
 def _setting(results: Results, depth: int, heads: bool) -> str:

@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 
+from examples.multi_mnist.model import build_lenet
 from examples.small_towers.probe import probe as probes
 
 
@@ -22,6 +23,17 @@ class TestProbe:
         found = probes.probe(network, "layer", fitted, judged)
         assert found["left"] == 1
         assert found["right"] < 0.3
+
+
+class TestOutputOf:
+    def test_finds_the_layers_of_every_network(self):
+        for _ in range(2):
+            network = build_lenet("large")
+            shapes = [
+                probes.output_of(network, layer).shape[1:]
+                for layer in probes.LAYERS
+            ]
+            assert shapes == [(720,), (50,), (50,), (50,)]
 
 
 class TestTable:

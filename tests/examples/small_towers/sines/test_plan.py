@@ -45,6 +45,13 @@ class TestStage:
         assert {config.depth for config in configs} == {0, 5}
         assert {config.alpha for config in configs} == set(plan.ALPHAS)
 
+    def test_same_rate_is_that_of_self_auxiliaries(self):
+        find = finder((0.3, 2e-3))  # of the others the first is best
+        depth = [*plan.stage("depth", "easier", range(1), (3,), find)]
+        same = [*plan.stage("same_rate", "easier", range(1), (3,), find)]
+        assert {c.learning_rate for c in depth if not c.gamma} == {5e-4}
+        assert {(c.gamma, c.learning_rate) for c in same} == {(None, 2e-3)}
+
     def test_widths_are_of_one_depth(self):
         find = finder((None, 4e-3))
         configs = list(plan.stage("width", "easier", range(1), (0,), find))

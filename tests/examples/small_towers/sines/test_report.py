@@ -44,13 +44,14 @@ class TestTables:
     def test_have_hypervolumes_in_percent_of_the_mean(self, folder):
         text = report.tables(report.Results(folder, "easier"))
         rows = [line.split(" | ") for line in text.splitlines()]
-        shallow, deep = [row for row in rows if len(row) == 7][2:4]
+        shallow, deep = [row for row in rows if len(row) == 8][2:4]
         # (1 - 8 / 10) * (1 - 16 / 20), and so on.
         assert shallow == [
             "| 0",
             "4.00 [4.00, 4.00]",
             "16.00 [16.00, 16.00]",
             "+12.00 [+12.00, +12.00]",
+            "",
             "4.00",
             "16.00",
             "2 |",
