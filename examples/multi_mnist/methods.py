@@ -14,6 +14,7 @@ from examples.multi_mnist.model import REPRESENTATION
 from examples.multi_mnist.model import TASKS
 from examples.multi_mnist.model import build_lenet
 from examples.multi_mnist.published import ARGUMENTS
+from examples.multi_mnist.published import BATCH_REDUCTION
 from examples.multi_mnist.published import SELF_AUXILIARY
 from examples.multi_mnist.published import SMALL_BOTTLENECK
 from examples.multi_mnist.published import TOWERS
@@ -217,12 +218,21 @@ def build_model(
         metrics={task: ["accuracy"] for task in method.tasks},
         aggregator=_aggregator(method),
         weighting=_weighting(method, examples),
-        representation=(
-            REPRESENTATION if method.aggregator == "mgda_ub" else None
-        ),
         jit_compile=jit_compile,
+        **_at_representation(method, source),
     )
     return model
+
+
+def _at_representation(method: Method, source: str) -> dict[str, Any]:
+    """Arguments of `compile` with which MGDA is MGDA-UB, as published."""
+    if method.aggregator != "mgda_ub":
+        return {}
+    return {
+        "representation": REPRESENTATION,
+        "representation_reduction": BATCH_REDUCTION[source],
+        "scale_heads": True,
+    }
 
 
 def _aggregator(method: Method) -> Any:

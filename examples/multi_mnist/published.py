@@ -36,6 +36,10 @@ TOWERS = {
     "pta_f4": {"copies": 4},
 }
 
+# MGDA at the representation: what becomes of the batch there. Their heads have
+# the weights of their tasks, too.
+BATCH_REDUCTION = {"mnist": "mean", "fashion_mnist": "flatten"}
+
 # What methods cannot do without, or have as published.
 ARGUMENTS: dict[str, dict[str, Any]] = {
     # Half as much again for the left task as equal weights, half for the right.

@@ -103,6 +103,10 @@ class TestBuildModel:
             config = build(name).get_compile_config()
             expected = "representation" if name == "mgda_ub" else None
             assert config["representation"] == expected
+        assert "scale_heads" not in config
+        config = build("mgda_ub", source="mnist").get_compile_config()
+        assert config["representation_reduction"] == "mean"
+        assert config["scale_heads"] is True
 
     def test_uncertainty_starts_as_published(self):
         weighting = build("uncertainty+pcgrad").weighting
