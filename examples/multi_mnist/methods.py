@@ -177,7 +177,7 @@ def build_model(
     learning_rate: Any,
     jit_compile: bool | str = "auto",
     examples: Any = None,
-    **heads: float,
+    **heads: Any,
 ) -> keras_mtl.MultiTaskModel:
     """Builds and compiles the network that a method trains.
 
@@ -189,19 +189,19 @@ def build_model(
         jit_compile: As for `keras.Model.compile`.
         examples: Images and a dict of labels, for `svdweights`, which are
             computed from them.
-        **heads: `weight` and `temperature` of self-auxiliary heads, in place
-            of the published ones.
+        **heads: `weight`, `temperature` and `bottleneck` of self-auxiliary
+            heads, in place of the published ones.
 
     Returns:
         A compiled `keras_mtl.MultiTaskModel`.
     """
     model = build_lenet(size, method.tasks, keras_mtl.MultiTaskModel)
     if method.auxiliary == "self_auxiliary":
+        published = dict(SELF_AUXILIARY[source])
+        if size == "small":
+            published["bottleneck"] = SMALL_BOTTLENECK[source]
         model = keras_mtl.add_self_auxiliaries(
-            model,
-            REPRESENTATION,
-            bottleneck=SMALL_BOTTLENECK[source] if size == "small" else None,
-            **{**SELF_AUXILIARY[source], **heads},
+            model, REPRESENTATION, **{**published, **heads}
         )
     elif method.auxiliary is not None:
         model = keras_mtl.add_auxiliary_towers(

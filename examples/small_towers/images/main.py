@@ -28,7 +28,9 @@ _STAGE = flags.DEFINE_list(
     "stage",
     list(plan.STAGES),
     "What to train, in this order: tune (all methods, large network), and at "
-    "the settings that validation chose seeds, sizes (small and medium), long.",
+    "the settings that validation chose seeds, sizes (small and medium), long, "
+    "single (self-auxiliaries on one task), big_towers, bottleneck (its width "
+    "in the small network).",
 )
 _EPOCHS = flags.DEFINE_integer(
     "epochs", 10, "Passes over the training examples.", lower_bound=1

@@ -10,6 +10,7 @@ from examples.multi_mnist.methods import SINGLE
 from examples.small_towers.images.train import Config
 
 Find = Callable[[Config], dict[str, Any] | None]
+Best = dict[str, Config]
 
 METHODS = (
     "sum",
@@ -31,7 +32,19 @@ HEADS = {
 }
 SEEDS = (0, 1, 2)
 LONG = 4  # times as many epochs
-STAGES = ("tune", "seeds", "sizes", "long")
+# Towers of the size of the main ones, trained, and frozen as in the code.
+BIG_TOWERS = ("big_towers", "pta_f1")
+BOTTLENECKS = (2, 4, 8, 16, 0)
+SIZES = ("large", "medium", "small")
+STAGES = (
+    "tune",
+    "seeds",
+    "sizes",
+    "long",
+    "single",
+    "big_towers",
+    "bottleneck",
+)
 
 
 def trials(method: str, base: Config) -> list[Config]:
@@ -85,20 +98,69 @@ def stage(name: str, base: Config, find: Find) -> Iterator[Config]:
             yield from trials(method, base)
         return
     best = {method: chosen(method, base, find) for method in METHODS}
-    for method, config in best.items():
-        yield from _further(name, method, config)
+    if name in FURTHER:
+        for method, config in best.items():
+            yield from FURTHER[name](method, config)
+    else:
+        yield from ABLATIONS[name](best)
 
 
-def _further(name: str, method: str, config: Config) -> Iterator[Config]:
-    if name == "seeds":
-        for seed in SEEDS[1:]:
-            yield dataclasses.replace(config, seed=seed)
-    elif name == "sizes":
-        for size in ("medium", "small"):
-            for seed in SEEDS if method in COMPARED else SEEDS[:1]:
-                yield dataclasses.replace(config, size=size, seed=seed)
-    elif method in COMPARED:
+def _seeds(method: str, config: Config) -> Iterator[Config]:
+    for seed in SEEDS[1:]:
+        yield dataclasses.replace(config, seed=seed)
+
+
+def _sizes(method: str, config: Config) -> Iterator[Config]:
+    for size in SIZES[1:]:
+        for seed in SEEDS if method in COMPARED else SEEDS[:1]:
+            yield dataclasses.replace(config, size=size, seed=seed)
+
+
+def _long(method: str, config: Config) -> Iterator[Config]:
+    epochs = LONG * config.epochs
+    for seed in SEEDS if method in COMPARED else ():
+        yield dataclasses.replace(config, epochs=epochs, seed=seed)
+
+
+def singles(best: Best) -> Iterator[Config]:
+    """Self-auxiliaries on networks of one task, which have their own rates."""
+    heads = best["self_auxiliary"]
+    for name in SINGLE:
+        for size in SIZES:
+            for seed in SEEDS if size == "large" else SEEDS[:1]:
+                yield dataclasses.replace(
+                    heads,
+                    method=f"{name}+self_auxiliary",
+                    learning_rate=best[name].learning_rate,
+                    size=size,
+                    seed=seed,
+                )
+
+
+def big_towers(best: Best) -> Iterator[Config]:
+    """Large auxiliary towers at the rate of the small ones."""
+    for method in BIG_TOWERS:
         for seed in SEEDS:
             yield dataclasses.replace(
-                config, epochs=LONG * config.epochs, seed=seed
+                best["self_auxiliary"],
+                method=method,
+                weight=None,
+                temperature=None,
+                seed=seed,
             )
+
+
+def bottlenecks(best: Best) -> Iterator[Config]:
+    """Heads of several widths on the small network."""
+    for bottleneck in BOTTLENECKS:
+        yield dataclasses.replace(
+            best["self_auxiliary"], size="small", bottleneck=bottleneck
+        )
+
+
+FURTHER = {"seeds": _seeds, "sizes": _sizes, "long": _long}
+ABLATIONS = {
+    "single": singles,
+    "big_towers": big_towers,
+    "bottleneck": bottlenecks,
+}

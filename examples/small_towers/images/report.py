@@ -41,6 +41,7 @@ def write_report(folder: pathlib.Path, bases: Iterable[Config]) -> str:
             sections.append(f"{TITLES[base.source]}: tuning is not finished.")
             continue
         sections += [method_table(finished), gap_table(finished)]
+        sections += [ablation_table(finished, name) for name in plan.ABLATIONS]
         plot_methods(finished, folder / f"methods-{base.source}.png")
         plot_gaps(finished, folder / f"gaps-{base.source}.png")
     text = "\n\n".join(sections) + "\n"
@@ -171,6 +172,48 @@ def gap_table(finished: Finished) -> str:
             _gap(*train, TASKS),
             *(f"{value:+.2f}" for value in paper),
             str(len(test[0].keys() & test[1].keys())),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+ABLATIONS = {
+    "single": "self-auxiliaries on one task, against none",
+    "big_towers": "towers of full size, against self-auxiliaries",
+    "bottleneck": "width of the heads, small network, against the sum",
+}
+
+
+def ablation_table(finished: Finished, name: str) -> str:
+    """Runs of a stage, each against what it is to be compared with."""
+    lines = [
+        f"### {TITLES[finished.base.source]}: {ABLATIONS[name]}",
+        "",
+        "| network | method | test left | test right | difference | seeds |",
+        "|---|---|---:|---:|---:|---:|",
+    ]
+    groups: dict[Config, Seeds] = {}
+    for config in plan.ABLATIONS[name](finished.chosen):
+        found = groups.setdefault(dataclasses.replace(config, seed=0), {})
+        record = finished.find(config)
+        if record is not None:
+            values = record["result"]["test"]
+            found[config.seed] = {t: 100 * v for t, v in values.items()}
+    for config, found in groups.items():
+        method = config.method.partition("+")[0]
+        against = method
+        if name != "single":
+            against = "self_auxiliary" if name == "big_towers" else "sum"
+        others = finished.accuracies(against, "test", config.size)
+        tasks = [task for task in TASKS if found and task in found[min(found)]]
+        width = config.bottleneck
+        label = config.method if width is None else f"bottleneck {width}"
+        cells = [
+            config.size,
+            "no bottleneck" if width == 0 else label,
+            *(_spread(found, t) if t in tasks else "" for t in TASKS),
+            _gap(found, others, tasks) if tasks else "",
+            str(len(found)),
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

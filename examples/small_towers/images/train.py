@@ -32,6 +32,8 @@ class Config:
     # Of self-auxiliary heads; None for other methods.
     weight: float | None = None
     temperature: float | None = None
+    # Their width; 0 is without one, None as published.
+    bottleneck: int | None = None
     epochs: int = 10
     limit: int = 24_000
     batch_size: int = 256
@@ -42,6 +44,8 @@ class Config:
         heads = ""
         if self.weight is not None:
             heads = f"-weight{self.weight:g}-temperature{self.temperature:g}"
+        if self.bottleneck is not None:
+            heads += f"-bottleneck{self.bottleneck}"
         return (
             f"{self.source}-{self.size}-{self.method}{heads}"
             f"-rate{self.learning_rate:g}-epochs{self.epochs}"
@@ -117,7 +121,6 @@ def _fit(
 ) -> keras.Model:
     keras.utils.set_random_seed(config.seed)
     batches = Batches(data["train"], config.batch_size, config.seed)
-    heads = {"weight": config.weight, "temperature": config.temperature}
     model = methods.build_model(
         method,
         size=config.size,
@@ -127,7 +130,7 @@ def _fit(
             config.learning_rate, config.epochs * len(batches)
         ),
         jit_compile=default_jit(),
-        **{key: value for key, value in heads.items() if value is not None},
+        **_heads(config),
     )
     model.fit(
         batches,
@@ -139,6 +142,16 @@ def _fit(
         verbose=0,
     )
     return model
+
+
+def _heads(config: Config) -> dict[str, Any]:
+    """Arguments of the self-auxiliary heads that are not as published."""
+    heads: dict[str, Any] = {}
+    if config.weight is not None:
+        heads |= {"weight": config.weight, "temperature": config.temperature}
+    if config.bottleneck is not None:
+        heads["bottleneck"] = config.bottleneck or None
+    return heads
 
 
 def _accuracy(

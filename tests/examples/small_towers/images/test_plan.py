@@ -52,5 +52,21 @@ def test_later_stages_have_the_chosen_settings():
     assert len(long) == len(plan.COMPARED) * len(plan.SEEDS)
 
 
+def test_ablations():
+    best = {m: plan.chosen(m, BASE, find) for m in plan.METHODS}
+    heads = best["self_auxiliary"]
+    for config in plan.stage("single", BASE, find):
+        name = config.method.removesuffix("+self_auxiliary")
+        assert config.learning_rate == best[name].learning_rate
+        assert (config.weight, config.temperature) == (1.0, 1.0)
+    for config in plan.stage("big_towers", BASE, find):
+        assert config.learning_rate == heads.learning_rate
+        assert config.weight is None
+    configs = list(plan.stage("bottleneck", BASE, find))
+    assert [config.bottleneck for config in configs] == [2, 4, 8, 16, 0]
+    assert {config.size for config in configs} == {"small"}
+    assert len({config.name for config in configs}) == 5
+
+
 if __name__ == "__main__":
     raise SystemExit(pytest.main([__file__]))
