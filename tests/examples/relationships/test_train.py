@@ -4,11 +4,6 @@ import pytest
 from examples.relationships import train
 
 
-@pytest.fixture(scope="module")
-def runs():
-    return train.train(num_examples=128, epochs=75, seed=0)
-
-
 def matrix(run, name) -> dict[tuple[str, str], float]:
     (shown,) = run.model.get_layer(name).sharing_matrices()
     return {
@@ -37,14 +32,20 @@ class TestMakeData:
 
 class TestTrain:
     @pytest.mark.slow
-    def test_prior_finds_what_was_planted(self, runs):
+    def test_finds_what_was_planted_and_gains_by_it(self):
+        # One test, for two processes would train all that twice.
+        runs = train.train(num_examples=128, epochs=75, seed=0)
+        self.check_the_prior(runs)
+        self.check_the_stitches(runs)
+        self.check_the_gain(runs)
+
+    def check_the_prior(self, runs):
         learned = matrix(runs["relationship"], "relationship")
         assert learned["first", "alike"] > 0.8
         assert learned["first", "opposed"] < -0.8
         assert abs(learned["first", "unrelated"]) < 0.3
 
-    @pytest.mark.slow
-    def test_stitches_find_what_was_planted(self, runs):
+    def check_the_stitches(self, runs):
         learned = matrix(runs["stitch"], "stitch")
         for task in ("first", "alike"):
             assert learned["opposed", task] < -0.1
@@ -52,8 +53,7 @@ class TestTrain:
         assert abs(learned["first", "unrelated"]) < 0.15
         assert learned["unrelated", "unrelated"] > 0.6
 
-    @pytest.mark.slow
-    def test_related_tasks_gain_from_the_prior(self, runs):
+    def check_the_gain(self, runs):
         for task in ("first", "alike", "opposed"):
             alone = runs["independent"].test_loss[task]
             assert runs["relationship"].test_loss[task] < 0.75 * alone
