@@ -12,6 +12,7 @@ from keras_mtl.aggregators.cr_mogm import CRMOGM
 from keras_mtl.aggregators.db_mtl import DBMTL
 from keras_mtl.aggregators.double_sampling import DoubleSampling
 from keras_mtl.aggregators.dual_proj import DualProj
+from keras_mtl.aggregators.epo import EPO
 from keras_mtl.aggregators.excess_mtl import ExcessMTL
 from keras_mtl.aggregators.fair_grad import FairGrad
 from keras_mtl.aggregators.grad_drop import GradDrop

@@ -22,6 +22,9 @@ from keras_mtl.pareto.plot_front import plot_front
 from keras_mtl.pareto.plot_pairwise import plot_pairwise
 from keras_mtl.pareto.plot_parallel_coordinates import plot_parallel_coordinates
 from keras_mtl.pareto.points import Points
+from keras_mtl.pareto.preference_rays import loss_ray
+from keras_mtl.pareto.preference_rays import preference_rays
+from keras_mtl.pareto.preference_rays import ray_angle
 from keras_mtl.pareto.read_results import read_results
 from keras_mtl.pareto.relative_change import RelativeChange
 from keras_mtl.pareto.relative_change import delta_m

@@ -359,6 +359,21 @@ METHODS: dict[str, Entry] = {
         note="From three tasks on the published `learning_rate=10.0` is "
         "chaotic; 0.1 is not.",
     ),
+    "EPO()": Entry(
+        lambda _: aggregators.EPO(),
+        "sum to one",
+        "a linear programme, 2 T turns or so",
+        "https://proceedings.mlr.press/v119/mahapatra20a.html",
+        non_conflicting=YES,
+        permutation=UNTIED,
+        stationary=YES,
+        duplicate=DEPENDS,
+        opposed=NOTHING,
+        looks_at=GRAM_AND_LOSSES,
+        note="All is of losses on the ray of the preference. Elsewhere losses "
+        "that are ahead may rise. Of equally good corners of its programme one "
+        "is taken.",
+    ),
     "DBMTL()": Entry(
         lambda _: aggregators.DBMTL(),
         "all gradients as long as the longest",
