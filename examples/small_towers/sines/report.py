@@ -1,6 +1,7 @@
 """The table and the figures of the runs in a folder."""
 
 import dataclasses
+import json
 import pathlib
 from typing import Any
 
@@ -115,7 +116,10 @@ class Results:
 
 
 def write_report(folder: pathlib.Path) -> str:
-    """Writes `results.md` and the figures of what is finished.
+    """Writes tables and figures of what is finished.
+
+    They are `results.md`, `runs.jsonl` with the last errors of each run, and
+    the paper's figures 2 and 9.
 
     Args:
         folder: Where the runs are kept.
@@ -123,16 +127,26 @@ def write_report(folder: pathlib.Path) -> str:
     Returns:
         The tables, in Markdown.
     """
+    every = [Results(folder, data) for data in DATA]
+    every = [results for results in every if results.records]
     texts = []
-    for data in DATA:
-        results = Results(folder, data)
-        if not results.records:
-            continue
+    for results in every:
         texts.append(tables(results))
         draw(results, folder)
+    write_runs(every, folder / "runs.jsonl")
     text = "\n\n".join(texts) + "\n"
     write_whole(folder / "results.md", text)
     return text
+
+
+def write_runs(every: list[Results], path: pathlib.Path) -> None:
+    """Writes what all runs came to into one file of JSON lines."""
+    rows = [
+        json.dumps({"config": record["config"], **record["result"]["last"]})
+        for results in every
+        for record in results.records.values()
+    ]
+    write_whole(path, "\n".join(rows) + "\n")
 
 
 def tables(results: Results) -> str:

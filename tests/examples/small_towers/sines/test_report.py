@@ -67,6 +67,11 @@ class TestWriteReport:
     def test_draws_what_is_finished(self, folder):
         text = report.write_report(folder)
         assert (folder / "results.md").read_text() == text
+        runs = (folder / "runs.jsonl").read_text().splitlines()
+        # A front of two depths, with and without, of two seeds; trials; and
+        # two single tasks of each depth.
+        assert len(runs) == 2 * 2 * (2 * 5 + 5) + 2 * 2
+        assert json.loads(runs[0])["test"].keys() == {"y1", "y2"}
         figures = [path.name for path in folder.glob("*.png")]
         assert sorted(figures) == [
             "figure-2-easier.png",
