@@ -13,7 +13,7 @@ Find = Callable[[Config], dict[str, Any] | None]
 
 ALPHAS = (0.1, 0.3, 0.5, 0.7, 0.9)
 DEPTHS = (0, 1, 3, 5, 9)
-WIDTHS = (100, 300, 1000, 2000)
+WIDTHS = (100, 500, 2000)
 WIDE_DEPTH = 1  # the depth at which the paper varies the width
 # As many trials without self-auxiliaries as with them: (gamma, rate). Four
 # rates are alike; two more trials go to the ends, or to another weight.
@@ -89,7 +89,7 @@ def stage(
 
     Args:
         name: One of `STAGES`. `"depth"`, `"same_rate"` and `"width"` are
-            fronts, `"single"` is each task alone, one seed a depth.
+            fronts, `"single"` is each task alone, at some rates.
         data: One of `DATA`.
         seeds: Of the fronts.
         depths: Of the towers.
@@ -105,10 +105,13 @@ def stage(
                 yield from front(same_rate(data, depth, find), seed)
     elif name == "single":
         for depth in depths:
-            for alpha in (1.0, 0.0):
-                yield dataclasses.replace(
-                    chosen(data, depth, False, find), alpha=alpha
-                )
+            for rate in RATES:
+                for alpha in (1.0, 0.0):
+                    yield dataclasses.replace(
+                        chosen(data, depth, False, find),
+                        alpha=alpha,
+                        learning_rate=rate,
+                    )
     elif name == "width":
         for seed in seeds:
             for width in WIDTHS:

@@ -29,6 +29,7 @@ SHAPES = {
 }
 PLACES = {"depth": 0, "width": 1}
 FIGURES = {"depth": "figure-2", "width": "figure-9"}
+SINGLE = {"color": "0.4", "linestyle": "--", "linewidth": 1}
 HYPERVOLUMES = [
     *(f"hypervolume (%), {name}" for name in NAMES.values()),
     "gain",
@@ -362,7 +363,7 @@ def draw_fronts(
         fronts: From depth and width to the fronts without and with
             self-auxiliaries; their means over the seeds are drawn.
         column: `"depth"` or `"width"`, which varies.
-        singles: Errors of single tasks, drawn as lines.
+        singles: Errors of single tasks, drawn as lines where there is room.
         path: Where to.
     """
     figure, axes = new_figure(3, (13.5, 4.4))
@@ -385,9 +386,12 @@ def draw_fronts(
         },
     }
     for axis, (title, points) in zip(axes, panels.items(), strict=True):
-        pareto.plot_front(
-            points, maximize=False, baselines=singles or None, axes=axis
-        )
+        pareto.plot_front(points, maximize=False, axes=axis)
+        # What is learnt of a task alone may be so little that a line there
+        # would leave the fronts no room.
+        axis.autoscale(False)
+        axis.axvline(singles.get("y1", 0), **SINGLE)
+        axis.axhline(singles.get("y2", 0), **SINGLE)
         axis.set_title(title)
         axis.set(xlabel="test error of y1", ylabel="test error of y2")
     save_figure(figure, path)

@@ -62,9 +62,11 @@ class TestStage:
     def test_single_tasks_weigh_nothing_else(self):
         find = finder((None, 4e-3))
         configs = list(plan.stage("single", "easier", range(3), (1,), find))
-        assert [c.alpha for c in configs] == [1.0, 0.0]
+        assert [c.alpha for c in configs] == [1.0, 0.0] * len(plan.RATES)
+        chosen = plan.chosen("easier", 1, False, find)
         assert {dataclasses.replace(c, alpha=0.5) for c in configs} == {
-            plan.chosen("easier", 1, False, find)
+            dataclasses.replace(chosen, learning_rate=rate)
+            for rate in plan.RATES
         }
 
     def test_needs_the_trials(self):
