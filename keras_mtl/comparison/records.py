@@ -1,10 +1,17 @@
 """The files of a comparison: one of JSON for each run."""
 
+import contextlib
 import json
+import math
+import secrets
+from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from typing import NamedTuple
 
+from keras_mtl.utils.files import try_lock
+from keras_mtl.utils.files import unlock
 from keras_mtl.utils.files import write_whole
 
 Record = dict[str, Any]
@@ -35,6 +42,31 @@ class Records:
         """How many trials each method is to have."""
         return (read(self.setup) or {}).get("trials", 0)
 
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Waits for other processes to leave what all of them share."""
+        lock = try_lock(self.folder / "study", patience=-1)
+        try:
+            yield
+        finally:
+            unlock(lock)
+
+    def studies_name(self) -> str:
+        """What the names of the studies begin with; ask for it `alone`.
+
+        It is kept, so that the folder may be moved, and no other folder's, so
+        that several may share a storage.
+        """
+        before = read(self.setup)
+        if before is None:
+            before = {}
+            name = f"{self.folder.name}-{secrets.token_hex(4)}"
+        else:
+            name = before.get("studies", self.folder.name)
+        if "studies" not in before:
+            write(self.setup, {**before, "studies": name})
+        return name
+
     def trial_path(self, method: str, number: int) -> Path:
         return self.folder / "trials" / f"{method}-{number}.json"
 
@@ -49,7 +81,7 @@ class Records:
         """The file of a test whose settings are those of a trial."""
         folder = "seeds" if test.preference is None else "fronts"
         weights = (test.preference or {}).values()
-        along = "".join(f"-{weight:.4g}" for weight in weights)
+        along = "".join(f"-{weight:.9g}" for weight in weights)
         name = f"{test.method}-trial{number}{along}-seed{test.seed}.json"
         return self.folder / folder / name
 
@@ -71,19 +103,39 @@ class Records:
         Raises:
             ValueError: If the folder holds runs with something else.
         """
-        before = read(self.setup) or {}
-        changed = {
-            key: (before[key], value)
-            for key, value in setup.items()
-            if before.get(key, value) != value
-        }
-        if changed:
-            raise ValueError(
-                f"`directory` holds runs of another comparison, which cannot "
-                "be compared with new ones. Choose another directory, or "
-                f"remove it. Received (there, now): {changed}"
-            )
-        write(self.setup, {**before, **setup, "trials": trials})
+        with self.alone():
+            before = read(self.setup) or {}
+            changed = {
+                key: (before[key], value)
+                for key, value in setup.items()
+                if before.get(key, value) != value
+            }
+            if changed:
+                raise ValueError(
+                    "`directory` holds runs of another comparison, which "
+                    "cannot be compared with new ones. Choose another "
+                    "directory, or remove it. Received (there, now): "
+                    f"{changed}"
+                )
+            write(self.setup, {**before, **setup, "trials": trials})
+
+    def check_scores(self, score: Callable[[dict[str, float]], float]) -> None:
+        """Compares the score of finished trials with what it is now.
+
+        Raises:
+            ValueError: If it is another one.
+        """
+        for path in sorted((self.folder / "trials").glob("*.json")):
+            record = read(path) or {}
+            if "score" in record:
+                now = score(record["validation"])
+                if not math.isclose(now, record["score"], rel_tol=1e-9):
+                    raise ValueError(
+                        "`score` must be as it was when `directory` was begun, "
+                        "for trials are chosen by it. Choose another "
+                        f"directory, or remove it. Received: {now} for "
+                        f"'{path}', where it was {record['score']}"
+                    )
 
 
 def read(path: Path) -> Record | None:

@@ -1,10 +1,8 @@
 """Trials of settings, shared by processes that may be killed at any time."""
 
-import contextlib
 import warnings
 import zlib
 from collections.abc import Callable
-from collections.abc import Iterator
 from typing import Any
 
 from keras_mtl.comparison.optional import import_optuna
@@ -30,8 +28,11 @@ class Trials:
         storage: Optuna's storage, or its URL, or `None` for a file of SQLite
             beside the records.
         sampler: From `seed=` to an Optuna sampler, or `None` for its default.
-        pruner: Optuna's pruner.
+        pruner: Optuna's pruner, or `None` for none.
         seed: int.
+
+    Raises:
+        ValueError: If what Optuna is given is not what it takes.
     """
 
     def __init__(
@@ -43,13 +44,15 @@ class Trials:
         seed: int,
     ):
         self.optuna = import_optuna()
+        self._check(storage, sampler, pruner)
         self.records = records
         self.sampler = sampler or self._default_sampler
-        self.pruner = pruner
+        self.pruner = pruner or self.optuna.pruners.NopPruner()
         self.seed = seed
         self.studies: dict[str, Any] = {}
-        with self._alone():
+        with self.records.alone():
             self.storage = self._open(storage)
+            self.studies_name = self.records.studies_name()
 
     def ask(self, method: str, count: int) -> "Asked | None":
         """The next trial of a method, if one is missing.
@@ -58,7 +61,7 @@ class Trials:
             method: Name of the method.
             count: How many trials a method has.
         """
-        with self._alone():
+        with self.records.alone():
             study = self._study(method)
             self._tidy(study, method)
             states = self.optuna.trial.TrialState
@@ -68,6 +71,14 @@ class Trials:
             study.sampler = self._next_sampler(study)
             trial = study.ask()
             lock = try_lock(self.records.trial_path(method, trial.number))
+        if lock is None:
+            raise ValueError(
+                "`storage` must be one that all processes share: another one "
+                f"is at trial {trial.number} of method {method!r}, which this "
+                f"one was to begin. Received: storage={self.storage!r}"
+            )
+        # Of another storage, whose trials had the same numbers.
+        self.records.trial_path(method, trial.number).unlink(missing_ok=True)
         return Asked(self, study, method, trial, lock)
 
     def best(
@@ -114,24 +125,41 @@ class Trials:
         else:
             study.tell(number, state=states.PRUNED, skip_if_finished=True)
 
+    def _repeat(self, study: Any, trial: Any) -> None:
+        """Ends a trial that was interrupted, and has its settings next."""
+        # What was to be repeated before may not have been asked for yet.
+        waiting = trial.system_attrs.get("fixed_params", {})
+        parameters = {**waiting, **trial.params}
+        repeated = (
+            other.user_attrs.get("repeats")
+            for other in study.get_trials(deepcopy=False)
+        )
+        # It may have been killed right here, between the two.
+        if parameters and trial.number not in repeated:
+            study.enqueue_trial(
+                parameters, user_attrs={"repeats": trial.number}
+            )
+        study.tell(trial.number, state=self.optuna.trial.TrialState.FAIL)
+
     def _tidy(self, study: Any, method: str) -> None:
         """Ends the trials of processes that are no more."""
-        states = self.optuna.trial.TrialState
-        for trial in study.get_trials(states=(states.RUNNING,)):
-            lock = try_lock(self.records.trial_path(method, trial.number))
+        for number in self.running(method):
+            lock = try_lock(self.records.trial_path(method, number))
             if lock is None:
                 continue  # Somebody is at it.
-            record = self.records.find_trial(method, trial.number)
-            if record is not None:
-                # It was killed between writing and telling.
-                self.tell(study, method, trial.number, record)
-            else:
-                study.tell(trial.number, state=states.FAIL)
-                if trial.params:
-                    study.enqueue_trial(
-                        trial.params, user_attrs={"repeats": trial.number}
-                    )
+            # It may have ended since it was looked for.
+            if number in self.running(method):
+                self._end(study, method, number)
             unlock(lock)
+
+    def _end(self, study: Any, method: str, number: int) -> None:
+        record = self.records.find_trial(method, number)
+        if record is None:
+            (trial,) = (t for t in study.get_trials() if t.number == number)
+            self._repeat(study, trial)
+        else:
+            # It was killed between writing and telling.
+            self.tell(study, method, number, record)
 
     def _study(self, method: str) -> Any:
         if method not in self.studies:
@@ -144,8 +172,8 @@ class Trials:
         # It would say so of each study that is there.
         logging.set_verbosity(logging.WARNING)
         try:
-            return self.optuna.create_study(
-                study_name=f"{self.records.folder.name}/{method}",
+            study = self.optuna.create_study(
+                study_name=f"{self.studies_name}/{method}",
                 storage=self.storage,
                 direction="maximize",
                 pruner=self.pruner,
@@ -153,15 +181,27 @@ class Trials:
             )
         finally:
             logging.set_verbosity(before)
+        # Samplers of grids call it after the last setting. That is an error
+        # outside of `optimize`, and `count` says here when to stop.
+        study.stop = lambda: None
+        return study
 
     def _next_sampler(self, study: Any) -> Any:
         """One that depends on the trials that there are, and on nothing else.
 
         A sampler that goes on would draw anew, after a kill and in another
-        process, what was drawn before. Methods begin with the same settings.
+        process, what was drawn before. Methods begin with the same settings,
+        also where some were interrupted and repeated.
         """
-        count = len(study.get_trials(deepcopy=False))
-        return self.sampler(seed=zlib.crc32(f"{self.seed}/{count}".encode()))
+        trials = study.get_trials(deepcopy=False)
+        count = sum("repeats" not in trial.user_attrs for trial in trials)
+        sampler = self.sampler(seed=zlib.crc32(f"{self.seed}/{count}".encode()))
+        if isinstance(sampler, self.optuna.samplers.GridSampler):
+            # Its seed shuffles the grid, and a trial's number is a place there.
+            sampler = self.sampler(seed=self.seed)
+            # It would look for the place of a trial that repeats another one.
+            sampler.after_trial = lambda *_: None
+        return sampler
 
     def _default_sampler(self, seed: int) -> Any:
         with warnings.catch_warnings():
@@ -170,6 +210,28 @@ class Trials:
             warnings.simplefilter("ignore")
             return self.optuna.samplers.TPESampler(
                 seed=seed, constant_liar=True
+            )
+
+    def _check(self, storage: Any, sampler: Any, pruner: Any) -> None:
+        optuna = self.optuna
+        storages = (str, optuna.storages.BaseStorage, type(None))
+        if not isinstance(storage, storages):
+            raise ValueError(
+                "`storage` must be an Optuna storage, its URL as "
+                "'sqlite:///study.db', or `None`. Received: "
+                f"storage={storage!r}"
+            )
+        if sampler is not None and not callable(sampler):
+            raise ValueError(
+                "`sampler` must be a function from `seed=` to an Optuna "
+                "sampler, such as `optuna.samplers.RandomSampler` (without "
+                f"brackets), or `None`. Received: sampler={sampler!r}"
+            )
+        if not isinstance(pruner, (optuna.pruners.BasePruner, type(None))):
+            raise ValueError(
+                "`pruner` must be an Optuna pruner, such as "
+                "`optuna.pruners.MedianPruner()`, or `None`. Received: "
+                f"pruner={pruner!r}"
             )
 
     def _open(self, storage: Any) -> Any:
@@ -182,14 +244,6 @@ class Trials:
         if storage.startswith("sqlite"):
             arguments = {"connect_args": {"timeout": PATIENCE}}
         return self.optuna.storages.RDBStorage(storage, engine_kwargs=arguments)
-
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        lock = try_lock(self.records.folder / "study", patience=-1)
-        try:
-            yield
-        finally:
-            unlock(lock)
 
 
 class Asked:
@@ -213,15 +267,23 @@ class Asked:
         self.trial.report(score, epoch)
         return self.trial.should_prune()
 
-    def end(self, record: dict[str, Any] | None) -> None:
-        """Keeps the record, `None` if the trial failed, and lets go of it."""
+    def end(self, record: dict[str, Any]) -> None:
+        """Keeps the record, and lets go of the trial."""
         trials = self.trials
         try:
-            if record is None:
-                failed = trials.optuna.trial.TrialState.FAIL
-                self.study.tell(self.trial, state=failed)
-                return
             trials.records.write_trial(self.method, self.number, record)
             trials.tell(self.study, self.method, self.number, record)
         finally:
             unlock(self.lock)
+
+    def fail(self) -> None:
+        """Lets go of a trial with an error: others may have none."""
+        failed = self.trials.optuna.trial.TrialState.FAIL
+        try:
+            self.study.tell(self.number, state=failed)
+        finally:
+            unlock(self.lock)
+
+    def leave(self) -> None:
+        """Lets go of a trial that is not at its end, as a kill does."""
+        unlock(self.lock)

@@ -18,6 +18,9 @@ from keras_mtl.comparison.trials import Trials
 from keras_mtl.utils.files import try_lock
 from keras_mtl.utils.files import unlock
 
+# Number and settings of the trial that was chosen for a method.
+Best = tuple[int, dict[str, Any]]
+
 
 class Work:
     """What is done, and what is left to do.
@@ -54,18 +57,19 @@ class Work:
         """Trains trials, of each method in turn, until there are enough."""
         left = list(self.methods)
         while left:
+            others = {}
             for method in list(left):
                 asked = self.trials.ask(method, self.records.num_trials)
                 if asked is not None:
                     self._try(run, asked)
                     progress.show(f"{method}, trial {asked.number}")
-                    continue
-                others = self.trials.running(method)
-                if not others:
+                elif running := self.trials.running(method):
+                    others[method] = running[0]
+                else:
                     left.remove(method)
-                elif left == [method]:
-                    # It may be interrupted yet, and is then to be repeated.
-                    self.trials.wait_for(method, others[0])
+            if others and list(others) == left:
+                # They may be interrupted yet, and are then to be repeated.
+                self.trials.wait_for(*next(iter(others.items())))
 
     def test(self, run: Run, tests: list[Planned], progress: Progress) -> None:
         """Trains and tests models with the settings that were chosen."""
@@ -73,48 +77,58 @@ class Work:
         todo, waits = tests, False
         while todo:
             for test in todo:
-                if self._test(run, test, *best[test.method], waits):
+                if self._test(run, test, best[test.method], waits):
                     progress.show(f"{test.method}, seed {test.seed}")
             # What others were at is waited for: they may be killed.
-            todo, waits = [t for t in todo if not self._is_done(t, best)], True
+            todo = [t for t in todo if not self._is_done(t, best[t.method])]
+            waits = True
 
     def tested(self) -> list[Record]:
         """Records of tests of the settings that are best by now."""
         best = {method: self._chosen(method) for method in self.methods}
-        return [
+        found = [
             record
             for record in self.records.tests()
-            if (chosen := best.get(record["method"])) is not None
-            and record["trial"] == chosen[0]
+            if _is_of(record, best.get(record["method"]))
         ]
+        order = list(self.methods)
+        return sorted(
+            found, key=lambda row: (order.index(row["method"]), row["seed"])
+        )
 
     def count(self) -> int:
         """How many runs are finished."""
-        return sum(map(self.trials.ended, self.methods)) + len(self.tested())
+        wanted = self.records.num_trials
+        tuned = (min(self.trials.ended(m), wanted) for m in self.methods)
+        return sum(tuned) + len(self.tested())
 
     def _try(self, run: Run, asked: Asked) -> None:
-        record = None
         try:
             trial = self._trial(asked.method, asked.trial, self.seed)
             record = run(trial, test=False, after_epoch=asked.after_epoch)
-        finally:
-            asked.end(record)
+        except Exception:
+            asked.fail()
+            raise
+        except BaseException:  # Somebody pressed Ctrl-C.
+            asked.leave()
+            raise
+        asked.end(record)
 
     def _test(
         self,
         run: Run,
         test: Planned,
-        number: int,
-        parameters: dict[str, Any],
+        best: Best,
         waits: bool,
     ) -> bool:
         """Tests a model, unless another process does or has done so."""
+        number, parameters = best
         path = self.records.test_path(number, test)
         lock = try_lock(path, patience=-1 if waits else 0)
         if lock is None:
             return False
         try:
-            if read(path) is not None:
+            if self._is_done(test, best):
                 return False
             chosen = import_optuna().trial.FixedTrial(parameters)
             trial = self._trial(test.method, chosen, test.seed, test.preference)
@@ -124,9 +138,9 @@ class Work:
             unlock(lock)
         return True
 
-    def _is_done(self, test: Planned, best: dict[str, Any]) -> bool:
-        number, _ = best[test.method]
-        return read(self.records.test_path(number, test)) is not None
+    def _is_done(self, test: Planned, best: Best) -> bool:
+        record = read(self.records.test_path(best[0], test))
+        return record is not None and _is_of(record, best)
 
     def _trial(
         self,
@@ -138,10 +152,10 @@ class Work:
         arguments = self.methods[method]
         return Trial(method, arguments, suggestions, seed, preference)
 
-    def _chosen(self, method: str) -> tuple[int, dict[str, Any]] | None:
+    def _chosen(self, method: str) -> Best | None:
         return self.trials.best(method, self.records.num_trials)
 
-    def _best(self, method: str) -> tuple[int, dict[str, Any]]:
+    def _best(self, method: str) -> Best:
         found = self._chosen(method)
         if found is None:
             raise ValueError(
@@ -150,3 +164,11 @@ class Work:
                 f"the method out. Received: trials={self.records.num_trials}"
             )
         return found
+
+
+def _is_of(record: Record, best: Best | None) -> bool:
+    """Whether a test has the settings of a trial.
+
+    The number alone does not say so: another storage has other trials.
+    """
+    return best is not None and best == (record["trial"], record["parameters"])

@@ -23,5 +23,31 @@ def test_tests_have_seeds_of_their_own():
     ]
 
 
+def test_others_are_waited_for():
+    """Two methods whose last trials others are at; they end when waited for."""
+
+    class Trials:
+        at_work = {"sum": [3], "pcgrad": [4]}
+        waits = []
+
+        def ask(self, method, count):
+            assert len(self.waits) < 3
+            return None
+
+        def running(self, method):
+            return self.at_work[method]
+
+        def wait_for(self, method, number):
+            self.waits.append((method, number))
+            self.at_work[method] = []
+
+    class Records:
+        num_trials = 5
+
+    trials = Trials()
+    Work({"sum": None, "pcgrad": None}, Records, trials, 0).tune(None, None)
+    assert trials.waits == [("sum", 3), ("pcgrad", 4)]
+
+
 if __name__ == "__main__":
     raise SystemExit(pytest.main([__file__]))
