@@ -5,12 +5,17 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 from typing import Any
 
+import keras
 import numpy as np
 
 from keras_mtl.comparison.method_arguments import MethodArguments
 from keras_mtl.utils.argument_validation import preference_by_task
 from keras_mtl.utils.argument_validation import spread_over_tasks
 
+# Arguments of `fit` that `train` and `validation` stand for.
+SAID_BY_DATA = (
+    "x", "y", "sample_weight", "validation_data", "validation_split"
+)  # fmt: skip
 NAME = re.compile(r"[\w.+()=, -]+")
 
 
@@ -43,6 +48,11 @@ def _check_names(methods: Any) -> None:
                 "`methods` must have names that a file can have: letters, "
                 f"digits, spaces and any of _.+-=(),. Received: {name!r}"
             )
+    if len({name.casefold() for name in methods}) < len(methods):
+        raise ValueError(
+            "`methods` must have names that differ in more than capitals, for "
+            f"some systems' files do not. Received: {list(methods)}"
+        )
 
 
 def checked_tasks(tasks: Any, methods: Any) -> tuple[str, ...]:
@@ -91,9 +101,38 @@ def checked_preferences(
     return found
 
 
+def described_data(name: str, data: Any) -> str:
+    """Shapes of arrays, or what else it is: the same for the same data.
+
+    Args:
+        name: Name of the argument.
+        data: What a user gave.
+
+    Raises:
+        ValueError: If it is not what every model can be trained or judged on.
+    """
+    if data is None or hasattr(data, "__next__"):
+        raise ValueError(
+            f"`{name}` must be data that can be read again for every model: "
+            "arrays, a data set or a `PyDataset`, and no generator. Received: "
+            f"{name}={data!r}"
+        )
+    if not isinstance(data, (tuple, list)):
+        return type(data).__name__
+    if not 1 <= len(data) <= 3:
+        raise ValueError(
+            f"`{name}` must be `(x, y)` or `(x, y, sample_weight)`. Received: "
+            f"{len(data)} of them"
+        )
+    leaves = keras.tree.flatten(data)
+    # Each once: a list of numbers has as many leaves.
+    shapes = {str(getattr(leaf, "shape", "")) for leaf in leaves}
+    return " ".join(sorted(shapes))
+
+
 def check_fit_arguments(given: dict[str, Any]) -> None:
     """Refuses arguments of `fit` that are said elsewhere, or not allowed."""
-    for name in ("x", "y", "sample_weight", "validation_data"):
+    for name in SAID_BY_DATA:
         if name in given:
             raise ValueError(
                 f"`{name}` is part of `train` or `validation`, which are data "

@@ -13,8 +13,9 @@ from keras_mtl.comparison.checks import check_fit_arguments
 from keras_mtl.comparison.checks import checked_methods
 from keras_mtl.comparison.checks import checked_preferences
 from keras_mtl.comparison.checks import checked_tasks
+from keras_mtl.comparison.checks import described_data
 from keras_mtl.comparison.method_arguments import Given
-from keras_mtl.comparison.optional import import_optuna
+from keras_mtl.comparison.method_arguments import said
 from keras_mtl.comparison.progress import Progress
 from keras_mtl.comparison.records import Record
 from keras_mtl.comparison.records import Records
@@ -25,6 +26,7 @@ from keras_mtl.comparison.trial import Trial
 from keras_mtl.comparison.trials import Trials
 from keras_mtl.comparison.work import Work
 from keras_mtl.pareto.plot_front import plot_front
+from keras_mtl.pareto.plot_pairwise import plot_pairwise
 from keras_mtl.pareto.points import Points
 from keras_mtl.utils.argument_validation import integer_from
 from keras_mtl.utils.argument_validation import optional_path
@@ -123,7 +125,6 @@ class Comparison:
         pruner: Any = None,
         seed: int = 0,
     ):
-        optuna = import_optuna()
         if not callable(build):
             raise ValueError(
                 "`build` must be a function from a trial to a compiled model. "
@@ -136,11 +137,10 @@ class Comparison:
         folder = optional_path("directory", directory)
         if folder is None:
             raise ValueError("`directory` must be a folder. Received: None")
-        seed = integer_from(0, "seed", seed)
-        pruner = pruner or optuna.pruners.NopPruner()
+        self.seed = integer_from(0, "seed", seed)
         self.records = Records(folder)
-        trials = Trials(self.records, storage, sampler, pruner, seed)
-        self._work = Work(self.methods, self.records, trials, seed)
+        trials = Trials(self.records, storage, sampler, pruner, self.seed)
+        self._work = Work(self.methods, self.records, trials, self.seed)
 
     def run(
         self,
@@ -182,10 +182,10 @@ class Comparison:
         seeds = integer_from(1, "seeds", seeds)
         preferences = checked_preferences(preferences, self.tasks)
         check_fit_arguments(fit_arguments)
-        self.records.check_setup(self._setup(fit_arguments), trials)
-        run = Run(
-            self.build, self.score, train, validation, test, fit_arguments
-        )
+        data = {"train": train, "validation": validation, "test": test}
+        self.records.check_setup(self._setup(data, fit_arguments), trials)
+        self.records.check_scores(self.score)
+        run = Run(self.build, self.score, **data, fit_arguments=fit_arguments)
         work = self._work
         tests = work.tests(seeds, preferences)
         total = trials * len(self.methods) + len(tests)
@@ -233,7 +233,8 @@ class Comparison:
         """Draws the test metrics of all methods, with their fronts.
 
         Each method has a point, the mean over its seeds; and one for each of
-        the `preferences` of `run`, if it is a function of them.
+        the `preferences` of `run`, if it is a function of them. More than two
+        metrics are drawn pair by pair.
 
         Args:
             path: Where to write the figure, or `None`.
@@ -241,17 +242,23 @@ class Comparison:
         Returns:
             The `matplotlib.figure.Figure`.
         """
+        if len(self.score.metrics) < 2:
+            raise ValueError(
+                "A front is of two metrics or more; `table` has one as well. "
+                f"Received: metrics={self.score.metrics}"
+            )
         fronts = {}
         for method, points in self.results().by("method").items():
             groups = points.by("preference")
             means = [group.values.mean(axis=0) for group in groups.values()]
             fronts[method] = Points(means, points.tasks, points.maximize)
-        return plot_front(fronts, path=path)
+        draw = plot_front if len(self.score.metrics) == 2 else plot_pairwise
+        return draw(fronts, path=path)
 
-    def _setup(self, fit_arguments: dict[str, Any]) -> Record:
+    def _setup(self, data: Record, fit_arguments: dict[str, Any]) -> Record:
         """What runs must have in common to be compared."""
         given = {
-            f"fit: {key}": repr(value)
+            f"fit: {key}": said(value)
             for key, value in sorted(fit_arguments.items())
             if key not in SILENT
         }
@@ -259,4 +266,14 @@ class Comparison:
             f"method: {name}": arguments.describe()
             for name, arguments in self.methods.items()
         }
-        return {"metrics": self.score.metrics, **described, **given}
+        return {
+            "metrics": self.score.metrics,
+            "tasks": list(self.tasks),
+            "seed": self.seed,
+            **described,
+            **{
+                f"data: {name}": described_data(name, data[name])
+                for name in data
+            },
+            **given,
+        }

@@ -63,7 +63,7 @@ class Run:
             that epoch), their `score` and `test_score`, and `seconds`.
         """
         start = time.perf_counter()
-        keras.utils.clear_session()
+        _clear_session()
         keras.utils.set_random_seed(trial.seed)
         model = _checked(self.build(trial))
         judge = _Judge(self.score, after_epoch)
@@ -84,12 +84,11 @@ class Run:
         }
         if test and record["state"] == COMPLETE:
             model.set_weights(judge.weights)
-            values = self._test(model)
-            record |= {"test": values, "test_score": self.score(values)}
+            record |= self._test(model)
         record["seconds"] = round(time.perf_counter() - start, 2)
         return record
 
-    def _test(self, model: keras.Model) -> dict[str, float]:
+    def _test(self, model: keras.Model) -> dict[str, Any]:
         sizes = ("validation_batch_size", "batch_size")
         size = next(filter(None, map(self.fit_arguments.get, sizes)), None)
         logs = model.evaluate(
@@ -98,7 +97,11 @@ class Run:
             verbose=0,
             return_dict=True,
         )
-        return self.score.values(logs, "")
+        values = self.score.values(logs, "")
+        score = self.score(values)
+        if not math.isfinite(score):
+            return {"state": DIVERGED}
+        return {"test": values, "test_score": score}
 
 
 class _Judge(keras.callbacks.Callback):
@@ -120,7 +123,7 @@ class _Judge(keras.callbacks.Callback):
         self.history.append({"epoch": epoch + 1, **numbers})
         values = self.score.values(logs, "val_")
         score = self.score(values)
-        if score > self.best:
+        if math.isfinite(score) and score > self.best:
             self.best = score
             self.found = {
                 "epoch": epoch + 1, "validation": values, "score": score
@@ -137,11 +140,25 @@ class _Judge(keras.callbacks.Callback):
         return {"state": state, "history": self.history, **self.found}
 
 
+def _clear_session() -> None:
+    """Frees what the last model left, and begins the names of layers anew.
+
+    It forgets what the user has set, too: mixed precision and the devices that
+    share the work would be lost with it.
+    """
+    policy = keras.config.dtype_policy()
+    distribution = keras.distribution.distribution()
+    keras.utils.clear_session()
+    keras.config.set_dtype_policy(policy)
+    if distribution is not None:
+        keras.distribution.set_distribution(distribution)
+
+
 def as_arguments(data: Any) -> dict[str, Any]:
     """Data as arguments of `fit` and `evaluate`."""
     if isinstance(data, (tuple, list)):
-        names = ("x", "y", "sample_weight")
-        return dict(zip(names, data, strict=False))
+        # `checked_data` has counted them.
+        return dict(zip(("x", "y", "sample_weight"), data, strict=False))
     return {"x": data}
 
 

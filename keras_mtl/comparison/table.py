@@ -85,6 +85,10 @@ def _against(
         *[[row["test_score"] for row in pair] for pair in pairs], strict=True
     )
     interval = confidence_interval(values, against, level)
+    # Of rounding, or of few seeds whose accuracies differ by as many examples.
+    noise = 1e-9 * max(map(abs, values + against))
+    if interval.high - interval.low <= noise:
+        return str(interval), "the same for all seeds: more are needed"
     return str(interval), _verdict(interval)
 
 

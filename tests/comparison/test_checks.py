@@ -1,5 +1,6 @@
 """What a user gives, checked before anything is trained."""
 
+import numpy as np
 import pytest
 
 from keras_mtl.comparison import checks
@@ -13,6 +14,7 @@ TASKS = ("left", "right")
         ({}, "`methods` must be a dict"),
         (["sum"], "`methods` must be a dict"),
         ({"a/b": {}}, "`methods` must have names.*'a/b'"),
+        ({"Sum": {}, "sum": {}}, "differ in more than capitals"),
         ({"sum": lambda weights: {}}, "`tasks` must name the tasks"),
     ],
 )
@@ -62,6 +64,18 @@ def test_preferences_that_are_none(given, message):
 def test_fit_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         checks.check_fit_arguments(arguments)
+
+
+def test_data_is_described():
+    data = (np.zeros((3, 2)), {"left": np.zeros(3), "right": [1, 2, 3]})
+    assert checks.described_data("train", data) == " (3, 2) (3,)"
+    for given, message in [
+        (None, "`train` must be data that can be read again"),
+        (iter([1]), "and no generator"),
+        ((1, 2, 3, 4), "Received: 4 of them"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            checks.described_data("train", given)
 
 
 if __name__ == "__main__":

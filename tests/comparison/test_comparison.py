@@ -105,6 +105,35 @@ class TestRun:
         comparison.run(**DATA, trials=3, seeds=1, verbose=0)
         assert len(ended(memory)["sum"]) == 3
 
+    def test_what_ctrl_c_interrupts_is_repeated(self, compare, memory):
+        asked = []
+
+        def interrupts(trial):
+            asked.append(trial.suggest_float("rate", 0.0, 1.0))
+            if len(asked) == 2:
+                raise KeyboardInterrupt
+            return build(trial)
+
+        comparison = compare({"sum": {}}, build=interrupts)
+        with pytest.raises(KeyboardInterrupt):
+            comparison.run(**DATA, trials=3, seeds=1, verbose=0)
+        comparison.run(**DATA, trials=3, seeds=1, verbose=0)
+        assert asked[1] == asked[2]
+        assert ended(memory)["sum"] == [asked[0], *asked[2:4]]
+
+    def test_another_storage_has_other_trials(self, compare, tmp_path):
+        for constant in (0.1, 0.4):
+            comparison = compare(
+                {"sum": {}},
+                build=lambda trial, rate=constant: Fake(
+                    trial.suggest_categorical("rate", [rate])
+                ),
+                storage=optuna.storages.InMemoryStorage(),
+            )
+            comparison.run(**DATA, trials=1, seeds=1, verbose=0)
+            (row,) = comparison.results().rows
+            assert row["parameters"] == {"rate": constant}
+
     def test_trials_that_diverge_count(self, compare, memory):
         def diverges(trial):
             rate = trial.suggest_float("rate", 0.0, 1.0)
@@ -160,6 +189,28 @@ class TestRun:
         path = tmp_path / "front.png"
         comparison.plot_front(path)
         assert path.read_bytes().startswith(b"\x89PNG")
+
+    def test_fronts_of_three_metrics_and_of_one(self, compare, tmp_path):
+        class Three(Fake):
+            def logs(self, prefix=""):
+                found = super().logs(prefix)
+                return {
+                    **found,
+                    f"{prefix}third": found[f"{prefix}left_accuracy"],
+                }
+
+        for names in (["left_accuracy", "right_accuracy", "third"], ["third"]):
+            comparison = compare(
+                {"sum": {}},
+                dict.fromkeys(names, "max"),
+                lambda trial: Three(0.3),
+                directory=tmp_path / names[-1] / str(len(names)),
+            )
+            comparison.run(**DATA, trials=1, seeds=1, verbose=0)
+            if len(names) == 3:
+                assert len(comparison.plot_front().axes) == 4
+        with pytest.raises(ValueError, match="of two metrics or more"):
+            comparison.plot_front()
 
     @pytest.mark.slow
     def test_a_model_of_keras(self, compare):
@@ -248,6 +299,16 @@ class TestRefuses:
         compare().run(**DATA, trials=1, seeds=1, epochs=2, verbose=0)
         with pytest.raises(ValueError, match="fit: epochs.*'2', '3'"):
             compare().run(**DATA, trials=1, epochs=3, verbose=0)
+        for kwargs, message in [
+            ({"seed": 1}, "'seed': .0, 1."),
+            ({"tasks": ["right", "left"]}, "'tasks'"),
+            ({"score": lambda found: 0.0}, "`score` must be as it was"),
+        ]:
+            with pytest.raises(ValueError, match=message):
+                compare(**kwargs).run(**DATA, trials=1, epochs=2, verbose=0)
+        other = {**DATA, "train": ([np.zeros(2)], [0.0])}
+        with pytest.raises(ValueError, match="data: train"):
+            compare().run(**other, trials=1, epochs=2, verbose=0)
         changed = {"sum": {"aggregator": "pcgrad"}}
         with pytest.raises(ValueError, match="method: sum"):
             compare(changed).run(**DATA, trials=1, epochs=2, verbose=0)

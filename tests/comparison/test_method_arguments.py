@@ -1,5 +1,6 @@
 """What `methods` says of a method."""
 
+import keras
 import pytest
 
 from keras_mtl.aggregators import PCGrad
@@ -38,6 +39,39 @@ def test_functions_of_a_preference():
 def test_no_arguments(given):
     with pytest.raises(ValueError, match=r"`methods\['sum'\]` must be a dict"):
         MethodArguments("sum", given, None)
+
+
+def test_of_keras_and_functions():
+    def given():
+        adam = keras.optimizers.Adam(0.5)
+        return {
+            "optimizer": adam,
+            "loss": lambda y, p: y,
+            "metrics": [object()],
+        }
+
+    arguments = MethodArguments("a", given(), None)
+    fresh = arguments.fresh(None)["optimizer"]
+    assert fresh is not arguments.given["optimizer"]
+    assert float(fresh.learning_rate) == 0.5
+    # As in another process.
+    assert (
+        arguments.describe() == MethodArguments("a", given(), None).describe()
+    )
+    assert "learning_rate" in arguments.describe()
+
+
+def test_a_copy_that_would_not_be_equal():
+    class Mine(PCGrad):
+        def __init__(self, alpha=1.0, name=None):
+            super().__init__(name=name)
+            self.alpha = alpha
+
+        def get_config(self):
+            return {"name": self.name}
+
+    with pytest.raises(ValueError, match=r"Mine must return all.*'alpha'"):
+        MethodArguments("mine", {"aggregator": [Mine(2.0)]}, None)
 
 
 if __name__ == "__main__":

@@ -59,5 +59,32 @@ def test_no_model():
             make(build)(Trial, test=False)
 
 
+def test_what_does_not_end_in_a_number_diverged():
+    class NoTest(Fake):
+        def evaluate(self, *args, **kwargs):
+            return dict.fromkeys(self.logs(), float("nan"))
+
+    record = make(lambda trial: NoTest(0.3))(Trial, test=True)
+    assert record["state"] == "diverged" and "test" not in record
+    run = make(lambda trial: Fake(0.3))
+    run.score = Score(METRICS, lambda found: float("inf"))
+    assert run(Trial, test=True)["state"] == "diverged"
+
+
+def test_the_policy_of_the_user_stays():
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        names = []
+        for _ in range(2):
+            make(lambda trial: names.append(keras.layers.Dense(1).name)
+                 or Fake(0.3))(Trial, test=False)  # fmt: skip
+        assert keras.config.dtype_policy().name == "mixed_bfloat16"
+    finally:
+        keras.config.set_dtype_policy(before)
+    # They begin anew, for metrics may be named after layers.
+    assert names == ["dense", "dense"]
+
+
 if __name__ == "__main__":
     raise SystemExit(pytest.main([__file__]))

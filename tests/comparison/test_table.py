@@ -48,7 +48,7 @@ def test_more_methods_make_it_harder():
 
 
 def test_worse_one_seed_and_diverged():
-    found = [*rows("sum", 1.0, 2.0), *rows("worse", 0.1, 1.1)]
+    found = [*rows("sum", 1.0, 2.0), *rows("worse", 0.1, 1.11)]
     assert verdicts(found, ["sum", "worse"]) == ["baseline", "worse"]
     found = [*rows("sum", 1.0), *rows("one", 2.0)]
     assert verdicts(found, ["sum", "one"])[1] == "one seed tells nothing"
@@ -59,6 +59,14 @@ def test_worse_one_seed_and_diverged():
 def test_no_tests():
     with pytest.raises(ValueError, match="Call `run` first"):
         table([], METRICS, ["sum"], 0.95)
+
+
+def test_differences_without_any_spread():
+    # Two seeds that differ by as many test examples, or by rounding.
+    for value in (0.6, 0.5 + 1e-16):
+        found = [*rows("sum", 0.5, 0.5), *rows("other", value, value)]
+        verdict = verdicts(found, ["sum", "other"])[1]
+        assert verdict == "the same for all seeds: more are needed"
 
 
 if __name__ == "__main__":
