@@ -5,12 +5,11 @@ from absl import app
 
 
 @pytest.mark.slow
-def test_trains_and_reports(run_example, tmp_path, capsys):
+def test_runs_and_reports(run_example, untrained, tmp_path, capsys):
     arguments = [
         "--examples=400",
         "--trials=1",
         "--seeds=1",
-        "--epochs=1",
         f"--output_dir={tmp_path}",
     ]
     run_example("small_towers.eight_tasks", *arguments)

@@ -5,13 +5,12 @@ from absl import app
 
 
 @pytest.mark.slow
-def test_trains_and_reports_real_images(
-    run_example, tfds_data_dir, tmp_path, capsys
+def test_runs_and_reports(
+    run_example, untrained, tfds_data_dir, tmp_path, capsys
 ):
     arguments = [
         "--trials=1",
         "--seeds=2",
-        "--epochs=1",
         "--limit=60",
         f"--data_dir={tfds_data_dir}",
         f"--output_dir={tmp_path}",
