@@ -61,7 +61,7 @@ class Comparison:
             The first method is the baseline.
         metrics: Dict from the names that `evaluate` returns to `"max"` or
             `"min"`, which way is better.
-        directory: Where runs are kept.
+        directory: Where runs are kept. It may be moved.
         tasks: Names of the tasks, for methods that are functions of a
             preference. Preferences are equal where no front is drawn.
         score: Function from a dict of metrics to a float, the larger the
@@ -78,8 +78,8 @@ class Comparison:
             after it.
 
     Raises:
-        ImportError: If Optuna, filelock or what `keras_mtl.pareto` needs is
-            not installed: `pip install 'keras_mtl[comparison]'`.
+        ImportError: If Optuna or filelock is not installed: `pip install
+            'keras_mtl[comparison]'`.
 
     Example:
 
@@ -158,7 +158,8 @@ class Comparison:
 
         Args:
             train: Training data: a tuple `(x, y)` or `(x, y, sample_weight)`,
-                a `tf.data.Dataset`, or what else `fit` takes.
+                a `tf.data.Dataset`, or what else `fit` takes that can be read
+                again for every model.
             validation: Validation data, that settings and epochs are chosen
                 by.
             test: Test data.
@@ -175,8 +176,9 @@ class Comparison:
                 model needs its own.
 
         Raises:
-            ValueError: If `directory` has runs of another comparison, or if
-                all trials of a method diverged.
+            ValueError: If `directory` has runs of another comparison: with
+                other metrics, scores, shapes of data, or arguments; or if all
+                trials of a method diverged.
         """
         trials = integer_from(1, "trials", trials)
         seeds = integer_from(1, "seeds", seeds)
@@ -218,7 +220,8 @@ class Comparison:
         Each is compared with the first one seed by seed, with Student's
         interval of the mean difference of their scores. The more methods there
         are, the wider it is (Bonferroni), so that all of them hold together
-        with probability `level`.
+        with probability `level`. It is of seeds, at the settings chosen: that
+        other trials could have chosen better ones is not in it.
 
         Args:
             level: float, above 0 and below 1.

@@ -7,13 +7,15 @@ def import_optuna() -> ModuleType:
     """Optuna, which suggests settings and keeps trials.
 
     Raises:
-        ImportError: If it is not installed.
+        ImportError: If it, or filelock which keeps processes apart, is not
+            installed.
     """
     try:
+        import filelock  # noqa: F401
         import optuna
     except ImportError as error:
         raise ImportError(
-            f"Settings are tuned with Optuna, which cannot be imported "
-            f"({error}). Run: pip install 'keras_mtl[comparison]'"
+            "Settings are tuned with Optuna and filelock, one of which cannot "
+            f"be imported ({error}). Run: pip install 'keras_mtl[comparison]'"
         ) from error
     return optuna

@@ -110,14 +110,22 @@ class Records:
                 for key, value in setup.items()
                 if before.get(key, value) != value
             }
-            if changed:
+            if changed and self._has_runs():
                 raise ValueError(
                     "`directory` holds runs of another comparison, which "
                     "cannot be compared with new ones. Choose another "
                     "directory, or remove it. Received (there, now): "
                     f"{changed}"
                 )
+            if changed:
+                # The first run failed, such as by a name of a metric.
+                before = {"studies": before["studies"]}
             write(self.setup, {**before, **setup, "trials": trials})
+
+    def _has_runs(self) -> bool:
+        """Whether a trial has ended, is being trained, or was killed."""
+        folder = self.folder / "trials"
+        return folder.exists() and any(folder.iterdir())
 
     def check_scores(self, score: Callable[[dict[str, float]], float]) -> None:
         """Compares the score of finished trials with what it is now.

@@ -134,6 +134,13 @@ class TestRun:
             (row,) = comparison.results().rows
             assert row["parameters"] == {"rate": constant}
 
+    def test_a_wrong_name_may_be_mended(self, compare):
+        with pytest.raises(ValueError, match="Did you mean 'left_accuracy'"):
+            compare(metrics={"left_acuracy": "max"}).run(
+                **DATA, trials=1, verbose=0
+            )
+        compare().run(**DATA, trials=1, seeds=1, verbose=0)
+
     def test_trials_that_diverge_count(self, compare, memory):
         def diverges(trial):
             rate = trial.suggest_float("rate", 0.0, 1.0)

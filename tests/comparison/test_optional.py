@@ -7,8 +7,9 @@ import pytest
 from keras_mtl.comparison.optional import import_optuna
 
 
-def test_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "optuna", None)
+@pytest.mark.parametrize("package", ["optuna", "filelock"])
+def test_says_what_to_install(package, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ImportError, match=r"keras_mtl\[comparison\]"):
         import_optuna()
 

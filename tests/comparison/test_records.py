@@ -27,7 +27,13 @@ def test_runs_and_fronts(tmp_path):
 def test_setup(tmp_path):
     records = Records(tmp_path)
     assert records.num_trials == 0
+    name = records.studies_name()
+    # Nothing came of the first one.
+    records.check_setup({"a": 2, "c": 1}, 5)
     records.check_setup({"a": 1}, 5)
+    assert records.studies_name() == name
+    records.write_trial("sum", 0, {})
+    records.check_setup({"c": 2}, 5)
     records.check_setup({"a": 1, "b": 2}, 7)
     assert records.num_trials == 7
     with pytest.raises(ValueError, match="`directory` holds runs of another"):
