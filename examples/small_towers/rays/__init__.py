@@ -1,0 +1,1 @@
+"""Where methods that take a preference end, along preference rays."""
