@@ -370,7 +370,8 @@ def draw_fronts(
     shapes = list(fronts)
     names = {shape: f"{column} {shape[PLACES[column]]}" for shape in shapes}
     # The smallest with hidden layers, and the largest.
-    small, large = shapes[min(1, len(shapes) - 1)], shapes[-1]
+    small = next((shape for shape in shapes if shape[0]), shapes[0])
+    large = shapes[-1]
     panels = {
         f"(a) Plain, by {column}": {
             names[shape]: mean_front(both[0]) for shape, both in fronts.items()
