@@ -43,6 +43,12 @@ _OPTIMIZER = flags.DEFINE_enum(
     list(plan.OPTIMIZERS),
     "Adagrad, as published, needs four times as many steps as Adam.",
 )
+_SCHEDULE = flags.DEFINE_enum(
+    "schedule",
+    "constant",
+    list(plan.SCHEDULES),
+    "Of the learning rate: as published, or falling to 0, with less noise.",
+)
 _BATCH_SIZE = flags.DEFINE_integer(
     "batch_size", 1024, "Examples in a training step.", lower_bound=1
 )
@@ -76,6 +82,7 @@ def main(argv: list[str]) -> None:
         "sum",
         0.0,
         optimizer=_OPTIMIZER.value,
+        schedule=_SCHEDULE.value,
         epochs=_EPOCHS.value,
         batch_size=_BATCH_SIZE.value,
         data=_DATA.value,

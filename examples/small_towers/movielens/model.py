@@ -45,13 +45,13 @@ def build_model(
 
     Args:
         config: The run.
-        x: Features, for their shapes.
+        x: Features of the training examples.
         num_ids: By feature, how many ids there are.
     """
     tasks = tasks_of(config.method)
     model = _add_towers(_network(tasks, x, num_ids), config)
     model.compile(
-        _optimizer(config),
+        _optimizer(config, len(x["user"])),
         loss={task: _loss(task) for task in tasks},
         loss_weights=loss_weights(config),
         missing_label={"rating": np.nan} if "rating" in tasks else None,
@@ -61,12 +61,16 @@ def build_model(
     return model
 
 
-def _optimizer(config: Config) -> keras.optimizers.Optimizer:
+def _optimizer(config: Config, examples: int) -> keras.optimizers.Optimizer:
+    rate: Any = config.learning_rate
+    if config.schedule == "cosine":
+        steps = config.epochs * (examples // config.batch_size)
+        rate = keras.optimizers.schedules.CosineDecay(rate, max(1, steps))
     if config.optimizer == "adam":
-        return keras.optimizers.Adam(config.learning_rate)
+        return keras.optimizers.Adam(rate)
     # That of TensorFlow 1, which starts at 0.1 and adds nothing.
     return keras.optimizers.Adagrad(
-        config.learning_rate, initial_accumulator_value=0.1, epsilon=1e-12
+        rate, initial_accumulator_value=0.1, epsilon=1e-12
     )
 
 

@@ -24,6 +24,7 @@ METHODS = (
     "pta_f",
 )
 OPTIMIZERS = ("adam", "adagrad")
+SCHEDULES = ("constant", "cosine")
 # Of each method with nothing else to tune.
 LEARNING_RATES = {
     "adam": (0.0025, 0.005, 0.01, 0.02),

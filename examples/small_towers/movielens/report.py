@@ -46,7 +46,7 @@ def write_report(folder: pathlib.Path, base: Config) -> str:
 
     Args:
         folder: The folder with the JSON files of `train`.
-        base: Says of which data, optimizer, epochs and batch size.
+        base: Says of which data, optimizer and so on.
 
     Returns:
         The tables, in Markdown.
@@ -77,7 +77,7 @@ def write_report(folder: pathlib.Path, base: Config) -> str:
 def load_runs(folder: pathlib.Path, base: Config) -> Records:
     """Finished runs: `config`, `cpu_seconds` and `result` of each."""
     runs = []
-    common = ("data", "optimizer", "epochs", "batch_size")
+    common = ("data", "optimizer", "schedule", "epochs", "batch_size")
     for path in sorted(folder.glob(f"{base.data}-*.json")):
         record = read_record(path)
         config = record["config"]

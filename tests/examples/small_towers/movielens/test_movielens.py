@@ -196,6 +196,22 @@ def test_losses_are_sums_over_a_hundred_examples():
     np.testing.assert_allclose(logs["loss"] / 100, wanted + rating, rtol=1e-4)
 
 
+@pytest.mark.parametrize("optimizer", plan.OPTIMIZERS)
+def test_the_learning_rate_falls_to_zero_at_the_last_step(optimizer):
+    config = Config(
+        "single_watch", 0.1, optimizer=optimizer, schedule="cosine",
+        epochs=2, batch_size=50,
+    )  # fmt: skip
+    data = movielens_stand_in(users=9)
+    x = keras.tree.map_structure(lambda array: array[:200], data.train[0])
+    optimizer = build_model(config, x, data.num_ids).optimizer
+    rates = []
+    for step in (0, 4, 8):  # of 2 epochs of 4 steps
+        optimizer.iterations.assign(step)
+        rates.append(float(optimizer.learning_rate))
+    np.testing.assert_allclose(rates, [0.1, 0.05, 0], atol=1e-7)
+
+
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
