@@ -41,7 +41,7 @@ _OPTIMIZER = flags.DEFINE_enum(
     "optimizer",
     "adam",
     list(plan.OPTIMIZERS),
-    "Adagrad, as published, needs four times as many steps as Adam.",
+    "Adagrad, as published, is slower with few large batches.",
 )
 _SCHEDULE = flags.DEFINE_enum(
     "schedule",

@@ -187,17 +187,48 @@ def pool_sweep(base: Config, find: plan.Find) -> dict[int, Records]:
     config = plan.chosen(plan.POOLED, base, find)
     if config is None:
         return {}
-    found = {
-        UNITS // (other.pool_size or 1): _seeds(other, find)
-        for other in plan.further("pool", config)
+    sweep = _complete({"": list(plan.further("pool", config))}, find)
+    found: dict[int, Records] = {}
+    for run in sweep.get("", []):
+        pool_size = run["config"]["pool_size"] or 1
+        found.setdefault(UNITS // pool_size, []).append(run)
+    return found
+
+
+def _complete(
+    configs: dict[str, list[Config]], find: plan.Find
+) -> dict[str, Records]:
+    """Runs of the seeds of which every run is finished.
+
+    With others, points of a curve or front would be of different seeds.
+    """
+    every = [config for several in configs.values() for config in several]
+    whole = [
+        seed
+        for seed in plan.SEEDS
+        if all(find(plan.with_seed(c, seed)) is not None for c in every)
+    ]
+    if not whole:
+        return {}
+    return {
+        name: [find(plan.with_seed(c, s)) for c in several for s in whole]
+        for name, several in configs.items()
     }
-    return {inputs: runs for inputs, runs in found.items() if runs}
+
+
+def _of_same_seeds(
+    method: str, runs: Records, base: Config, find: plan.Find
+) -> Records:
+    """The runs that are reported of a method, with the seeds of others."""
+    seeds = {run["config"]["seed"] for run in runs}
+    found = _seeds(plan.chosen(method, base, find), find)
+    return [run for run in found if run["config"]["seed"] in seeds]
 
 
 def pool_table(base: Config, find: plan.Find) -> str:
     """Test errors by pool length."""
     sweep = pool_sweep(base, find)
-    if len(sweep) < 2:
+    if not sweep:
         return ""
     lines = _head("pool length", "inputs of a head", *METRICS.values(), "seeds")
     for inputs, runs in sweep.items():
@@ -211,7 +242,7 @@ def pool_table(base: Config, find: plan.Find) -> str:
 def plot_pool(base: Config, find: plan.Find, folder: pathlib.Path) -> None:
     """Figure 6b: test errors against the inputs of a head."""
     sweep = pool_sweep(base, find)
-    plain = _seeds(plan.chosen(plan.SUM, base, find), find)
+    plain = _of_same_seeds(plan.SUM, next(iter(sweep.values())), base, find)
     figure, axes = new_figure(2, (9, 3.6))
     for axis, metric in zip(axes, FRONT, strict=True):
         for runs, style, label in (
@@ -250,16 +281,14 @@ def _draw_seeds(
 
 def front_sweep(base: Config, find: plan.Find) -> dict[str, Records]:
     """Runs of both methods at all weights of the losses, in their order."""
-    found = {}
+    configs: dict[str, list[Config]] = {}
     for method in (plan.SUM, plan.POOLED):
         config = plan.chosen(method, base, find)
         if config is None:
             return {}
-        others = [*plan.further("front", config), config]
-        others.sort(key=lambda other: other.alpha)
-        found[method] = [run for c in others for run in _seeds(c, find)]
-    some = [len(runs) > len(plan.SEEDS) for runs in found.values()]
-    return found if all(some) else {}
+        configs[method] = [*plan.further("front", config), config]
+        configs[method].sort(key=lambda other: other.alpha)
+    return _complete(configs, find)
 
 
 def front_table(base: Config, find: plan.Find) -> str:
@@ -312,12 +341,14 @@ def _of_seed(runs: Records, seed: int) -> np.ndarray:
 def plot_front(base: Config, find: plan.Find, folder: pathlib.Path) -> None:
     """Figure 6a: the fronts of both methods, and single-task errors."""
     figure, axes = new_figure(1, (6.4, 4.4))
+    sweep = front_sweep(base, find)
     fronts = {
         method: keras_mtl.pareto.Points(_points(runs), list(FRONT))
-        for method, runs in front_sweep(base, find).items()
+        for method, runs in sweep.items()
     }
+    some = sweep[plan.SUM]
     baselines = {
-        metric: values(_seeds(plan.chosen(method, base, find), find), metric)
+        metric: values(_of_same_seeds(method, some, base, find), metric)
         for method, metric in zip(SINGLE, FRONT, strict=True)
     }
     known = all(len(found) for found in baselines.values())
