@@ -3,11 +3,12 @@
 import pathlib
 from collections.abc import Sequence
 
-from examples.runs import alone
 from examples.runs import read_record
 from examples.small_towers.movielens import plan
 from examples.small_towers.movielens.config import Config
 from examples.small_towers.movielens.train import train
+from keras_mtl.utils.files import try_lock
+from keras_mtl.utils.files import unlock
 
 
 def run_stages(
@@ -17,18 +18,33 @@ def run_stages(
     methods: Sequence[str] = plan.METHODS,
     data_dir: str | None = None,
 ) -> None:
-    """Trains what is not trained yet."""
+    """Trains what is not trained yet, and waits for what others train."""
     for name in stages:
         configs = list(plan.stage(name, base, finder(folder), methods))
-        for number, config in enumerate(configs, 1):
-            with alone(folder / f"{config.name}.json"):
-                record = train(config, folder, data_dir=data_dir)
-            print(
-                f"{name} {number}/{len(configs)}: {config.name} "
-                f"{record['result']['validation']} "
-                f"{record['cpu_seconds']} s",
-                flush=True,
-            )
+        # Those that another process is at come last, and are waited for.
+        for patience in (0, -1):
+            for config in configs:
+                _run(config, folder, name, patience, data_dir)
+
+
+def _run(
+    config: Config,
+    folder: pathlib.Path,
+    title: str,
+    patience: int,
+    data_dir: str | None,
+) -> None:
+    if finder(folder)(config) is not None:
+        return
+    lock = try_lock(folder / f"{config.name}.json", patience=patience)
+    if lock is None:
+        return
+    try:
+        record = train(config, folder, data_dir=data_dir)
+    finally:
+        unlock(lock)
+    found, seconds = record["result"]["validation"], record["cpu_seconds"]
+    print(f"{title}: {config.name} {found} {seconds} s", flush=True)
 
 
 def finder(folder: pathlib.Path) -> plan.Find:

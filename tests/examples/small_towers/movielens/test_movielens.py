@@ -11,6 +11,7 @@ from absl import app
 import keras_mtl
 from examples.small_towers.movielens import plan
 from examples.small_towers.movielens import report
+from examples.small_towers.movielens import stages
 from examples.small_towers.movielens import train
 from examples.small_towers.movielens.config import Config
 from examples.small_towers.movielens.model import SINGLE
@@ -18,6 +19,8 @@ from examples.small_towers.movielens.model import build_model
 from examples.small_towers.movielens.stages import finder
 from examples.small_towers.movielens.stages import run_stages
 from keras_mtl.datasets import movielens_stand_in
+from keras_mtl.utils.files import try_lock
+from keras_mtl.utils.files import unlock
 
 BASE = Config("sum", 0.1, batch_size=256, data="stand_in")
 
@@ -77,9 +80,9 @@ def record(config, index):
     }
 
 
-def finished(stages, folder):
+def finished(names, folder):
     """Files of the runs of stages; the last trial of each method is best."""
-    for name in stages:
+    for name in names:
         configs = list(plan.stage(name, BASE, finder(folder)))
         for index, config in enumerate(reversed(configs)):
             path = folder / f"{config.name}.json"
@@ -110,6 +113,24 @@ class TestPlan:
             assert best == plan.trials(method, BASE)[-1]
         seeds = {config.seed for config in plan.stage("seeds", BASE, find)}
         assert seeds == {1, 2}  # none that a trial had
+
+
+def test_runs_of_other_processes_come_last(tmp_path, monkeypatch):
+    configs = plan.trials("sum", BASE)
+    lock = try_lock(tmp_path / f"{configs[0].name}.json")
+    order = []
+
+    def fake(config, folder, data_dir):
+        order.append(config)
+        if len(order) == len(configs) - 1:
+            unlock(lock)  # the other process was killed
+        found = record(config, 0)
+        (folder / f"{config.name}.json").write_text(json.dumps(found))
+        return found
+
+    monkeypatch.setattr(stages, "train", fake)
+    stages.run_stages(BASE, tmp_path, ["tune"], ["sum"])
+    assert order == [*configs[1:], configs[0]]
 
 
 def test_report(tmp_path):
