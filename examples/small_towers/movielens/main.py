@@ -9,9 +9,9 @@ of self-auxiliaries is varied, and the weights of both losses.
 
 Every run is a JSON file in --output_dir. Finished ones are not run again; one
 that is killed starts anew (it takes half a minute). Several processes may share
-one --output_dir. --report writes a table
-and two figures of what is there. The ratings come from tensorflow-datasets
-(6 MB); --data=stand_in makes up some, to see that the program works.
+one --output_dir. --report writes tables and two figures of what is there. The
+ratings come from tensorflow-datasets (6 MB); --data=stand_in makes up some, to
+see that the program works.
 """
 
 import pathlib
