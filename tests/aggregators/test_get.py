@@ -101,7 +101,8 @@ class TestSerialization:
     )
     def test_every_argument_is_in_the_configuration(self, aggregator):
         code = type(aggregator).__init__.__code__
-        arguments = code.co_varnames[1 : code.co_argcount]
+        count = code.co_argcount + code.co_kwonlyargcount
+        arguments = code.co_varnames[1:count]
         assert set(arguments) == set(aggregator.get_config())
 
     def test_own_class(self):

@@ -72,6 +72,7 @@ class TestRun:
         assert [row["seed"] for row in results.rows] == [1, 2, 3] * 2
         assert results.maximize.tolist() == [True, True]
 
+    @pytest.mark.slow
     def test_what_is_finished_stays_and_more_goes_on(self, compare, memory):
         compare().run(**DATA, trials=2, seeds=1, verbose=0)
         before = ended(memory)
@@ -105,6 +106,7 @@ class TestRun:
         comparison.run(**DATA, trials=3, seeds=1, verbose=0)
         assert len(ended(memory)["sum"]) == 3
 
+    @pytest.mark.slow
     def test_what_ctrl_c_interrupts_is_repeated(self, compare, memory):
         asked = []
 
@@ -121,6 +123,7 @@ class TestRun:
         assert asked[1] == asked[2]
         assert ended(memory)["sum"] == [asked[0], *asked[2:4]]
 
+    @pytest.mark.slow
     def test_another_storage_has_other_trials(self, compare, tmp_path):
         for constant in (0.1, 0.4):
             comparison = compare(
@@ -141,6 +144,7 @@ class TestRun:
             )
         compare().run(**DATA, trials=1, seeds=1, verbose=0)
 
+    @pytest.mark.slow
     def test_trials_that_diverge_count(self, compare, memory):
         def diverges(trial):
             rate = trial.suggest_float("rate", 0.0, 1.0)
@@ -153,6 +157,7 @@ class TestRun:
         (row,) = comparison.results().rows
         assert min(rates) < 0.2 < row["parameters"]["rate"]
 
+    @pytest.mark.slow
     def test_all_diverge(self, compare):
         comparison = compare(
             {"sum": {}}, build=lambda trial: Fake(float("nan"))
@@ -160,6 +165,7 @@ class TestRun:
         with pytest.raises(ValueError, match="No trial of method 'sum'"):
             comparison.run(**DATA, trials=2, seeds=1, verbose=0)
 
+    @pytest.mark.slow
     def test_prunes(self, compare, memory, tmp_path):
         class Second(optuna.pruners.BasePruner):
             def prune(self, study, trial):
@@ -174,6 +180,7 @@ class TestRun:
         states = [trial.state.name for trial in trials]
         assert states == ["COMPLETE", "PRUNED", "COMPLETE"]
 
+    @pytest.mark.slow
     def test_fronts(self, compare, tmp_path):
         seen = []
 
@@ -197,6 +204,7 @@ class TestRun:
         comparison.plot_front(path)
         assert path.read_bytes().startswith(b"\x89PNG")
 
+    @pytest.mark.slow
     def test_fronts_of_three_metrics_and_of_one(self, compare, tmp_path):
         class Three(Fake):
             def logs(self, prefix=""):

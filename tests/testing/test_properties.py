@@ -244,6 +244,7 @@ class TestCheckAggregator:
         testing.check_aggregator(Orthogonal(0), [note], SMALL)
         assert len(seen) == len(SMALL)
 
+    @pytest.mark.slow
     def test_a_name_will_do(self):
         testing.check_aggregator("mgda", matrices=SMALL)
 

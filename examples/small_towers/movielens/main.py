@@ -39,7 +39,7 @@ _EPOCHS = flags.DEFINE_integer(
     "epochs", 1, "Passes over the training examples.", lower_bound=1
 )
 _OPTIMIZER = flags.DEFINE_enum(
-    "optimizer",
+    "optimizer_name",
     "adam",
     list(plan.OPTIMIZERS),
     "Adagrad, as published, is slower with few large batches.",

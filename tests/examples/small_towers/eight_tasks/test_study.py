@@ -10,6 +10,7 @@ optuna = pytest.importorskip("optuna")
 SETTINGS = {"learning_rate": 1e-3, "weight": 0.5, "copies": 3}
 
 
+@pytest.mark.slow
 def test_methods_differ_in_their_towers(tmp_path):
     comparison = study.make_comparison(str(tmp_path))
     models = {
