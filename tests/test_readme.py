@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 import keras_mtl
+from keras_mtl.comparison.run import Run
+from tests.untrained import call
 
 # Not resolved: under Bazel this is the directory of its links.
 ROOT = Path(__file__).absolute().parent.parent
@@ -41,7 +43,8 @@ def namespace(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_before_and_after_train_and_all_else_follows(namespace):
+def test_before_and_after_train_and_all_else_follows(namespace, monkeypatch):
+    monkeypatch.setattr(Run, "__call__", call)
     (diff,) = blocks("diff")
     exec(side(diff, "-"), namespace)
     namespace["model"].save("model.keras")
@@ -59,13 +62,7 @@ def test_before_and_after_train_and_all_else_follows(namespace):
     namespace["make_model"] = lambda: keras.models.clone_model(untrained)
     untrained = namespace["model"]
     for block in blocks("python"):
-        # Twenty trials of ten epochs are for users.
-        exec(
-            block.replace(
-                "trials=20, seeds=5, epochs=10", "trials=1, seeds=2, epochs=1"
-            ),
-            namespace,
-        )
+        exec(block, namespace)
     namespace["model"].fit(namespace["x"], fit, verbose=0)
     assert isinstance(namespace["model"].aggregator, namespace["EqualNorms"])
 

@@ -58,12 +58,10 @@ RULES = {
     "stock": {},
     "auxiliary heads": {"heads": True, "aggregator": "pcgrad"},
     "weights": {"loss": losses(reduction=BY_WEIGHT), "weights": W},
-    "representation": {"aggregator": "mgda", "representation": "shared"},
     "reduced over the batch": {
         "aggregator": "mgda", "representation": "shared",
         "representation_reduction": "mean", "scale_heads": True,
     },
-    "scaled heads": {"aggregator": "mgda", "scale_heads": True},
 }
 
 

@@ -1,6 +1,6 @@
 """Random small trainings, each against slow steps in float64.
 
-Six of small models, and with `pytest --full` 32 more, the same in every run.
+Six of small models, and with `pytest --full` 24 more, the same in every run.
 `KERAS_MTL_GENERATED=2000` in the environment tries as many others, and
 `python -m tests.generated.run_cases` does so in chunks that can be interrupted.
 """
@@ -52,7 +52,7 @@ FEW = settings(
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-MANY = settings(FEW, max_examples=int(os.environ.get(GENERATED, 32)))
+MANY = settings(FEW, max_examples=int(os.environ.get(GENERATED, 24)))
 if BY_HAND:
     MANY = settings(MANY, derandomize=False, phases=[*FEW.phases, Phase.shrink])
 
