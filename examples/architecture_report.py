@@ -9,6 +9,7 @@ from examples.architecture_runs import Runs
 from examples.figures import new_figure
 from examples.figures import save_figure
 from examples.figures import styles
+from examples.tables import spread
 
 
 def table(runs: Runs, digits: int = 2) -> str:
@@ -36,8 +37,8 @@ def table(runs: Runs, digits: int = 2) -> str:
         results = [run["result"] for run in seeds]
         cells = [
             name,
-            *(_spread(values, digits) for values in points.T),
-            _spread(points.mean(axis=1), digits),
+            *(spread(values, digits) for values in points.T),
+            spread(points.mean(axis=1), digits),
             _range([run["parameters"] for run in seeds]),
             _range([run["width"] for run in seeds]),
             _range([run["config"]["learning_rate"] for run in seeds]),
@@ -82,13 +83,6 @@ def plot(
 
 def _line(cells: list[str]) -> str:
     return "| " + " | ".join(cells) + " |"
-
-
-def _spread(values: np.ndarray, digits: int) -> str:
-    mean = f"{np.mean(values):.{digits}f}"
-    if len(values) < 2:
-        return mean
-    return f"{mean} ± {np.std(values, ddof=1):.{digits}f}"
 
 
 def _range(values: list[float]) -> str:

@@ -5,6 +5,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -127,6 +128,22 @@ def default_jit() -> bool | str:
     import tensorflow as tf
 
     return "auto" if tf.config.list_physical_devices("GPU") else False
+
+
+@contextlib.contextmanager
+def said_by(flag: str, advice: str = "") -> Iterator[None]:
+    """Ends the program where a file is missing, with what the error says.
+
+    It says what to do; a traceback would hide it.
+
+    Args:
+        flag: What names the place of the file, such as `"--data_dir"`.
+        advice: What else would help.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        sys.exit(f"{flag}: {error}{advice}")
 
 
 def write_json(path: pathlib.Path, record: dict[str, Any]) -> None:

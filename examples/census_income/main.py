@@ -27,6 +27,7 @@ from absl import flags
 from examples.census_income import model
 from examples.census_income import report
 from examples.census_income import train
+from examples.runs import said_by
 from keras_mtl.datasets import load_census_income
 
 _MODEL = flags.DEFINE_list(
@@ -89,11 +90,8 @@ def main(argv: list[str]) -> None:
         raise app.UsageError(f"Unknown arguments: {argv[1:]}")
     if not _REPORT.value:
         todo = configs()
-        try:
+        with said_by("--data_dir"):
             data = load_census_income(_DATA_DIR.value, limit=_LIMIT.value)
-        except FileNotFoundError as error:
-            # It says what to do; a traceback would hide it.
-            sys.exit(f"--data_dir: {error}")
         for config in todo:
             print(f"\n{config.name}", flush=True)
             train.train(

@@ -26,6 +26,7 @@ from examples.multi_mnist import methods
 from examples.multi_mnist import model
 from examples.multi_mnist import report
 from examples.multi_mnist import train
+from examples.runs import said_by
 from keras_mtl.datasets.multi_mnist import SOURCES
 
 _METHOD = flags.DEFINE_list(
@@ -95,11 +96,8 @@ def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"Unknown arguments: {argv[1:]}")
     if not _REPORT.value:
-        try:
+        with said_by("--data_dir"):
             run(configs())
-        except FileNotFoundError as error:
-            # It says what to do; a traceback would hide it.
-            sys.exit(f"--data_dir: {error}")
     print(report.write_report(_OUTPUT_DIR.value))
 
 

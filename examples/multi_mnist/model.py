@@ -9,7 +9,9 @@ TASKS = ("left", "right")
 REPRESENTATION = "representation"
 
 
-def build_lenet(size="large", tasks=TASKS, model_class=keras.Model):
+def build_lenet(
+    size="large", tasks=TASKS, model_class=keras.Model, image_size=36
+):
     """Builds the network with a shared trunk and one head for each task.
 
     Args:
@@ -17,10 +19,11 @@ def build_lenet(size="large", tasks=TASKS, model_class=keras.Model):
             dense layers all tasks share, and how many each task has.
         tasks: Names of the tasks, each with ten classes.
         model_class: `keras.Model` or `keras_mtl.MultiTaskModel`.
+        image_size: Height and width of the images.
 
     Returns:
-        A model from images `(36, 36, 1)` with values 0 to 255 to a dict of
-        logits `(10,)`. The layer that all heads read is called
+        A model from images `(image_size, image_size, 1)` with values 0 to 255
+        to a dict of logits `(10,)`. The layer that all heads read is called
         `"representation"`.
     """
     if isinstance(size, str) and size not in SIZES:
@@ -34,7 +37,7 @@ def build_lenet(size="large", tasks=TASKS, model_class=keras.Model):
             f"`size` must hold two counts of at least 1. Received: size={size}"
         )
     layers = keras.layers
-    inputs = keras.Input((36, 36, 1), name="image")
+    inputs = keras.Input((image_size, image_size, 1), name="image")
     x = layers.Rescaling(1 / 255)(inputs)
     x = layers.Conv2D(10, 5, activation="relu")(x)
     x = layers.MaxPooling2D()(x)

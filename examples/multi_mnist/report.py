@@ -18,6 +18,7 @@ from examples.multi_mnist.results import TITLES
 from examples.multi_mnist.results import Runs
 from examples.multi_mnist.results import accuracy
 from examples.multi_mnist.results import load_runs
+from examples.tables import spread
 from keras_mtl.utils.files import write_whole
 
 
@@ -66,7 +67,7 @@ def table(source: str, size: str, runs: Runs) -> str:
         cells = [
             name,
             *(
-                _spread([100 * r[key][task] for r in results])
+                spread([100 * r[key][task] for r in results])
                 for key in ("test_accuracy", "last_5_test_accuracy")
                 for task in TASKS
             ),
@@ -79,11 +80,6 @@ def table(source: str, size: str, runs: Runs) -> str:
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
-
-
-def _spread(values: list[float]) -> str:
-    mean = f"{np.mean(values):.2f}"
-    return mean if len(values) < 2 else f"{mean} ± {np.std(values, ddof=1):.2f}"
 
 
 def _seconds(values: list[float]) -> str:

@@ -24,6 +24,7 @@ import sys
 from absl import app
 from absl import flags
 
+from examples.runs import said_by
 from examples.text_tasks import model
 from examples.text_tasks import report
 from examples.text_tasks import train
@@ -92,16 +93,13 @@ def main(argv: list[str]) -> None:
         raise app.UsageError(f"Unknown arguments: {argv[1:]}")
     if not _REPORT.value:
         todo = configs()
-        try:
+        with said_by("--data_dir"):
             data = {
                 source: train.load(
                     source, limit=_LIMIT.value, data_dir=_DATA_DIR.value
                 )
                 for source in _SOURCE.value
             }
-        except FileNotFoundError as error:
-            # It says what to do; a traceback would hide it.
-            sys.exit(f"--data_dir: {error}")
         for config in todo:
             print(f"\n{config.source}, {config.name}", flush=True)
             train.train(

@@ -10,13 +10,14 @@ Several processes may share one --output_dir, and may be killed at any time.
 """
 
 import pathlib
-import sys
 
 from absl import app
 from absl import flags
 
 from examples.multi_mnist.model import SIZES
+from examples.runs import said_by
 from examples.small_towers.digits import study
+from keras_mtl.datasets.multi_mnist import VALIDATION_STEP
 
 BATCH_SIZE = 128
 
@@ -51,18 +52,15 @@ def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"Unknown arguments: {argv[1:]}")
     folder = pathlib.Path(_OUTPUT_DIR.value)
-    images = _LIMIT.value - -(-_LIMIT.value // study.VALIDATION_STEP)
+    images = _LIMIT.value - -(-_LIMIT.value // VALIDATION_STEP)
     steps = _EPOCHS.value * -(-images // BATCH_SIZE)
     comparisons = {
         size: study.make_comparison(folder / size, size, steps)
         for size in SIZES
     }
     if not _REPORT.value:
-        try:
+        with said_by("--data_dir"):
             data = study.load(_LIMIT.value, _DATA_DIR.value)
-        except FileNotFoundError as error:
-            # It says what to do; a traceback would hide it.
-            sys.exit(f"--data_dir: {error}")
         for size, comparison in comparisons.items():
             print(f"{size} network", flush=True)
             comparison.run(

@@ -7,17 +7,18 @@ import keras
 
 import keras_mtl
 from examples.multi_mnist.model import REPRESENTATION
-from examples.multi_mnist.model import SIZES
+from examples.multi_mnist.model import build_lenet
 from examples.multi_mnist.published import SMALL_BOTTLENECK
 from examples.runs import default_jit
 from keras_mtl.comparison import Comparison
 from keras_mtl.comparison import Trial
+from keras_mtl.datasets.multi_mnist import VALIDATION_STEP
 from keras_mtl.datasets.tfds_arrays import load_arrays
 from keras_mtl.pareto import confidence_interval
 from keras_mtl.utils.files import write_whole
 
 METHODS = ("sum", "self_auxiliary")
-VALIDATION_STEP = 6  # every sixth training image
+TASK = "digit"
 # Table 6: accuracies and 95 % intervals.
 PAPER = {
     "small": {"sum": (0.9833, 0.0011), "self_auxiliary": (0.9888, 0.0007)},
@@ -27,7 +28,7 @@ PAPER = {
 
 
 def load(limit: int | None, data_dir: str | None) -> dict:
-    """MNIST: a dict of `(images, labels)` by part."""
+    """MNIST: a dict of `(images, {"digit": labels})` by part."""
     splits = {
         split: load_arrays(
             "mnist",
@@ -43,37 +44,8 @@ def load(limit: int | None, data_dir: str | None) -> dict:
     held_out = [i % VALIDATION_STEP == 0 for i in range(len(images))]
     chosen = {"train": [not held for held in held_out], "validation": held_out}
     parts = {part: (images[w], labels[w]) for part, w in chosen.items()}
-    return {**parts, "test": splits["test"]}
-
-
-def build_lenet(size: str) -> keras.Model:
-    """The network of MultiMNIST for one image of 28x28 pixels.
-
-    Args:
-        size: `"small"`, `"medium"` or `"large"`.
-    """
-    below, above = SIZES[size]
-    layers = [
-        keras.Input((28, 28, 1)),
-        keras.layers.Rescaling(1 / 255),
-        keras.layers.Conv2D(10, 5, activation="relu"),
-        keras.layers.MaxPooling2D(),
-        keras.layers.Conv2D(20, 5, activation="relu"),
-        keras.layers.MaxPooling2D(),
-        keras.layers.Flatten(),
-        *(keras.layers.Dense(50, activation="relu") for _ in range(below - 1)),
-        keras.layers.Dense(50, activation="relu", name=REPRESENTATION),
-        *(keras.layers.Dense(50, activation="relu") for _ in range(above - 1)),
-        keras.layers.Dense(10, name="digit"),
-    ]
-    return keras_mtl.MultiTaskModel(layers[0], _chain(layers))
-
-
-def _chain(layers: list) -> keras.KerasTensor:
-    x, *others = layers
-    for layer in others:
-        x = layer(x)
-    return x
+    parts["test"] = splits["test"]
+    return {part: (x, {TASK: y}) for part, (x, y) in parts.items()}
 
 
 def make_comparison(folder: pathlib.Path, size: str, steps: int) -> Comparison:
@@ -86,7 +58,9 @@ def make_comparison(folder: pathlib.Path, size: str, steps: int) -> Comparison:
     """
 
     def build(trial: Trial) -> keras.Model:
-        model = build_lenet(size)
+        model = build_lenet(
+            size, [TASK], keras_mtl.MultiTaskModel, image_size=28
+        )
         rate = trial.suggest_float("learning_rate", 0.01, 0.2, log=True)
         if trial.method == "self_auxiliary":
             model = keras_mtl.add_self_auxiliaries(
@@ -100,8 +74,12 @@ def make_comparison(folder: pathlib.Path, size: str, steps: int) -> Comparison:
         schedule = keras.optimizers.schedules.CosineDecay(rate, steps)
         model.compile(
             keras.optimizers.SGD(schedule, momentum=0.9),
-            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-            metrics=["accuracy"],
+            loss={
+                TASK: keras.losses.SparseCategoricalCrossentropy(
+                    from_logits=True
+                )
+            },
+            metrics={TASK: ["accuracy"]},
             jit_compile=default_jit(),
         )
         return model

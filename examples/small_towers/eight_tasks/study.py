@@ -8,8 +8,11 @@ import numpy as np
 
 import keras_mtl
 from examples.small_towers.eight_tasks import data
+from keras_mtl.pareto import RelativeChange
 from keras_mtl.pareto import relative_change
 from keras_mtl.utils.files import write_whole
+
+Means = dict[str, dict[str, float]]
 
 METHODS = ("sum", "pta_f", "self_auxiliary")
 METRICS = {
@@ -124,7 +127,22 @@ def write_report(
     return text
 
 
-def changes_table(means: dict[str, dict[str, float]]) -> str:
+def changes(means: Means, method: str, metric: str) -> RelativeChange:
+    """Against the sum, of the tasks that have a metric.
+
+    Args:
+        means: Metrics by method, each the mean over the seeds.
+        method: Its name.
+        metric: `"auc"` or `"rmse"`.
+    """
+    names = [name for name in METRICS if name.endswith(metric)]
+    return relative_change(
+        {name: means[method][name] for name in names},
+        {name: means["sum"][name] for name in names},
+    )
+
+
+def changes_table(means: Means) -> str:
     """The relative change of each task against the sum, in percent."""
     others = [method for method in METHODS if method in means][1:]
     lines = [
@@ -133,15 +151,15 @@ def changes_table(means: dict[str, dict[str, float]]) -> str:
     ]
     for name in METRICS:
         task, _, metric = name.rpartition("_")
-        before = means["sum"][name]
-        changes = [100 * (means[m][name] - before) / before for m in others]
-        cells = [task, metric.upper(), f"{before:.4f}"]
-        cells += [f"{change:+.2f} %" for change in changes]
+        cells = [task, metric.upper(), f"{means['sum'][name]:.4f}"]
+        for method in others:
+            change = changes(means, method, metric).by_task[name]
+            cells.append(f"{100 * change:+.2f} %")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def averages_table(means: dict[str, dict[str, float]]) -> str:
+def averages_table(means: Means) -> str:
     """Both ways to average, of each kind of metric, beside the paper's."""
     lines = [
         "| method | metric | mean of the changes | change of the mean "
@@ -150,11 +168,7 @@ def averages_table(means: dict[str, dict[str, float]]) -> str:
     ]
     for method, published in PAPER.items():
         for metric, printed in published.items():
-            names = [name for name in METRICS if name.endswith(metric)]
-            change = relative_change(
-                {name: means[method][name] for name in names},
-                {name: means["sum"][name] for name in names},
-            )
+            change = changes(means, method, metric)
             lines.append(
                 f"| {method} | {metric.upper()} | {100 * change.mean:+.3f} % "
                 f"| {100 * change.of_mean:+.3f} % | {printed:+.3f} % |"

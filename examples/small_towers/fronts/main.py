@@ -12,14 +12,15 @@ Several processes may share one --output_dir, and may be killed at any time.
 """
 
 import pathlib
-import sys
 
 from absl import app
 from absl import flags
 
+from examples.runs import said_by
 from examples.small_towers.fronts import study
 from keras_mtl.datasets import multi_mnist
 from keras_mtl.datasets.multi_mnist import SOURCES
+from keras_mtl.datasets.multi_mnist import VALIDATION_STEP
 
 BATCH_SIZE = 128
 
@@ -54,13 +55,10 @@ def main(argv: list[str]) -> None:
         raise app.UsageError(f"Unknown arguments: {argv[1:]}")
     comparison = study.make_comparison(_OUTPUT_DIR.value, _steps())
     if not _REPORT.value:
-        try:
+        with said_by("--data_dir"):
             data = multi_mnist(
                 _SOURCE.value, limit=_LIMIT.value, data_dir=_DATA_DIR.value
             )
-        except FileNotFoundError as error:
-            # It says what to do; a traceback would hide it.
-            sys.exit(f"--data_dir: {error}")
         comparison.run(
             **data,
             trials=_TRIALS.value,
@@ -73,8 +71,8 @@ def main(argv: list[str]) -> None:
 
 
 def _steps() -> int:
-    """Steps of a run; a sixth of the source images are for validation."""
-    images = _LIMIT.value - -(-_LIMIT.value // 6)
+    """Steps of a run, of what validation leaves of the source images."""
+    images = _LIMIT.value - -(-_LIMIT.value // VALIDATION_STEP)
     return _EPOCHS.value * -(-2 * images // BATCH_SIZE)
 
 

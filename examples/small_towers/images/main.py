@@ -12,11 +12,11 @@ other is at. A run that is killed is trained anew, finished ones stay.
 """
 
 import pathlib
-import sys
 
 from absl import app
 from absl import flags
 
+from examples.runs import said_by
 from examples.small_towers.images import plan
 from examples.small_towers.images import report
 from examples.small_towers.images import work
@@ -66,12 +66,9 @@ def main(argv: list[str]) -> None:
             )
     folder = pathlib.Path(_OUTPUT_DIR.value)
     if not _REPORT.value:
-        try:
+        with said_by("--data_dir"):
             bases = [base(source) for source in _SOURCE.value]
             work.run_stages(_STAGE.value, bases, folder, _DATA_DIR.value)
-        except FileNotFoundError as error:
-            # It says what to do; a traceback would hide it.
-            sys.exit(f"--data_dir: {error}")
     print(report.write_report(folder, [base(s) for s in _SOURCE.value]))
 
 

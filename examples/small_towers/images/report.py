@@ -13,9 +13,11 @@ from examples.multi_mnist.methods import SINGLE
 from examples.multi_mnist.model import TASKS
 from examples.multi_mnist.paper import PAPER
 from examples.multi_mnist.results import TITLES
+from examples.planned_runs import finder
 from examples.small_towers.images import plan
 from examples.small_towers.images.train import Config
-from examples.small_towers.images.work import finder
+from examples.tables import signed
+from examples.tables import spread
 from keras_mtl.pareto import confidence_interval
 from keras_mtl.utils.files import write_whole
 
@@ -220,11 +222,7 @@ def ablation_table(finished: Finished, name: str) -> str:
 
 
 def _spread(seeds: Seeds, task: str) -> str:
-    values = [row[task] for row in seeds.values()]
-    if not values:
-        return ""
-    mean = f"{np.mean(values):.2f}"
-    return mean if len(values) < 2 else f"{mean} ± {np.std(values, ddof=1):.2f}"
+    return spread([row[task] for row in seeds.values()])
 
 
 def gaps(values: Seeds, others: Seeds, tasks: Iterable[str]) -> list[float]:
@@ -240,10 +238,7 @@ def _gap(values: Seeds, others: Seeds, tasks: Iterable[str]) -> str:
     found = gaps(values, others, tasks)
     if len(found) < 2:
         return f"{found[0]:+.2f}" if found else ""
-    interval = confidence_interval(found)
-    return (
-        f"{interval.estimate:+.2f} [{interval.low:+.2f}, {interval.high:+.2f}]"
-    )
+    return signed(confidence_interval(found))
 
 
 def plot_methods(finished: Finished, path: pathlib.Path) -> None:

@@ -1,15 +1,14 @@
 """Runs done one after the other, by all processes that share a folder."""
 
 import pathlib
-import time
 from collections.abc import Iterable
+from typing import Any
 
-from examples.runs import read_record
+from examples.planned_runs import finder
+from examples.planned_runs import run_all
 from examples.small_towers.images import plan
 from examples.small_towers.images.train import Config
 from examples.small_towers.images.train import train
-from keras_mtl.utils.files import try_lock
-from keras_mtl.utils.files import unlock
 
 
 def run_stages(
@@ -26,51 +25,16 @@ def run_stages(
         folder: Where runs are kept.
         data_dir: As for `multi_mnist`.
     """
+
+    def train_one(config: Config) -> dict[str, Any]:
+        return train(config, folder, data_dir=data_dir)
+
     for stage in stages:
         for base in bases:
             configs = list(plan.stage(stage, base, finder(folder)))
-            run_all(configs, folder, f"{base.source}, {stage}", data_dir)
+            title = f"{base.source}, {stage}"
+            run_all(configs, folder, title, train_one, _tell)
 
 
-def finder(folder: pathlib.Path) -> plan.Find:
-    """Looks for finished runs in a folder."""
-
-    def find(config: Config) -> dict | None:
-        record = read_record(folder / f"{config.name}.json")
-        return record if record and "result" in record else None
-
-    return find
-
-
-def run_all(
-    configs: list[Config],
-    folder: pathlib.Path,
-    title: str,
-    data_dir: str | None = None,
-) -> None:
-    """Trains each run, or lets another process do it."""
-    find = finder(folder)
-    todo = [config for config in configs if find(config) is None]
-    waited = False
-    while todo:
-        for config in todo:
-            # Those that another process is at come last, and are waited for.
-            lock = try_lock(
-                folder / f"{config.name}.json", patience=-1 if waited else 0
-            )
-            if lock is None:
-                continue
-            try:
-                start = time.perf_counter()
-                record = train(config, folder, data_dir=data_dir)
-            finally:
-                unlock(lock)
-            done = sum(find(other) is not None for other in configs)
-            seconds = time.perf_counter() - start
-            print(
-                f"{title} {done}/{len(configs)}: {config.name} "
-                f"{record['result']['validation']} {seconds:.0f} s",
-                flush=True,
-            )
-        todo = [config for config in configs if find(config) is None]
-        waited = True
+def _tell(record: dict[str, Any]) -> str:
+    return f"{record['result']['validation']} {record['seconds']:.0f} s"

@@ -15,11 +15,11 @@ see that the program works.
 """
 
 import pathlib
-import sys
 
 from absl import app
 from absl import flags
 
+from examples.runs import said_by
 from examples.small_towers.movielens import plan
 from examples.small_towers.movielens import report
 from examples.small_towers.movielens.config import Config
@@ -89,13 +89,10 @@ def main(argv: list[str]) -> None:
         data=_DATA.value,
     )
     if not _REPORT.value:
-        try:
+        with said_by("--data_dir", " Or try --data=stand_in."):
             run_stages(
                 base, folder, _STAGE.value, _METHOD.value, _DATA_DIR.value
             )
-        except FileNotFoundError as error:
-            # It says what to do; a traceback would hide it.
-            sys.exit(f"--data_dir: {error} Or try --data=stand_in.")
     print(report.write_report(folder, base))
 
 

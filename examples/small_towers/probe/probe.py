@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import pathlib
-import statistics
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +18,7 @@ from examples.runs import alone
 from examples.runs import default_jit
 from examples.runs import open_record
 from examples.runs import write_json
+from examples.tables import spread
 from keras_mtl.datasets import multi_mnist
 
 METHODS = ("sum", "self_auxiliary")
@@ -196,16 +196,7 @@ def table(records: Sequence[dict[str, Any]]) -> str:
                 if record["config"]["method"] == method
             ]
             row += [
-                _spread([100 * one[task] for one in found]) for task in TASKS
+                spread([100 * one[task] for one in found]) for task in TASKS
             ]
         rows.append(row)
     return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
-
-
-def _spread(values: list[float]) -> str:
-    if not values:
-        return ""
-    mean = f"{statistics.fmean(values):.2f}"
-    if len(values) == 1:
-        return mean
-    return f"{mean} ± {statistics.stdev(values):.2f}"

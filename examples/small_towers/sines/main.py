@@ -11,14 +11,16 @@ validation data from as many trials.
 A run that is killed is trained anew; finished ones stay.
 """
 
+import functools
 import pathlib
 import sys
+from typing import Any
 
 from absl import app
 from absl import flags
 
-from examples.runs import alone
-from examples.runs import read_record
+from examples.planned_runs import finder
+from examples.planned_runs import run_all
 from examples.small_towers.sines import plan
 from examples.small_towers.sines import report
 from examples.small_towers.sines.train import DATA
@@ -58,14 +60,15 @@ def main(argv: list[str]) -> None:
         raise app.UsageError(f"Unknown arguments: {argv[1:]}")
     folder = pathlib.Path(_OUTPUT_DIR.value)
     if not _REPORT.value:
-        folder.mkdir(parents=True, exist_ok=True)
+        train_one = functools.partial(train, output_dir=folder)
         for name in _STAGE.value:
             for data in _DATA.value:
                 try:
                     configs = stage(name, data, folder)
                 except LookupError as error:
                     sys.exit(f"--stage: {error.args[0]}")
-                run_all(configs, folder, f"{data}, {name}")
+                title = f"{data}, {name}"
+                run_all(configs, folder, title, train_one, tell)
     print(report.write_report(folder))
 
 
@@ -77,30 +80,11 @@ def stage(name: str, data: str, folder: pathlib.Path) -> list[Config]:
     return list(dict.fromkeys(configs))
 
 
-def finder(folder: pathlib.Path) -> plan.Find:
-    """Looks for finished runs in a folder."""
-
-    def find(config: Config) -> dict | None:
-        return read_record(folder / f"{config.name}.json")
-
-    return find
-
-
-def run_all(configs: list[Config], folder: pathlib.Path, title: str) -> None:
-    """Trains what is not trained yet."""
-    for number, config in enumerate(configs, start=1):
-        path = folder / f"{config.name}.json"
-        if path.exists():
-            continue
-        with alone(path):
-            record = train(config, folder)
-        best = record["result"]["best"]["test"]
-        print(
-            f"{title} {number}/{len(configs)}: {config.name} "
-            f"{ {task: round(error, 2) for task, error in best.items()} } "
-            f"{record['seconds']:.0f} s",
-            flush=True,
-        )
+def tell(record: dict[str, Any]) -> str:
+    """Test errors of a run, and how long it took."""
+    best = record["result"]["best"]["test"]
+    errors = {task: round(error, 2) for task, error in best.items()}
+    return f"{errors} {record['seconds']:.0f} s"
 
 
 if __name__ == "__main__":

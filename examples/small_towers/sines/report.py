@@ -15,6 +15,7 @@ from examples.small_towers.sines.train import TASKS
 from examples.small_towers.sines.train import Config
 from examples.small_towers.sines.train import mean_errors
 from examples.small_towers.sines.train import noise_errors
+from examples.tables import signed
 from keras_mtl import pareto
 from keras_mtl.utils.files import write_whole
 
@@ -265,10 +266,7 @@ def _gain(heads: dict[int, float], plain: dict[int, float]) -> str:
     """What self-auxiliaries add, seed by seed, with Student's interval."""
     if len(heads) < 2:
         return f"{heads[min(heads)] - plain[min(plain)]:+.2f}"
-    interval = pareto.confidence_interval(heads, plain)
-    return (
-        f"{interval.estimate:+.2f} [{interval.low:+.2f}, {interval.high:+.2f}]"
-    )
+    return signed(pareto.confidence_interval(heads, plain))
 
 
 def _middle(fronts: Fronts, seeds: list[int]) -> str:

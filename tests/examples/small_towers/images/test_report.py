@@ -5,11 +5,11 @@ import dataclasses
 import pytest
 
 from examples.multi_mnist.methods import parse
+from examples.planned_runs import finder
 from examples.runs import write_json
 from examples.small_towers.images import plan
 from examples.small_towers.images import report
 from examples.small_towers.images.train import Config
-from examples.small_towers.images.work import finder
 
 BASE = Config("sum", "mnist", "large", 0.05)
 

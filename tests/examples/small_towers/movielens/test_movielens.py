@@ -9,6 +9,7 @@ import pytest
 from absl import app
 
 import keras_mtl
+from examples.planned_runs import finder
 from examples.small_towers.movielens import plan
 from examples.small_towers.movielens import report
 from examples.small_towers.movielens import stages
@@ -16,7 +17,6 @@ from examples.small_towers.movielens import train
 from examples.small_towers.movielens.config import Config
 from examples.small_towers.movielens.model import SINGLE
 from examples.small_towers.movielens.model import build_model
-from examples.small_towers.movielens.stages import finder
 from examples.small_towers.movielens.stages import run_stages
 from keras_mtl.datasets import movielens_stand_in
 from keras_mtl.utils.files import try_lock
